@@ -1,0 +1,72 @@
+# `make run` starts the demo, `make test` runs every test; both make .venv when it is missing.
+
+PYTHON ?= python3
+# The demo's base: smollm2 (generates) or minilm (an encoder).
+BASE ?= smollm2
+HOST ?= 127.0.0.1
+PORT ?= 8000
+# Where torch comes from; empty means the default index, whose Linux build carries CUDA.
+# TORCH_INDEX=https://download.pytorch.org/whl/cpu is a tenth of that size.
+TORCH_INDEX ?=
+
+bin := .venv/bin
+pip := $(bin)/python -m pip --disable-pip-version-check
+# An empty file for each thing that is installed, so that a second run starts at once.
+done := .venv/done
+
+.PHONY: run test check format lock clean
+.DELETE_ON_ERROR:
+
+run: $(done)/server $(done)/base-$(BASE)
+	@$(bin)/polydelta demo --base $(BASE) --host $(HOST) --port $(PORT)
+
+test: $(done)/dev $(done)/base-smollm2 $(done)/base-minilm
+	$(bin)/pytest
+
+check: $(done)/dev
+	$(bin)/ruff check
+	$(bin)/ruff format --check
+	$(bin)/pyright
+	$(bin)/lint-imports
+
+format: $(done)/dev
+	$(bin)/ruff check --fix
+	$(bin)/ruff format
+
+clean:
+	rm -rf .venv .lock .*_cache .hypothesis
+
+$(done)/venv:
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else \
+	    "Polydelta needs Python 3.11 or newer: make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv .venv
+	mkdir -p $(done)
+	touch $@
+
+$(done)/server: requirements.txt pyproject.toml clients/python/pyproject.toml | $(done)/venv
+	$(pip) install --no-deps --constraint requirements.txt $(TORCH_INDEX:%=--index-url %) torch
+	$(pip) install --requirement requirements.txt
+	$(pip) install --no-deps --editable . --editable clients/python
+	touch $@
+
+$(done)/dev: requirements-dev.txt $(done)/server
+	$(pip) install --requirement requirements-dev.txt
+	touch $@
+
+$(done)/base-%: requirements-%.txt | $(done)/server
+	$(pip) install --no-deps --requirement $<
+	touch $@
+
+# Resolves pyproject's ranges anew. torch keeps no local version, so that its CPU and CUDA builds
+# both satisfy the pin; what a CUDA build needs besides, torch itself pins.
+lock:
+	rm -rf .lock
+	$(PYTHON) -m venv .lock
+	.lock/bin/pip install . ./clients/python
+	$(freeze) > requirements.txt
+	.lock/bin/pip install '.[dev]' ./clients/python
+	(echo '--requirement requirements.txt'; $(freeze) | grep -vxFf requirements.txt) > requirements-dev.txt
+	rm -rf .lock
+
+freeze = .lock/bin/pip freeze --all --exclude pip --exclude polydelta --exclude polydelta-client \
+    | sed -E -e '/^(nvidia|cuda|triton)/d' -e 's/\+[a-z0-9.]+$$//'
