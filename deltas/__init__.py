@@ -1,0 +1,1 @@
+"""What a delta is: kinds, sites, banks and checkpoint formats, usable without the server."""

@@ -1,0 +1,85 @@
+"""Banks: all resident tensors of one kind at one site."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+from deltas.delta import Part
+from deltas.segments import Segments
+from deltas.site import Site
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A site in a live model.
+
+    `module` is the site's own module; for a BLOCK `norm` is the norm behind the sub-block,
+    if any; for the HEAD `module` is the base's own pooler, if any.
+    """
+
+    site: Site
+    module: nn.Module | None
+    norm: nn.Module | None = None
+
+
+@dataclass
+class Bank:
+    """The parts resident at one place, by slot.
+
+    Subclasses override what their kind changes. Every method gets the packed batch flattened to
+    [rows, features] and must leave the rows of other slots as they are.
+    """
+
+    place: Place
+    parts: dict[int, Part] = field(default_factory=dict[int, Part])
+
+    def put(self, slot: int, part: Part) -> None:
+        """Make a part resident; its tensors are on the base's device already."""
+        self.parts[slot] = part
+
+    def drop(self, slot: int) -> None:
+        """Forget a slot's part."""
+        self.parts.pop(slot, None)
+
+    def before(self, x: Tensor, segments: Segments) -> Tensor:
+        """Change a site's input [rows, inputs] before the base computes."""
+        del segments
+        return x
+
+    def apply(self, x: Tensor, y: Tensor, segments: Segments) -> Tensor:
+        """Change a site's output y [rows, outputs], given its input x; may write into y."""
+        del x, segments
+        return y
+
+    def key_values(self, slot: int) -> tuple[Tensor, Tensor] | None:
+        """Keys and values [tokens, heads, width] placed before a slot's own."""
+        del slot
+        return None
+
+    def scores(self, slot: int, hidden: Tensor) -> Tensor | None:
+        """A slot's answer to one sequence's last hidden states [rows, hidden]."""
+        del slot, hidden
+        return None
+
+
+class RowBank(Bank, ABC):
+    """A bank whose change to a row depends on that row alone."""
+
+    @abstractmethod
+    def change(self, part: Part, x: Tensor, y: Tensor) -> Tensor:
+        """Return the changed output for rows of one slot: x [n, inputs], y [n, outputs]."""
+
+    def apply(self, x: Tensor, y: Tensor, segments: Segments) -> Tensor:
+        """Change the rows of each resident slot."""
+        for run in segments.runs:
+            part = self.parts.get(run.slot)
+            if part is None:
+                continue
+            rows = slice(run.start, run.end)
+            changed = self.change(part, x[rows], y[rows])
+            if run.end - run.start == len(y):
+                # Nothing else shares the batch: no write, which also keeps autograd's graph plain.
+                return changed
+            y[rows] = changed
+        return y

@@ -1,0 +1,106 @@
+"""The frozen base as deltas see it: its sites, its measures and its fingerprint."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from transformers import PreTrainedConfig, PreTrainedModel
+from transformers.pytorch_utils import Conv1D
+
+from deltas.families import Family, family_of
+from deltas.site import Role, Site
+
+HEAD_SITE = "head"
+LM_HEAD_SITE = "lm_head"
+AFTER_ATTENTION = "after_attention"
+AFTER_FEED_FORWARD = "after_feed_forward"
+
+_SAMPLES = 256
+
+
+@dataclass(frozen=True)
+class BaseSpec:
+    """What a delta can be checked against without touching the model.
+
+    `sites` maps names to sites; `layers` counts layers, `hidden` is their width and `context`
+    the greatest number of positions.
+    """
+
+    name: str
+    family: Family
+    fingerprint: str
+    sites: dict[str, Site]
+    layers: int
+    hidden: int
+    vocabulary: int
+    context: int
+
+    def of_role(self, role: Role) -> list[Site]:
+        """The sites of one role, in the order of the modules."""
+        return [site for site in self.sites.values() if site.role is role]
+
+
+def describe(model: PreTrainedModel, name: str) -> BaseSpec:
+    """Read a live model's sites and measures.
+
+    Raises UnsupportedBase if its architecture has no family record.
+    """
+    config = model.config
+    family = family_of(config)
+    sites = {site.name: site for site in _sites(model, config, family)}
+    return BaseSpec(
+        name=name,
+        family=family,
+        fingerprint=fingerprint(model),
+        sites=sites,
+        layers=config.num_hidden_layers,
+        hidden=config.hidden_size,
+        vocabulary=config.vocab_size,
+        context=config.max_position_embeddings - family.first_position,
+    )
+
+
+def fingerprint(model: PreTrainedModel) -> str:
+    """Hash a model's measures and a sample of its weights to 16 hex digits.
+
+    Samples are rounded to bfloat16, so that a base loaded at another precision keeps its
+    fingerprint.
+    """
+    backbone: nn.Module = model.base_model
+    digest = hashlib.sha256(model.config.model_type.encode())
+    for name, parameter in backbone.named_parameters():
+        digest.update(json.dumps([name, list(parameter.shape)]).encode())
+        flat = parameter.detach().reshape(-1)
+        sample = flat[:: max(1, flat.numel() // _SAMPLES)][:_SAMPLES]
+        digest.update(sample.to("cpu", torch.bfloat16).view(torch.int16).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _sites(model: PreTrainedModel, config: PreTrainedConfig, family: Family) -> Iterator[Site]:
+    hidden = int(config.hidden_size)
+    heads = int(getattr(config, "num_key_value_heads", None) or config.num_attention_heads)
+    width = int(getattr(config, "head_dim", None) or hidden // config.num_attention_heads)
+    yield Site(family.embedding, Role.EMBEDDING, int(config.vocab_size), hidden)
+    backbone: nn.Module = model.base_model
+    for name, module in backbone.named_modules():
+        if name.startswith(f"{family.layers}.") and isinstance(module, nn.Linear | Conv1D):
+            yield Site(name, Role.LINEAR, *linear_shape(module))
+    for index in range(config.num_hidden_layers):
+        layer = f"{family.layers}.{index}"
+        yield Site(f"{layer}.{family.attention}", Role.ATTENTION, hidden, width, heads)
+        yield Site(f"{layer}.{AFTER_ATTENTION}", Role.BLOCK, hidden, hidden)
+        yield Site(f"{layer}.{AFTER_FEED_FORWARD}", Role.BLOCK, hidden, hidden)
+    if family.causal:
+        yield Site(LM_HEAD_SITE, Role.LINEAR, hidden, int(config.vocab_size))
+    yield Site(HEAD_SITE, Role.HEAD, hidden, hidden)
+
+
+def linear_shape(module: nn.Linear | Conv1D) -> tuple[int, int]:
+    """The input and output widths of a projection; GPT-2's Conv1D stores its weight transposed."""
+    if isinstance(module, nn.Linear):
+        return module.in_features, module.out_features
+    inputs, outputs = module.weight.shape
+    return inputs, outputs

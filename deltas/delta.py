@@ -1,0 +1,87 @@
+"""Deltas: the small trained change that turns the base into a task."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TypeAlias
+
+from torch import Tensor
+
+Option: TypeAlias = str | int | float | bool | list[str]
+Options: TypeAlias = Mapping[str, Option]
+Tensors: TypeAlias = Mapping[str, Tensor]
+
+
+class TaskType(Enum):
+    """What a task's answers are."""
+
+    GENERATE = "generate"
+    CLASSIFY = "classify"
+    TAG = "tag"
+    EMBED = "embed"
+
+
+class PromptStyle(Enum):
+    """How a plain text becomes a generation prompt: as the delta was trained."""
+
+    CHAT = "chat"
+    """As one user message through the base's chat template, where the base has one."""
+    TEXT = "text"
+    """As it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaRef:
+    """The identity of one version of a task's delta.
+
+    `digest` is the sha256 of its files in hex. A task's name is not an identity: two versions
+    under one name never share slots, pins or cached computation.
+    """
+
+    task: str
+    digest: str
+
+    @property
+    def version(self) -> str:
+        """The short form of the digest that users see."""
+        return self.digest[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One kind's tensors at one site; `options` are the kind's settings within the delta."""
+
+    kind: str
+    site: str
+    tensors: Tensors
+    options: Options = field(default_factory=dict[str, Option])
+
+    @property
+    def bytes(self) -> int:
+        """Size of the tensors in bytes."""
+        return sum(tensor.nbytes for tensor in self.tensors.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """Everything a task adds to the base.
+
+    `task` is how the delta's answers are read; `labels` name a head's outputs in order; `prompt`
+    is how generation reads a plain text. Several kinds may be present at once, each at any number
+    of sites.
+    """
+
+    task: TaskType
+    parts: tuple[Part, ...]
+    labels: tuple[str, ...] = ()
+    prompt: PromptStyle = PromptStyle.CHAT
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The names of the kinds present, each once, in the order of their first part."""
+        return tuple(dict.fromkeys(part.kind for part in self.parts))
+
+    @property
+    def bytes(self) -> int:
+        """Size of all tensors in bytes."""
+        return sum(part.bytes for part in self.parts)

@@ -1,0 +1,77 @@
+"""Dialects of checkpoints on disk, and the one way in: `load`.
+
+A dialect is one file or package; naming it in DIALECTS is what registers it.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from deltas.base import BaseSpec
+from deltas.checkpoint import Checkpoint
+from deltas.delta import Delta, Part
+from deltas.errors import InvalidDelta
+from deltas.formats.dialect import Dialect
+from deltas.formats.native import Native
+from deltas.formats.peft import Peft
+from deltas.kinds import check
+
+__all__ = ["DIALECTS", "Dialect", "dialect_of", "files_of", "load"]
+
+DIALECTS: tuple[Dialect, ...] = (Native(), Peft())
+
+
+def dialect_of(checkpoint: Checkpoint) -> Dialect:
+    """Tell a directory's dialect by its files.
+
+    Raises InvalidDelta naming the files looked for, UnsafeDelta if there are only unsafe ones.
+    """
+    for dialect in DIALECTS:
+        if dialect.recognises(checkpoint):
+            return dialect
+    checkpoint.refuse_unsafe()
+    markers = ", ".join(sorted(name for dialect in DIALECTS for name in dialect.markers))
+    raise InvalidDelta(f"No delta was found: none of {markers} is there.")
+
+
+def files_of(directory: Path) -> frozenset[str]:
+    """The names of the files that make up the delta in a directory; the others are never opened.
+
+    Raises InvalidDelta if there is none, UnsafeDelta if its weights are a pickle or an archive.
+    """
+    checkpoint = Checkpoint(directory)
+    names = dialect_of(checkpoint).files & checkpoint.names
+    if not any(name.endswith(".safetensors") for name in names):
+        checkpoint.refuse_unsafe()
+    return names
+
+
+def load(directory: Path, base: BaseSpec, dtype: torch.dtype = torch.float32) -> Delta:
+    """Read a delta of any dialect, check it against the base and cast it to `dtype`.
+
+    Raises DeltaError with the reason; nothing of the directory is trusted.
+    """
+    checkpoint = Checkpoint(directory)
+    delta = dialect_of(checkpoint).read(checkpoint, base)
+    check(delta, base)
+    return replace(delta, parts=tuple(_cast(part, dtype) for part in delta.parts))
+
+
+def _cast(part: Part, dtype: torch.dtype) -> Part:
+    return replace(
+        part,
+        tensors={
+            name: _finite(tensor.to(dtype), name, part) for name, tensor in part.tensors.items()
+        },
+    )
+
+
+def _finite(tensor: Tensor, name: str, part: Part) -> Tensor:
+    # After the cast: a weight may be finite in float32 and infinite in float16.
+    if not bool(torch.isfinite(tensor).all()):
+        raise InvalidDelta(
+            f"Tensor '{name}' of {part.kind} at '{part.site}' is not finite in {tensor.dtype}."
+        )
+    return tensor

@@ -1,0 +1,29 @@
+"""The interface that every dialect of checkpoint on disk implements, one file each."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from deltas.base import BaseSpec
+from deltas.checkpoint import Checkpoint
+from deltas.delta import Delta
+
+
+class Dialect(ABC):
+    """One way of laying a delta out in a directory."""
+
+    name: ClassVar[str]
+    markers: ClassVar[frozenset[str]]
+    """File names any of which tells a directory to be of this dialect."""
+    files: ClassVar[frozenset[str]]
+    """Names of all files that may be read; no other is opened or kept."""
+
+    def recognises(self, checkpoint: Checkpoint) -> bool:
+        """Whether a directory is of this dialect."""
+        return bool(self.markers & checkpoint.names)
+
+    @abstractmethod
+    def read(self, checkpoint: Checkpoint, base: BaseSpec) -> Delta:
+        """Read a delta; its fit to the base is checked by the caller.
+
+        Raises InvalidDelta, UnsupportedDelta or WrongBase with the reason.
+        """

@@ -1,0 +1,77 @@
+"""The dialect of the PEFT library: one method a file, registered in METHODS."""
+
+from collections.abc import Iterable
+
+from deltas.base import BaseSpec
+from deltas.checkpoint import Checkpoint
+from deltas.delta import Delta, Part, TaskType
+from deltas.formats.dialect import Dialect
+from deltas.formats.fields import Fields
+from deltas.formats.peft.heads import check_saved_modules, label_count, read_head
+from deltas.formats.peft.ia3 import Ia3Method
+from deltas.formats.peft.lora import LoraMethod
+from deltas.formats.peft.method import Method, Source
+from deltas.formats.peft.prefix import PrefixMethod
+from deltas.formats.peft.prompt import PromptMethod
+from deltas.formats.peft.refusals import refusal
+from deltas.formats.peft.sidecar import SIDECAR, Sidecar
+from deltas.formats.peft.task import read_task
+from deltas.formats.peft.weights import Weights
+
+CONFIG = "adapter_config.json"
+WEIGHTS = "adapter_model.safetensors"
+
+METHODS: dict[str, Method] = {
+    peft_type: method
+    for method in (LoraMethod(), PromptMethod(), PrefixMethod(), Ia3Method())
+    for peft_type in method.peft_types
+}
+
+_ABOUT_ITSELF = (
+    "auto_mapping",
+    "base_model_name_or_path",
+    "inference_mode",
+    "peft_version",
+    "revision",
+)
+
+
+class Peft(Dialect):
+    """What `PeftModel.save_pretrained` writes, with an optional sidecar of our own."""
+
+    name = "peft"
+    markers = frozenset({CONFIG})
+    files = frozenset({CONFIG, WEIGHTS, SIDECAR})
+
+    def read(self, checkpoint: Checkpoint, base: BaseSpec) -> Delta:
+        """Read a method's parts and its head; every tensor and field is accounted for."""
+        checkpoint.require_weights(WEIGHTS)
+        config = Fields(checkpoint.json(CONFIG), CONFIG)
+        config.ignore(*_ABOUT_ITSELF)
+        method = _method(config.text("peft_type", ""))
+        check_saved_modules(config.texts("modules_to_save"))
+        weights = Weights(checkpoint.tensors(WEIGHTS), base.family)
+        source = Source(config, weights, base, read_task(config, base))
+        return _delta(method, source, Sidecar.read(checkpoint))
+
+
+def _method(peft_type: str) -> Method:
+    method = METHODS.get(peft_type)
+    if method is None:
+        raise refusal(peft_type, tuple(METHODS))
+    return method
+
+
+def _delta(method: Method, source: Source, sidecar: Sidecar) -> Delta:
+    parts = tuple(method.parts(source))
+    head = read_head(source, sidecar)
+    source.config.finish()
+    source.weights.finish()
+    labels = tuple(_labels(head, source.task, sidecar))
+    return Delta(source.task, (*parts, head) if head else parts, labels, sidecar.prompt)
+
+
+def _labels(head: Part | None, task: TaskType, sidecar: Sidecar) -> Iterable[str]:
+    if head is None or task not in (TaskType.CLASSIFY, TaskType.TAG):
+        return ()
+    return sidecar.labels or (f"LABEL_{index}" for index in range(label_count(head)))

@@ -1,0 +1,89 @@
+"""Task heads as Transformers names them, saved beside a PEFT method."""
+
+from dataclasses import dataclass
+
+from deltas.base import HEAD_SITE
+from deltas.delta import Part, TaskType
+from deltas.errors import InvalidDelta, UnsupportedDelta
+from deltas.families import Family
+from deltas.formats.peft.method import Source
+from deltas.formats.peft.sidecar import SIDECAR, Sidecar
+
+SAVED_MODULES = {"classifier", "pre_classifier", "score"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """A head's linear layers in order, the activations between them and what they read."""
+
+    modules: tuple[str, ...]
+    pooling: str
+    activations: tuple[str, ...] = ()
+
+
+_LAST_TOKEN = _Layout(("score",), "last")
+_FIRST_TOKEN = {
+    "bert": _Layout(("classifier",), "pooler"),
+    "roberta": _Layout(("classifier.dense", "classifier.out_proj"), "first", ("tanh",)),
+    "distilbert": _Layout(("pre_classifier", "classifier"), "first", ("relu",)),
+}
+
+
+def read_head(source: Source, sidecar: Sidecar) -> Part | None:
+    """Take the head that a task needs; a generating task has none.
+
+    Raises InvalidDelta if it is absent, UnsupportedDelta where it cannot be told.
+    """
+    if source.task is TaskType.GENERATE:
+        return None
+    if source.task is TaskType.EMBED:
+        return _embedding(source.base.family, sidecar)
+    layout = _layout(source)
+    tensors = {
+        f"{index}.{name}": source.weights.take(f"{module}.{name}")
+        for index, module in enumerate(layout.modules)
+        for name in ("weight", "bias")
+        if name == "weight" or source.weights.has(f"{module}.{name}")
+    }
+    activations = list(layout.activations)
+    if any(tensor.dim() < 1 for tensor in tensors.values()):
+        raise InvalidDelta("The head's tensors are no matrices.")
+    return Part("head", HEAD_SITE, tensors, {"pooling": layout.pooling, "activations": activations})
+
+
+def check_saved_modules(names: tuple[str, ...]) -> None:
+    """Raise UnsupportedDelta for whole trained modules other than heads."""
+    if others := sorted(set(names) - SAVED_MODULES):
+        raise UnsupportedDelta(
+            f"The checkpoint keeps whole trained copies of {', '.join(others[:5])}; only heads "
+            f"({', '.join(sorted(SAVED_MODULES))}) are kept so. Train a LoRA there instead."
+        )
+
+
+def label_count(head: Part) -> int:
+    """The number of a head's outputs."""
+    last = sum(name.endswith(".weight") for name in head.tensors) - 1
+    return len(head.tensors[f"{last}.weight"])
+
+
+def _layout(source: Source) -> _Layout:
+    family = source.base.family
+    if source.task is TaskType.TAG:
+        named_score = family.causal and family.name != "gpt2"
+        return _Layout(("score",) if named_score else ("classifier",), "all")
+    if family.causal:
+        return _LAST_TOKEN
+    layout = _FIRST_TOKEN.get(family.name)
+    if layout is None:
+        raise UnsupportedDelta(f"The layout of {family.name}'s sequence classifier is not known.")
+    return layout
+
+
+def _embedding(family: Family, sidecar: Sidecar) -> Part:
+    pooling = sidecar.pooling or ("" if family.causal else "mean")
+    if not pooling:
+        raise UnsupportedDelta(
+            f"How a decoder's states become an embedding is not in the file: add {SIDECAR} with "
+            '{"pooling": "last"} or "mean".'
+        )
+    return Part("head", HEAD_SITE, {}, {"pooling": pooling, "normalize": True})

@@ -1,0 +1,36 @@
+"""polydelta.json: what a PEFT directory cannot say itself, beside its own files."""
+
+from dataclasses import dataclass
+
+from deltas.checkpoint import Checkpoint
+from deltas.delta import PromptStyle
+from deltas.formats.fields import Fields
+
+SIDECAR = "polydelta.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Sidecar:
+    """The names of a head's outputs in order, how plain texts are prompted, how states are pooled.
+
+    Empty `labels` become LABEL_0 and so on, as Transformers has it; an empty `pooling` is the
+    mean for encoders.
+    """
+
+    labels: tuple[str, ...] = ()
+    prompt: PromptStyle = PromptStyle.CHAT
+    pooling: str = ""
+
+    @classmethod
+    def read(cls, checkpoint: Checkpoint) -> "Sidecar":
+        """Read the file if it is there; raises DeltaError for unknown fields or values."""
+        if SIDECAR not in checkpoint.names:
+            return cls()
+        fields = Fields(checkpoint.json(SIDECAR), SIDECAR)
+        sidecar = cls(
+            labels=fields.texts("labels"),
+            prompt=fields.choice("prompt", PromptStyle, PromptStyle.CHAT),
+            pooling=fields.text("pooling", ""),
+        )
+        fields.finish()
+        return sidecar

@@ -1,0 +1,67 @@
+"""The tensors of a PEFT file: each is taken by someone, or the load is refused."""
+
+import re
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from deltas.base import LM_HEAD_SITE
+from deltas.errors import InvalidDelta, UnsupportedDelta
+from deltas.families import Family
+
+_SHOWN = 5
+# Prompt-learning methods do not wrap the model a second time, so their heads lack `.model`.
+_WRAPPERS = re.compile(r"^base_model\.(model\.)?")
+_SAVED_COPY = re.compile(r"\.modules_to_save\.[^.]+(?=\.)")
+
+
+class Weights:
+    """Tensors by name, the wrappers' prefixes removed: `<module>.lora_A.weight`.
+
+    `prefix` is the name, with its dot, under which the wrapped model held the backbone; empty if
+    the backbone itself was wrapped.
+    """
+
+    def __init__(self, tensors: Mapping[str, Tensor], family: Family) -> None:
+        self._left = {_plain(name): tensor for name, tensor in tensors.items()}
+        if len(self._left) != len(tensors):
+            raise InvalidDelta("Two tensors of the checkpoint have the same meaning.")
+        prefixes = (f"{prefix}." for prefix in family.prefixes)
+        self.prefix = next((item for item in prefixes if self._has_start(item)), "")
+
+    def has(self, name: str) -> bool:
+        """Whether a tensor of this name is left."""
+        return name in self._left
+
+    def take(self, name: str) -> Tensor:
+        """Take one tensor; raises InvalidDelta if it is absent."""
+        if name not in self._left:
+            raise InvalidDelta(f"The checkpoint lacks the tensor '{name}'.")
+        return self._left.pop(name)
+
+    def take_all(self, ending: str) -> dict[str, Tensor]:
+        """Take every tensor whose name ends in `ending`, by the name of its module."""
+        names = [name for name in self._left if name.endswith(ending)]
+        return {name.removesuffix(ending): self._left.pop(name) for name in names}
+
+    def site(self, module: str) -> str:
+        """The name of a wrapped module as a site."""
+        return module.removeprefix(self.prefix)
+
+    def module(self, site: str) -> str:
+        """The name of a site as a module of the wrapped model."""
+        return site if site == LM_HEAD_SITE else f"{self.prefix}{site}"
+
+    def finish(self) -> None:
+        """Raise UnsupportedDelta if a tensor was not taken."""
+        if left := sorted(self._left):
+            shown = ", ".join(left[:_SHOWN])
+            more = f" and {len(left) - _SHOWN} more" if len(left) > _SHOWN else ""
+            raise UnsupportedDelta(f"The checkpoint's {shown}{more} would be lost.")
+
+    def _has_start(self, start: str) -> bool:
+        return any(name.startswith(start) for name in self._left)
+
+
+def _plain(name: str) -> str:
+    return _SAVED_COPY.sub("", _WRAPPERS.sub("", name))

@@ -1,0 +1,93 @@
+"""The kinds of delta, and the checks that concern a delta as a whole.
+
+A kind is one file; naming it in KINDS is what registers it.
+"""
+
+from collections.abc import Iterable
+
+from deltas.base import BaseSpec
+from deltas.delta import Delta, Part, TaskType
+from deltas.errors import DeltaError, InvalidDelta, UnsupportedDelta, WrongBase
+from deltas.kinds.bottleneck import Bottleneck
+from deltas.kinds.head import Head
+from deltas.kinds.ia3 import Ia3
+from deltas.kinds.kind import Extent, Kind
+from deltas.kinds.lora import Lora
+from deltas.kinds.prefix import Prefix
+from deltas.kinds.prompt import Prompt
+from deltas.site import Role
+
+__all__ = ["KINDS", "Extent", "Kind", "check", "extent_of", "kind_named"]
+
+KINDS: dict[str, Kind] = {
+    kind.name: kind for kind in (Lora(), Bottleneck(), Prefix(), Prompt(), Ia3(), Head())
+}
+
+_SHOWN = 5
+
+
+def kind_named(name: str) -> Kind:
+    """Return a kind by name; raises UnsupportedDelta naming those there are."""
+    kind = KINDS.get(name)
+    if kind is None:
+        raise UnsupportedDelta(f"There is no kind '{name}'; choose one of: {', '.join(KINDS)}.")
+    return kind
+
+
+def extent_of(delta: Delta) -> Extent:
+    """What a delta adds to every sequence; its kinds add up, a kind's sites agree."""
+    first: dict[str, Part] = {}
+    for part in delta.parts:
+        first.setdefault(part.kind, part)
+    return sum((KINDS[name].extent(part) for name, part in first.items()), Extent())
+
+
+def check(delta: Delta, base: BaseSpec) -> None:
+    """Check every part against the base's sites, then the delta as a whole.
+
+    Raises InvalidDelta, UnsupportedDelta or WrongBase with the first mismatches.
+    """
+    if not delta.parts:
+        raise InvalidDelta("The delta holds no tensors and no head: it would change nothing.")
+    if len({(part.kind, part.site) for part in delta.parts}) != len(delta.parts):
+        raise InvalidDelta("The delta holds two parts of one kind at one site.")
+    _raise_first(_mismatches(delta.parts, base))
+    for name in delta.kinds:
+        parts = [part for part in delta.parts if part.kind == name]
+        kind_named(name).check_whole(parts, delta, base)
+    _check_task(delta, base)
+    extent = extent_of(delta)
+    if extent.rows + extent.cached >= base.context:
+        raise InvalidDelta(
+            f"The delta's {extent.rows + extent.cached} virtual tokens leave no room in the "
+            f"base's context of {base.context}."
+        )
+
+
+def _check_task(delta: Delta, base: BaseSpec) -> None:
+    if delta.task is TaskType.GENERATE:
+        if not base.family.causal:
+            raise UnsupportedDelta(f"The base '{base.name}' is an encoder: it cannot generate.")
+    elif not any(kind_named(name).role is Role.HEAD for name in delta.kinds):
+        raise InvalidDelta(f"A task of type '{delta.task.value}' needs a head; the delta has none.")
+
+
+def _mismatches(parts: Iterable[Part], base: BaseSpec) -> Iterable[DeltaError]:
+    for part in parts:
+        site = base.sites.get(part.site)
+        if site is None:
+            yield WrongBase(f"the base has no site '{part.site}'")
+            continue
+        try:
+            kind_named(part.kind).check(site, part)
+        except DeltaError as error:
+            yield error
+
+
+def _raise_first(errors: Iterable[DeltaError]) -> None:
+    found = list(errors)
+    if not found:
+        return
+    shown = "; ".join(str(error) for error in found[:_SHOWN])
+    more = f" (and {len(found) - _SHOWN} more)" if len(found) > _SHOWN else ""
+    raise type(found[0])(f"The delta does not fit the base: {shown}{more}")

@@ -1,0 +1,88 @@
+"""Bottleneck adapters: small layers after a sub-block (Houlsby et al., 2019, arXiv:1902.00751)."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from deltas.bank import Bank, Place, RowBank
+from deltas.base import AFTER_ATTENTION, BaseSpec
+from deltas.delta import Options, Part
+from deltas.errors import InvalidDelta, UnsupportedDelta
+from deltas.kinds.kind import Kind, measure
+from deltas.site import Role, Site
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": functional.relu,
+    "gelu": functional.gelu,
+    "gelu_new": nn.GELU(approximate="tanh"),
+    "silu": functional.silu,
+    "swish": functional.silu,
+    "tanh": torch.tanh,
+    "leakyrelu": functional.leaky_relu,
+}
+
+
+class Bottleneck(Kind):
+    """y + up(act(down(·))) on a sub-block's output, before its residual sum.
+
+    Tensors: `down` [size, width], `down_bias` [size], `up` [width, size], `up_bias` [width].
+    Options: `activation` (relu unless given); `norm_before`: the down-projection sees the
+    residual sum, through the norm behind the sub-block where the base has one (Pfeiffer et al.,
+    2020, arXiv:2005.00247), instead of the sub-block's bare output.
+    Options for training: `size`, `after_attention` (act there as well).
+    """
+
+    name = "bottleneck"
+    role = Role.BLOCK
+
+    def shapes(self, site: Site, part: Part) -> Mapping[str, tuple[int, ...]]:
+        """One size for both projections; a known activation."""
+        activation = part.options.get("activation", "relu")
+        if activation not in ACTIVATIONS:
+            raise UnsupportedDelta(
+                f"Activation '{activation}' is not known; choose one of {', '.join(ACTIVATIONS)}."
+            )
+        if not isinstance(part.options.get("norm_before", False), bool):
+            raise InvalidDelta("The bottleneck option 'norm_before' must be true or false.")
+        size = measure(part, "down", axis=0, dimensions=2)
+        return {
+            "down": (size, site.inputs),
+            "down_bias": (size,),
+            "up": (site.outputs, size),
+            "up_bias": (site.outputs,),
+        }
+
+    def bank(self, place: Place) -> Bank:
+        """Make a bank for one sub-block."""
+        return _BottleneckBank(place)
+
+    def create(self, site: Site, options: Options, generator: torch.Generator) -> dict[str, Tensor]:
+        """A near-zero up-projection, so that training starts next to the base."""
+        size = int(str(options.get("size", max(8, site.inputs // 16))))
+        return {
+            "down": torch.empty(size, site.inputs).normal_(std=0.02, generator=generator),
+            "down_bias": torch.zeros(size),
+            "up": torch.empty(site.outputs, size).normal_(std=1e-4, generator=generator),
+            "up_bias": torch.zeros(site.outputs),
+        }
+
+    def sites(self, base: BaseSpec, options: Options) -> Iterable[Site]:
+        """After every feed-forward block, and after attention if asked for."""
+        both = bool(options.get("after_attention", False))
+        sites = base.of_role(self.role)
+        return [site for site in sites if both or not site.name.endswith(AFTER_ATTENTION)]
+
+
+class _BottleneckBank(RowBank):
+    def change(self, part: Part, x: Tensor, y: Tensor) -> Tensor:
+        tensors = part.tensors
+        inner = y
+        if part.options.get("norm_before", False):
+            norm = self.place.norm
+            inner = x + y if norm is None else norm(x + y)
+        activation = ACTIVATIONS[str(part.options.get("activation", "relu"))]
+        inner = inner.to(tensors["down"].dtype)
+        inner = activation(functional.linear(inner, tensors["down"], tensors["down_bias"]))
+        return y + functional.linear(inner, tensors["up"], tensors["up_bias"]).to(y.dtype)

@@ -1,0 +1,124 @@
+"""Heads: scores per label, or an embedding, from the last hidden states."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from deltas.bank import Bank, Place
+from deltas.base import HEAD_SITE, BaseSpec
+from deltas.delta import Delta, Options, Part, TaskType
+from deltas.errors import InvalidDelta, UnsupportedDelta
+from deltas.kinds.bottleneck import ACTIVATIONS
+from deltas.kinds.kind import Kind, measure
+from deltas.site import Role, Site
+
+POOLINGS = ("first", "last", "mean", "pooler", "all")
+
+BARE_ENCODER = Delta(
+    TaskType.EMBED, (Part("head", HEAD_SITE, {}, {"pooling": "mean", "normalize": True}),)
+)
+"""What an encoder answers without any delta: the mean of its hidden states, normalised."""
+
+
+class Head(Kind):
+    """A stack of linear layers over pooled hidden states.
+
+    Tensors: `{i}.weight` [outputs, inputs] and optionally `{i}.bias` [outputs] for layer i,
+    counted from 0; none at all for a bare embedding.
+    Options: `pooling`, one of first, last, mean, pooler (the base's own, over the first row) and
+    all (one answer per row); `activations`, the names applied after each layer but the last;
+    `normalize` (false unless given), the answer has Euclidean length 1.
+    Options for training: `labels`, their number.
+    """
+
+    name = "head"
+    role = Role.HEAD
+
+    def shapes(self, site: Site, part: Part) -> Mapping[str, tuple[int, ...]]:
+        """Each layer takes what the one before it gives."""
+        layers = _layers(part)
+        _check_options(part, layers)
+        shapes: dict[str, tuple[int, ...]] = {}
+        width = site.inputs
+        for index in range(layers):
+            outputs = measure(part, f"{index}.weight", axis=0, dimensions=2)
+            shapes[f"{index}.weight"] = (outputs, width)
+            if f"{index}.bias" in part.tensors:
+                shapes[f"{index}.bias"] = (outputs,)
+            width = outputs
+        return shapes
+
+    def check_whole(self, parts: Sequence[Part], delta: Delta, base: BaseSpec) -> None:
+        """As many outputs as labels; a pooler only where the base has one."""
+        part = parts[0]
+        if part.options.get("pooling") == "pooler" and base.family.pooler is None:
+            raise UnsupportedDelta(f"The family {base.family.name} has no pooler to read from.")
+        if (part.options.get("pooling") == "all") != (delta.task is TaskType.TAG):
+            raise InvalidDelta("Pooling 'all' and the task type 'tag' go together.")
+        if delta.task not in (TaskType.CLASSIFY, TaskType.TAG):
+            return
+        outputs = len(part.tensors[f"{_layers(part) - 1}.weight"]) if _layers(part) else 0
+        if len(set(delta.labels)) != len(delta.labels):
+            raise InvalidDelta("Two labels of the head have the same name.")
+        if outputs != len(delta.labels):
+            raise InvalidDelta(
+                f"The head has {outputs} outputs but {len(delta.labels)} labels are named."
+            )
+
+    def bank(self, place: Place) -> Bank:
+        """Make the bank of heads."""
+        return _HeadBank(place)
+
+    def create(self, site: Site, options: Options, generator: torch.Generator) -> dict[str, Tensor]:
+        """One small random linear layer."""
+        labels = int(str(options["labels"]))
+        weight = torch.empty(labels, site.inputs).normal_(std=0.02, generator=generator)
+        return {"0.weight": weight, "0.bias": torch.zeros(labels)}
+
+
+def _layers(part: Part) -> int:
+    return sum(name.endswith(".weight") for name in part.tensors)
+
+
+def _check_options(part: Part, layers: int) -> None:
+    if part.options.get("pooling") not in POOLINGS:
+        raise InvalidDelta(f"The head option 'pooling' must be one of {', '.join(POOLINGS)}.")
+    activations = part.options.get("activations", [])
+    if not isinstance(activations, list) or len(activations) != max(0, layers - 1):
+        raise InvalidDelta(f"The head option 'activations' must name {max(0, layers - 1)}.")
+    for name in activations:
+        if name not in ACTIVATIONS:
+            raise UnsupportedDelta(
+                f"Activation '{name}' is not known; choose one of {', '.join(ACTIVATIONS)}."
+            )
+
+
+def _pool(hidden: Tensor, pooling: str, pooler: nn.Module | None) -> Tensor:
+    if pooling == "first":
+        return hidden[0]
+    if pooling == "last":
+        return hidden[-1]
+    if pooling == "mean":
+        return hidden.mean(dim=0)
+    if pooling == "pooler" and pooler is not None:
+        return pooler(hidden[None])[0]
+    return hidden
+
+
+class _HeadBank(Bank):
+    def scores(self, slot: int, hidden: Tensor) -> Tensor | None:
+        part = self.parts.get(slot)
+        if part is None:
+            return None
+        activations = part.options.get("activations", [])
+        names = activations if isinstance(activations, list) else []
+        y = _pool(hidden, str(part.options["pooling"]), self.place.module)
+        for index in range(_layers(part)):
+            weight, bias = part.tensors[f"{index}.weight"], part.tensors.get(f"{index}.bias")
+            y = functional.linear(y.to(weight.dtype), weight, bias)
+            y = ACTIVATIONS[names[index]](y) if index < len(names) else y
+        return (
+            functional.normalize(y.float(), dim=-1) if part.options.get("normalize", False) else y
+        )

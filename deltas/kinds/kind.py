@@ -1,0 +1,110 @@
+"""The interface that every kind of delta implements, one file each."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from deltas.bank import Bank, Place
+from deltas.base import LM_HEAD_SITE, BaseSpec
+from deltas.delta import Delta, Option, Options, Part
+from deltas.errors import InvalidDelta, WrongBase
+from deltas.site import Role, Site
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """What a delta adds to every sequence.
+
+    `rows` virtual input rows come before the text and `cached` keys and values before those;
+    the first row's position is `shift`.
+    """
+
+    rows: int = 0
+    cached: int = 0
+    shift: int = 0
+
+    def __add__(self, other: "Extent") -> "Extent":
+        return Extent(self.rows + other.rows, self.cached + other.cached, self.shift + other.shift)
+
+
+class Kind(ABC):
+    """One kind of delta: how its tensors look, how they act and how they are first made."""
+
+    name: ClassVar[str]
+    role: ClassVar[Role]
+
+    @abstractmethod
+    def shapes(self, site: Site, part: Part) -> Mapping[str, tuple[int, ...]]:
+        """The exact tensors that a part must hold at a site.
+
+        Free measures (a rank, a length) are taken from the part itself.
+        Raises InvalidDelta if they cannot be told.
+        """
+
+    @abstractmethod
+    def bank(self, place: Place) -> Bank:
+        """Make an empty bank for a place."""
+
+    @abstractmethod
+    def create(self, site: Site, options: Options, generator: torch.Generator) -> dict[str, Tensor]:
+        """Make the tensors that training starts from; they change nothing, or next to nothing."""
+
+    def sites(self, base: BaseSpec, options: Options) -> Iterable[Site]:
+        """The sites that training uses unless told otherwise."""
+        del options
+        return base.of_role(self.role)
+
+    def extent(self, part: Part) -> Extent:
+        """What a part adds to every sequence."""
+        del part
+        return Extent()
+
+    def check_whole(self, parts: Sequence[Part], delta: Delta, base: BaseSpec) -> None:
+        """Raise InvalidDelta unless a delta's parts of this kind fit together."""
+        del parts, delta, base
+
+    def check(self, site: Site, part: Part) -> None:
+        """Raise unless a part fits its site exactly: WrongBase if only its measures differ."""
+        if site.role is not self.role:
+            raise InvalidDelta(
+                f"{self.name} cannot act at '{site.name}', which is a {site.role.value} site."
+            )
+        expected = dict(self.shapes(site, part))
+        found = {name: tuple(tensor.shape) for name, tensor in part.tensors.items()}
+        if found.keys() != expected.keys():
+            raise InvalidDelta(
+                f"{self.name} at '{site.name}' must hold {', '.join(expected)} but holds "
+                f"{', '.join(found) or 'nothing'}."
+            )
+        if found != expected:
+            raise WrongBase(f"{self.name} at '{site.name}' must be {expected} but is {found}.")
+
+
+def measure(part: Part, tensor: str, axis: int, dimensions: int) -> int:
+    """Read a free measure off a part's tensor.
+
+    Raises InvalidDelta if the tensor is absent, has another number of dimensions or is empty.
+    """
+    found = part.tensors.get(tensor)
+    if found is None or found.dim() != dimensions or found.shape[axis] < 1:
+        shape = None if found is None else tuple(found.shape)
+        raise InvalidDelta(
+            f"{part.kind} at '{part.site}' needs a non-empty tensor '{tensor}' of {dimensions} "
+            f"dimensions; found {shape}."
+        )
+    return found.shape[axis]
+
+
+def projections(base: BaseSpec, targets: Option | None) -> list[Site]:
+    """The projections of the layers whose path ends in one of `targets`; all of them unless a list.
+
+    The LM head is none of them: it must be named by a checkpoint to be changed.
+    """
+    linears = [site for site in base.of_role(Role.LINEAR) if site.name != LM_HEAD_SITE]
+    if not isinstance(targets, list):
+        return linears
+    return [site for site in linears if site.name.rsplit(".", 1)[-1] in targets]

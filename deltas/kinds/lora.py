@@ -1,0 +1,59 @@
+"""LoRA: a low-rank product beside a frozen projection (Hu et al., 2021, arXiv:2106.09685)."""
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from deltas.bank import Bank, Place, RowBank
+from deltas.base import BaseSpec
+from deltas.delta import Options, Part
+from deltas.errors import InvalidDelta
+from deltas.kinds.kind import Kind, measure, projections
+from deltas.site import Role, Site
+
+MAX_RANK = 1024
+
+
+class Lora(Kind):
+    """y + B·(A·x), with the scale folded into B.
+
+    Tensors: `a` [rank, inputs], `b` [outputs, rank], optionally `bias` [outputs].
+    Options for training: `rank`, `targets` (ends of site names).
+    """
+
+    name = "lora"
+    role = Role.LINEAR
+
+    def shapes(self, site: Site, part: Part) -> Mapping[str, tuple[int, ...]]:
+        """One rank for both factors."""
+        rank = measure(part, "a", axis=0, dimensions=2)
+        if rank > MAX_RANK:
+            raise InvalidDelta(f"The rank {rank} at '{part.site}' is above {MAX_RANK}.")
+        shapes: dict[str, tuple[int, ...]] = {"a": (rank, site.inputs), "b": (site.outputs, rank)}
+        if "bias" in part.tensors:
+            shapes["bias"] = (site.outputs,)
+        return shapes
+
+    def bank(self, place: Place) -> Bank:
+        """Make a bank for one projection."""
+        return _LoraBank(place)
+
+    def create(self, site: Site, options: Options, generator: torch.Generator) -> dict[str, Tensor]:
+        """Random A (Kaiming uniform) and zero B, so that training starts from the base."""
+        rank = int(str(options.get("rank", 8)))
+        bound = site.inputs**-0.5
+        a = torch.empty(rank, site.inputs).uniform_(-bound, bound, generator=generator)
+        return {"a": a, "b": torch.zeros(site.outputs, rank)}
+
+    def sites(self, base: BaseSpec, options: Options) -> Iterable[Site]:
+        """Every projection of the layers whose path ends in one of `targets`; else all of them."""
+        return projections(base, options.get("targets"))
+
+
+class _LoraBank(RowBank):
+    def change(self, part: Part, x: Tensor, y: Tensor) -> Tensor:
+        a, b = part.tensors["a"], part.tensors["b"]
+        hidden = functional.linear(x.to(a.dtype), a)
+        return y + functional.linear(hidden, b, part.tensors.get("bias")).to(y.dtype)

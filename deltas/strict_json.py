@@ -1,0 +1,64 @@
+"""JSON from strangers: bounded, unambiguous and finite."""
+
+import json
+import math
+from collections.abc import Sequence
+from typing import NoReturn, TypeAlias
+
+from deltas.errors import InvalidDelta
+
+Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
+
+MAX_BYTES = 64 * 1024
+MAX_DEPTH = 8
+
+
+def parse(data: bytes, name: str, max_bytes: int = MAX_BYTES) -> dict[str, Json]:
+    """Parse one JSON object; `name` is what messages call it.
+
+    Raises InvalidDelta if it is too large or too deep, repeats a key, holds a number that is not
+    finite, or is no object.
+    """
+    if len(data) > max_bytes:
+        raise InvalidDelta(f"{name} is larger than {max_bytes} bytes.")
+    try:
+        value: Json = json.loads(
+            data.decode(),
+            object_pairs_hook=_object,
+            parse_constant=_constant,
+            parse_float=_float,
+        )
+    except (ValueError, RecursionError) as error:
+        raise InvalidDelta(f"{name} is not sound JSON: {error}.") from error
+    if not isinstance(value, dict):
+        raise InvalidDelta(f"{name} must hold a JSON object.")
+    if _depth(value) > MAX_DEPTH:
+        raise InvalidDelta(f"{name} is nested deeper than {MAX_DEPTH} levels.")
+    return value
+
+
+def _object(pairs: Sequence[tuple[str, Json]]) -> dict[str, Json]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key is repeated")
+    return found
+
+
+def _constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not a JSON number")
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is too large")
+    return value
+
+
+def _depth(value: Json) -> int:
+    """Levels of nesting; the parser's own recursion limit bounds this one."""
+    if isinstance(value, dict):
+        return 1 + max(map(_depth, value.values()), default=0)
+    if isinstance(value, list):
+        return 1 + max(map(_depth, value), default=0)
+    return 0

@@ -1,0 +1,106 @@
+"""Attention over a padded batch whose sequences all have the delta under training.
+
+Transformers lets a model's attention be replaced by name (`AttentionInterface`); ours puts the
+delta's own keys and values first, for every family alike.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, TypedDict
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface
+
+from deltas.wiring import Wiring
+
+NAME = "polydelta-training"
+_LAYER = "polydelta_training_layer"
+
+SLOT = 1
+"""The slot of the delta under training."""
+
+
+class KeyValues(TypedDict):
+    """The keys and values [rows, heads, width] of one attention module."""
+
+    key: Tensor
+    value: Tensor
+
+
+@dataclass
+class Step:
+    """What the attention modules share: the delta's wiring and each sequence's length [batch].
+
+    While `record` is there, the keys and values of the batch's first sequence go into it.
+    """
+
+    wiring: Wiring
+    lengths: Tensor = field(default_factory=lambda: torch.zeros(0))
+    record: dict[str, KeyValues] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    site: str
+    step: Step
+
+
+def attach(step: Step, modules: dict[str, nn.Module]) -> None:
+    """Tell each attention module, by site name, whose keys and values come first."""
+    for site, module in modules.items():
+        setattr(module, _LAYER, _Layer(site, step))
+
+
+def _attend(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """Transformers' attention signature: tensors [batch, heads, rows, width]."""
+    del attention_mask
+    layer: _Layer = getattr(module, _LAYER)
+    if layer.step.record is not None:
+        layer.step.record[layer.site] = KeyValues(
+            key=key[0].transpose(0, 1), value=value[0].transpose(0, 1)
+        )
+    pair = layer.step.wiring.key_values(layer.site, SLOT)
+    if pair is not None:
+        key, value = (
+            torch.cat([own.transpose(0, 1).expand(len(rows), -1, -1, -1), rows], dim=2)
+            for own, rows in zip(pair, (key, value), strict=True)
+        )
+    groups = query.shape[1] // key.shape[1]
+    attended = scaled_dot_product_attention(
+        query,
+        key.repeat_interleave(groups, dim=1),
+        value.repeat_interleave(groups, dim=1),
+        attn_mask=_mask(
+            layer.step.lengths,
+            rows=query.shape[2],
+            before=key.shape[2] - query.shape[2],
+            causal=bool(getattr(module, "is_causal", False)),
+            window=sliding_window,
+        ),
+        scale=scaling,
+    )
+    return attended.transpose(1, 2), None
+
+
+def _mask(lengths: Tensor, *, rows: int, before: int, causal: bool, window: int | None) -> Tensor:
+    """[batch, 1, rows, before + rows], true where a row may look: never at padding."""
+    key = torch.arange(before + rows, device=lengths.device)
+    mask = (key < before + lengths[:, None])[:, None, None]
+    if causal:
+        at = torch.arange(before, before + rows, device=lengths.device)[:, None]
+        mask = mask & (key <= at)
+        mask = mask if window is None else mask & (key > at - window)
+    return mask
+
+
+AttentionInterface.register(NAME, _attend)

@@ -1,0 +1,184 @@
+"""Wiring: lets resident deltas act inside an unmodified Transformers model.
+
+A module of the base is hooked only while some resident delta acts there, so what no delta uses
+costs nothing.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+from transformers import PreTrainedModel
+
+from deltas.bank import Bank, Place
+from deltas.base import AFTER_ATTENTION, HEAD_SITE, LM_HEAD_SITE, BaseSpec
+from deltas.delta import Delta, Part
+from deltas.families import Block
+from deltas.kinds import KINDS, kind_named
+from deltas.segments import Segments
+from deltas.site import Role, Site
+
+
+class Wiring:
+    """The banks of one model and the hooks through which they act.
+
+    Not thread-safe: whoever runs the model binds the segments, runs it, and alone installs and
+    removes deltas in between.
+    """
+
+    def __init__(self, model: PreTrainedModel, base: BaseSpec) -> None:
+        self.base = base
+        self.segments = Segments.of(())
+        self._model = model
+        self._backbone: nn.Module = model.base_model
+        self._banks: dict[tuple[str, str], Bank] = {}
+        self._at: dict[str, list[Bank]] = {}
+        self._hooks: dict[str, list[RemovableHandle]] = {}
+        self._residuals: dict[str, Tensor] = {}
+
+    def bind(self, segments: Segments) -> None:
+        """Say whose rows the next forward pass holds."""
+        self.segments = segments
+
+    def install(self, slot: int, delta: Delta) -> None:
+        """Make a delta resident in a slot, at the base's device and precision.
+
+        What the slot held before is dropped. If a copy fails, the slot is left empty.
+        """
+        self.remove(slot)
+        try:
+            for part in delta.parts:
+                self._bank(part).put(slot, self._resident(part))
+        except BaseException:
+            self.remove(slot)
+            raise
+
+    def remove(self, slot: int) -> None:
+        """Empty a slot and unhook the modules that no delta uses any more."""
+        for key, bank in list(self._banks.items()):
+            bank.drop(slot)
+            if not bank.parts:
+                self._discard(key)
+
+    def key_values(self, site: str, slot: int) -> tuple[Tensor, Tensor] | None:
+        """Keys and values [tokens, heads, width] that a slot places first at an attention site."""
+        found = (bank.key_values(slot) for bank in self._at.get(site, ()))
+        return next((pair for pair in found if pair is not None), None)
+
+    def scores(self, slot: int, hidden: Tensor) -> Tensor | None:
+        """A slot's answer to one sequence's last hidden states [rows, hidden], if it has a head."""
+        found = (bank.scores(slot, hidden) for bank in self._at.get(HEAD_SITE, ()))
+        return next((scores for scores in found if scores is not None), None)
+
+    def _resident(self, part: Part) -> Part:
+        weight = next(self._backbone.parameters())
+        tensors = {
+            name: tensor.to(weight.device, weight.dtype) for name, tensor in part.tensors.items()
+        }
+        return Part(part.kind, part.site, tensors, part.options)
+
+    def _bank(self, part: Part) -> Bank:
+        key = (part.kind, part.site)
+        if key not in self._banks:
+            place = self._place(self.base.sites[part.site])
+            self._banks[key] = kind_named(part.kind).bank(place)
+            self._rewire(part.site)
+        return self._banks[key]
+
+    def _discard(self, key: tuple[str, str]) -> None:
+        del self._banks[key]
+        self._rewire(key[1])
+
+    def _rewire(self, name: str) -> None:
+        for handle in self._hooks.pop(name, ()):
+            handle.remove()
+        # In one order whatever was installed first: at one site kinds do not commute.
+        keys = ((kind, name) for kind in KINDS)
+        self._at[name] = [self._banks[key] for key in keys if key in self._banks]
+        if self._at[name]:
+            self._hooks[name] = list(self._hook(self.base.sites[name], self._at[name]))
+        else:
+            del self._at[name]
+
+    def _hook(self, site: Site, banks: list[Bank]) -> Iterable[RemovableHandle]:
+        if site.role in (Role.ATTENTION, Role.HEAD):
+            return
+        module = self._module(site)
+        if site.role is Role.BLOCK:
+            block = self._block(site)
+            source = self._backbone.get_submodule(_join(_layer(site), block.residual))
+
+            def keep(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+                self._residuals[site.name] = inputs[block.argument]
+
+            yield source.register_forward_pre_hook(keep)
+        if site.role is Role.LINEAR:
+
+            def before(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+                return self._before(banks, *inputs)
+
+            yield module.register_forward_pre_hook(before)
+
+        def after(_: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> Any:
+            x = self._residuals.pop(site.name) if site.role is Role.BLOCK else inputs[0]
+            if isinstance(output, tuple):
+                return (self._after(banks, x, output[0]), *output[1:])
+            return self._after(banks, x, output)
+
+        yield module.register_forward_hook(after)
+
+    def _before(self, banks: list[Bank], x: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
+        rows = x.reshape(-1, x.shape[-1])
+        for bank in banks:
+            rows = bank.before(rows, self.segments)
+        return (rows.view(x.shape), *rest)
+
+    def _after(self, banks: list[Bank], x: Tensor, y: Tensor) -> Tensor:
+        rows = y.reshape(-1, y.shape[-1])
+        inputs = x.reshape(len(rows), -1) if x.is_floating_point() else x.reshape(-1)
+        for bank in banks:
+            rows = bank.apply(inputs, rows, self.segments)
+        return rows.view(y.shape)
+
+    def _place(self, site: Site) -> Place:
+        if site.role is Role.HEAD:
+            pooler = self.base.family.pooler
+            return Place(site, self._backbone.get_submodule(pooler) if pooler else None)
+        if site.role is Role.BLOCK:
+            norm = self._block(site).norm
+            path = _join(_layer(site), norm) if norm else None
+            module = self._module(site)
+            return Place(site, module, self._backbone.get_submodule(path) if path else None)
+        return Place(site, self._module(site))
+
+    def _module(self, site: Site) -> nn.Module:
+        if site.role is Role.BLOCK:
+            return self._backbone.get_submodule(_join(_layer(site), self._block(site).output))
+        if site.name == LM_HEAD_SITE:
+            head = self._model.get_output_embeddings()
+            if isinstance(head, nn.Module):
+                return head
+        return self._backbone.get_submodule(site.name)
+
+    def _block(self, site: Site) -> Block:
+        family = self.base.family
+        after_attention = site.name.endswith(f".{AFTER_ATTENTION}")
+        return family.after_attention if after_attention else family.after_feed_forward
+
+
+def _layer(site: Site) -> str:
+    return site.name.rpartition(".")[0]
+
+
+def _join(layer: str, path: str) -> str:
+    return f"{layer}.{path}" if path else layer
+
+
+def freeze(model: nn.Module) -> None:
+    """Make every parameter constant and leave training mode."""
+    model.eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.requires_grad_(False)
