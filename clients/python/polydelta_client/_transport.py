@@ -1,0 +1,97 @@
+"""The only input and output of the package: the same steps, blocking and awaiting."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TypeVar
+
+import httpx2
+
+from ._call import Call
+from ._failures import status_error, translated
+from ._retries import Retries
+from ._settings import Settings
+from .errors import PolydeltaError
+
+T = TypeVar("T")
+
+
+class Transport:
+    """Sends calls and waits for their answers."""
+
+    def __init__(self, settings: Settings, http: httpx2.Client | None) -> None:
+        self.settings = settings
+        self._owned = http is None
+        self._http = http or httpx2.Client()
+
+    def run(self, call: Call[T]) -> T:
+        """Return the answer, after as many attempts as it takes and the settings allow."""
+        retries = Retries(self.settings.max_retries)
+        while True:
+            try:
+                with self.exchange(call) as response:
+                    response.read()
+                    return call.read(response)
+            except PolydeltaError as failure:
+                time.sleep(retries.wait_after(failure))
+
+    @contextmanager
+    def exchange(self, call: Call[T]) -> Generator[httpx2.Response]:
+        """Make one attempt; the response is a success, open, and still to be read."""
+        with call.request(self._http.build_request, self.settings) as request:
+            with translated():
+                response = self._http.send(request, stream=True)
+            try:
+                with translated(response):
+                    if not response.is_success:
+                        response.read()
+                        raise status_error(response)
+                    yield response
+            finally:
+                response.close()
+
+    def close(self) -> None:
+        """Close the connections, unless the caller brought them."""
+        if self._owned:
+            self._http.close()
+
+
+class AsyncTransport:
+    """Sends calls and awaits their answers."""
+
+    def __init__(self, settings: Settings, http: httpx2.AsyncClient | None) -> None:
+        self.settings = settings
+        self._owned = http is None
+        self._http = http or httpx2.AsyncClient()
+
+    async def run(self, call: Call[T]) -> T:
+        """Return the answer, after as many attempts as it takes and the settings allow."""
+        retries = Retries(self.settings.max_retries)
+        while True:
+            try:
+                async with self.exchange(call) as response:
+                    await response.aread()
+                    return call.read(response)
+            except PolydeltaError as failure:
+                await asyncio.sleep(retries.wait_after(failure))
+
+    @asynccontextmanager
+    async def exchange(self, call: Call[T]) -> AsyncGenerator[httpx2.Response]:
+        """Make one attempt; the response is a success, open, and still to be read."""
+        with call.request(self._http.build_request, self.settings) as request:
+            with translated():
+                response = await self._http.send(request, stream=True)
+            try:
+                with translated(response):
+                    if not response.is_success:
+                        await response.aread()
+                        raise status_error(response)
+                    yield response
+            finally:
+                await response.aclose()
+
+    async def close(self) -> None:
+        """Close the connections, unless the caller brought them."""
+        if self._owned:
+            await self._http.aclose()

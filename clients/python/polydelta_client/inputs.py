@@ -1,0 +1,32 @@
+"""What a request may carry."""
+
+from collections.abc import Mapping, Sequence
+from typing import TypedDict
+
+
+class Parameters(TypedDict, total=False):
+    """Options of a request; None, like absence, leaves the server's default.
+
+    All but `top` steer generation; `top` limits a classifier's scores to the likeliest labels.
+    """
+
+    max_tokens: int | None
+    min_tokens: int | None
+    temperature: float | None
+    top_p: float | None
+    top_k: int | None
+    min_p: float | None
+    repetition_penalty: float | None
+    presence_penalty: float | None
+    frequency_penalty: float | None
+    seed: int | None
+    stop: str | Sequence[str] | None
+    ignore_eos: bool | None
+    n: int | None
+    logprobs: int | None
+    top: int | None
+
+
+Message = Mapping[str, str]  # {"role": …, "content": …}
+Input = str | Sequence[str] | Sequence[Message]
+BatchRequest = tuple[str, Input] | tuple[str, Input, Mapping[str, object]]
