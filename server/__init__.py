@@ -1,0 +1,1 @@
+"""The multi-task inference server: api → engine → model → deltas."""

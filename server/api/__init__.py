@@ -1,0 +1,1 @@
+"""The HTTP interface: one file per resource, its schemas beside its routes."""

@@ -1,0 +1,116 @@
+"""Answers: what the engine gives to the inputs of one HTTP request."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Annotated, TypeAlias
+
+from fastapi import Depends
+from fastapi import Request as HTTPRequest
+
+from server.api.connection import while_connected
+from server.api.dependencies import EngineDep
+from server.api.inputs import MAX_BATCH
+from server.engine.answer import Answer
+from server.engine.engine import Engine
+from server.engine.output import Generated, Output, Piece, Usage
+from server.engine.request import Request
+from server.errors import InvalidRequest
+from server.registry.version import Version
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Answers to inputs of one task, in order, with `choices` texts each where it generates."""
+
+    items: tuple[Answer, ...]
+    choices: int
+
+    @property
+    def task(self) -> str:
+        """The task that answers."""
+        return self.items[0].task
+
+    @property
+    def version(self) -> Version:
+        """The version of the task that answers."""
+        return self.items[0].version
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens so far, over all inputs."""
+        return sum((item.usage for item in self.items), Usage(0))
+
+    async def outputs(self) -> list[Output]:
+        """Wait for all outputs: the inputs' in order, and each input's choices in order."""
+        # The engine works on all of them already: waiting in turn loses nothing.
+        return list(chain.from_iterable([await item.outputs() for item in self.items]))
+
+    async def texts(self) -> list[Generated]:
+        """Wait for all texts of a task that generates."""
+        return [output for output in await self.outputs() if isinstance(output, Generated)]
+
+    async def pieces(self) -> AsyncIterator[Piece]:
+        """Yield text as it comes, numbered by input and then by choice."""
+        async for place, piece in _merged(self.items):
+            yield replace(piece, index=place * self.choices + piece.index)
+
+
+@asynccontextmanager
+async def answering(engine: Engine, requests: Sequence[Request]) -> AsyncGenerator[Answers]:
+    """Submit requests of one task to one version of it; leaving aborts what is unfinished.
+
+    Raises InvalidRequest for more outputs than one request may ask for.
+    """
+    if len(requests) * requests[0].sampling.n > MAX_BATCH:
+        raise InvalidRequest(f"At most {MAX_BATCH} inputs times n are taken at once.", "input")
+    async with AsyncExitStack() as stack:
+        leases = engine.registry.leases(requests[0].task, len(requests))
+        for lease in leases:
+            stack.callback(lease.release)
+        items = [
+            await stack.enter_async_context(await engine.submit(request, lease))
+            for request, lease in zip(requests, leases, strict=True)
+        ]
+        yield Answers(tuple(items), requests[0].sampling.n)
+
+
+Submit: TypeAlias = Callable[[Sequence[Request]], Awaitable[Answers]]
+
+
+async def _submit(http: HTTPRequest, engine: EngineDep) -> AsyncIterator[Submit]:
+    async with AsyncExitStack() as stack:
+
+        async def submit(requests: Sequence[Request]) -> Answers:
+            entering = stack.enter_async_context(answering(engine, requests))
+            return await while_connected(http.receive, entering)
+
+        yield submit
+
+
+SubmitDep: TypeAlias = Annotated[Submit, Depends(_submit)]
+"""Submits requests to the engine, and aborts what is unfinished when the response has ended."""
+
+
+async def _merged(answers: Sequence[Answer]) -> AsyncIterator[tuple[int, Piece]]:
+    if len(answers) == 1:
+        async for piece in answers[0]:
+            yield 0, piece
+        return
+    streams = [aiter(answer) for answer in answers]
+    waiting = {asyncio.ensure_future(anext(stream)): i for i, stream in enumerate(streams)}
+    try:
+        while waiting:
+            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                place = waiting.pop(task)
+                if isinstance(task.exception(), StopAsyncIteration):
+                    continue
+                yield place, task.result()
+                waiting[asyncio.ensure_future(anext(streams[place]))] = place
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)

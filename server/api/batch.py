@@ -1,0 +1,108 @@
+"""`/v1/infer/batch`: many requests of different tasks at once, each on its own."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeAlias
+
+from fastapi import APIRouter
+from fastapi import Request as HTTPRequest
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+from pydantic.json_schema import SkipJsonSchema
+
+from deltas.errors import PolydeltaError
+from server.api.answers import answering
+from server.api.body import Body
+from server.api.connection import while_connected
+from server.api.dependencies import EngineDep
+from server.api.identity import new_id
+from server.api.infer import InferAnswer, InferBody, answer_of
+from server.api.inputs import MAX_BATCH
+from server.api.problem import ErrorBody, Problem
+from server.engine.engine import Engine
+from server.errors import InvalidRequest
+
+logger = logging.getLogger(__name__)
+
+router = APIRouter(tags=["native"])
+
+
+@dataclass(frozen=True)
+class Malformed:
+    """An element of a batch that is no request; the others are not its concern."""
+
+    problem: Problem
+
+
+def _parsed(value: Any) -> InferBody | Malformed:
+    try:
+        body = InferBody.model_validate(value)
+    except ValidationError as error:
+        return Malformed(Problem.of(RequestValidationError(error.errors())))
+    if body.stream:
+        error = InvalidRequest("A request in a batch cannot be streamed.", "stream")
+        return Malformed(Problem.of(error))
+    return body
+
+
+Element: TypeAlias = Annotated[InferBody | SkipJsonSchema[Malformed], BeforeValidator(_parsed)]
+
+
+class BatchBody(Body):
+    """Requests as `/v1/infer` takes them."""
+
+    requests: Annotated[list[Element], Field(min_length=1, max_length=MAX_BATCH)]
+
+
+class ElementError(ErrorBody):
+    """Why one request of a batch failed, with the status that it would have had alone."""
+
+    status: int
+
+
+class Failed(BaseModel):
+    """Stands in the place of an answer."""
+
+    error: ElementError
+
+    @classmethod
+    def of(cls, problem: Problem) -> "Failed":
+        """Show a problem."""
+        return cls(error=ElementError(status=problem.status, **problem.error.model_dump()))
+
+
+class BatchAnswer(BaseModel):
+    """The answers, in the order of the requests."""
+
+    id: str
+    results: list[InferAnswer | Failed]
+
+
+@router.post("/v1/infer/batch", response_model=BatchAnswer, response_model_exclude_unset=True)
+async def infer_batch(body: BatchBody, http: HTTPRequest, engine: EngineDep) -> BatchAnswer:
+    """Answer many requests; each succeeds or fails by itself."""
+    name = new_id("batch")
+    return await while_connected(http.receive, _batch(name, body.requests, engine))
+
+
+async def _batch(name: str, elements: list[Element], engine: Engine) -> BatchAnswer:
+    async with asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(_result(f"{name}-{i}", element, engine))
+            for i, element in enumerate(elements)
+        ]
+    return BatchAnswer(id=name, results=[task.result() for task in tasks])
+
+
+async def _result(name: str, element: Element, engine: Engine) -> InferAnswer | Failed:
+    if isinstance(element, Malformed):
+        return Failed.of(element.problem)
+    try:
+        async with answering(engine, element.requests(name)) as answers:
+            return await answer_of(name, answers, element.parameters)
+    except PolydeltaError as error:
+        return Failed.of(Problem.of(error))
+    except Exception as error:
+        logger.exception("Request %s failed.", name)
+        return Failed.of(Problem.of(error))

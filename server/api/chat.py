@@ -1,0 +1,186 @@
+"""`/v1/chat/completions`: OpenAI's next turn of a chat."""
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any, Self
+
+from fastapi import APIRouter
+from fastapi import Request as HTTPRequest
+from pydantic import BaseModel, model_validator
+from pydantic_core import PydanticCustomError
+
+from server.api.answers import Answers, SubmitDep
+from server.api.connection import while_connected
+from server.api.events import EventStream, event_stream
+from server.api.fields import fields
+from server.api.identity import new_id
+from server.api.inputs import MAX_TOKENS, Messages
+from server.api.openai import GenerationBody, Head, Unsupported, head, usage_chunk
+from server.api.outputs import UsageBody, finite
+from server.api.sampling import Alternatives, TokenCount
+from server.engine.output import FinishReason, Generated, Piece, TokenLogprob
+from server.engine.request import Request
+
+router = APIRouter(tags=["openai"], dependencies=[fields(task="model", input="messages")])
+
+
+class ChatBody(GenerationBody):
+    """A chat to continue; without a number of tokens the answer may fill the context."""
+
+    messages: Messages
+    max_tokens: TokenCount | None = None
+    max_completion_tokens: TokenCount | None = None
+    logprobs: bool = False
+    top_logprobs: Alternatives | None = None
+    tools: Unsupported = None
+    functions: Unsupported = None
+
+    @model_validator(mode="after")
+    def _check_logprobs(self) -> Self:
+        if self.top_logprobs is not None and not self.logprobs:
+            raise PydanticCustomError("logprobs", "top_logprobs needs logprobs to be true")
+        return self
+
+    def request(self, name: str) -> Request:
+        """What the engine is asked."""
+        most = self.max_completion_tokens or self.max_tokens or MAX_TOKENS
+        alternatives = self.top_logprobs or 0 if self.logprobs else None
+        messages = tuple(each.message() for each in self.messages)
+        return Request(name, self.model, messages, self.sampling(most, alternatives), generate=True)
+
+
+class TopLogprob(BaseModel):
+    """A token, its UTF-8 bytes where it is whole characters, and its log-probability."""
+
+    token: str
+    bytes: list[int] | None
+    logprob: float
+
+
+class ChatToken(TopLogprob):
+    """A generated token and the likeliest ones in its place."""
+
+    top_logprobs: list[TopLogprob]
+
+
+class ChatLogprobs(BaseModel):
+    """A text's tokens."""
+
+    content: list[ChatToken]
+
+
+class ReplyMessage(BaseModel):
+    """The turn that the task takes, or a stretch of it."""
+
+    role: str = "assistant"
+    content: str
+
+
+class ChatChoice(BaseModel):
+    """One of the possible turns."""
+
+    index: int
+    message: ReplyMessage
+    logprobs: ChatLogprobs | None
+    finish_reason: FinishReason
+
+
+class ChunkChoice(BaseModel):
+    """A stretch of one of the possible turns."""
+
+    index: int
+    delta: ReplyMessage
+    logprobs: ChatLogprobs | None
+    finish_reason: FinishReason | None
+
+
+class ChatCompletion(Head):
+    """The next turn, in `n` versions."""
+
+    choices: list[ChatChoice]
+    usage: UsageBody
+
+
+class ChatChunk(Head):
+    """An event of a stream."""
+
+    choices: list[ChunkChoice]
+
+
+@router.post(
+    "/v1/chat/completions", response_model=ChatCompletion, response_model_exclude_unset=True
+)
+async def chat(
+    body: ChatBody, http: HTTPRequest, submit: SubmitDep
+) -> ChatCompletion | EventStream:
+    """Continue a chat with the task that `model` names."""
+    name = new_id("chatcmpl")
+    answers = await submit([body.request(name)])
+    if body.stream:
+        fields = head(name, "chat.completion.chunk", body.model)
+        chunks = _chunks(fields, answers, include_usage=body.stream_options.include_usage)
+        return await event_stream(http, chunks)
+    outputs = await while_connected(http.receive, answers.texts())
+    return ChatCompletion(
+        **head(name, "chat.completion", body.model),
+        choices=[_choice(index, output) for index, output in enumerate(outputs)],
+        usage=UsageBody.of(answers.usage),
+    )
+
+
+async def _chunks(
+    fields: dict[str, Any], answers: Answers, *, include_usage: bool
+) -> AsyncGenerator[BaseModel]:
+    begun: set[int] = set()
+    async for piece in answers.pieces():
+        if piece.index not in begun:
+            begun.add(piece.index)
+            opening = ReplyMessage(role="assistant", content="")
+            choice = ChunkChoice(
+                index=piece.index, delta=opening, logprobs=None, finish_reason=None
+            )
+            yield ChatChunk(**fields, choices=[choice])
+        yield ChatChunk(**fields, choices=[_chunk_choice(piece)])
+    if include_usage:
+        yield usage_chunk(fields, answers.usage)
+
+
+def _choice(index: int, output: Generated) -> ChatChoice:
+    return ChatChoice(
+        index=index,
+        message=ReplyMessage(role="assistant", content=output.text),
+        logprobs=_logprobs(output.logprobs),
+        finish_reason=output.finish_reason,
+    )
+
+
+def _chunk_choice(piece: Piece) -> ChunkChoice:
+    return ChunkChoice(
+        index=piece.index,
+        delta=ReplyMessage(content=piece.text),
+        logprobs=_logprobs(piece.logprobs),
+        finish_reason=piece.finish_reason,
+    )
+
+
+def _logprobs(tokens: Sequence[TokenLogprob] | None) -> ChatLogprobs | None:
+    if not tokens:
+        return None
+    return ChatLogprobs(
+        content=[
+            ChatToken(
+                token=token.text,
+                bytes=_bytes(token.text),
+                logprob=finite(token.logprob),
+                top_logprobs=[
+                    TopLogprob(token=text, bytes=_bytes(text), logprob=finite(p))
+                    for _, text, p in token.top
+                ],
+            )
+            for token in tokens
+        ]
+    )
+
+
+def _bytes(text: str) -> list[int] | None:
+    """A token that is part of a character shows as U+FFFD: its bytes are not to be had."""
+    return None if "\N{REPLACEMENT CHARACTER}" in text else list(text.encode())

@@ -1,0 +1,116 @@
+"""`/v1/completions`: OpenAI's continuation of a text as it is."""
+
+from collections.abc import AsyncGenerator, Sequence
+
+from fastapi import APIRouter
+from fastapi import Request as HTTPRequest
+from pydantic import BaseModel
+
+from server.api.answers import Answers, SubmitDep
+from server.api.connection import while_connected
+from server.api.events import EventStream, event_stream
+from server.api.fields import fields
+from server.api.identity import new_id
+from server.api.inputs import Prompt, inputs_of
+from server.api.openai import GenerationBody, Head, Unsupported, head, usage_chunk
+from server.api.outputs import UsageBody, finite
+from server.api.sampling import Alternatives, TokenCount
+from server.engine.output import FinishReason, Generated, Piece, TokenLogprob
+from server.engine.request import Request
+
+router = APIRouter(tags=["openai"], dependencies=[fields(task="model", input="prompt")])
+
+
+class CompletionBody(GenerationBody):
+    """Texts or token ids to continue."""
+
+    prompt: Prompt
+    max_tokens: TokenCount = 16
+    logprobs: Alternatives | None = None
+    echo: Unsupported = None
+    suffix: Unsupported = None
+
+    def requests(self, name: str) -> list[Request]:
+        """What the engine is asked: one request for each prompt."""
+        sampling = self.sampling(self.max_tokens, self.logprobs)
+        return [
+            Request(f"{name}-{i}", self.model, each, sampling, raw=True, generate=True)
+            for i, each in enumerate(inputs_of(self.prompt))
+        ]
+
+
+class CompletionLogprobs(BaseModel):
+    """A text's tokens in four lists of equal length; offsets are in characters."""
+
+    tokens: list[str]
+    token_logprobs: list[float]
+    top_logprobs: list[dict[str, float]]
+    text_offset: list[int]
+
+
+class CompletionChoice(BaseModel):
+    """A continuation, or a stretch of one."""
+
+    index: int
+    text: str
+    logprobs: CompletionLogprobs | None
+    finish_reason: FinishReason | None
+
+
+class Completion(Head):
+    """The continuations, or in a stream the next stretch of one; only then is `usage` absent."""
+
+    choices: list[CompletionChoice]
+    usage: UsageBody | None = None
+
+
+@router.post("/v1/completions", response_model=Completion, response_model_exclude_unset=True)
+async def complete(
+    body: CompletionBody, http: HTTPRequest, submit: SubmitDep
+) -> Completion | EventStream:
+    """Continue prompts with the task that `model` names."""
+    name = new_id("cmpl")
+    answers = await submit(body.requests(name))
+    fields = head(name, "text_completion", body.model)
+    if body.stream:
+        chunks = _chunks(fields, answers, include_usage=body.stream_options.include_usage)
+        return await event_stream(http, chunks)
+    outputs = await while_connected(http.receive, answers.texts())
+    choices = [_choice(index, output) for index, output in enumerate(outputs)]
+    return Completion(**fields, choices=choices, usage=UsageBody.of(answers.usage))
+
+
+async def _chunks(
+    fields: dict[str, str | int], answers: Answers, *, include_usage: bool
+) -> AsyncGenerator[BaseModel]:
+    lengths: dict[int, int] = {}
+    async for piece in answers.pieces():
+        offset = lengths.get(piece.index, 0)
+        lengths[piece.index] = offset + len(piece.text)
+        yield Completion.model_validate(
+            {**fields, "choices": [_choice(piece.index, piece, offset)]}
+        )
+    if include_usage:
+        yield usage_chunk(fields, answers.usage)
+
+
+def _choice(index: int, text: Generated | Piece, offset: int = 0) -> CompletionChoice:
+    return CompletionChoice(
+        index=index,
+        text=text.text,
+        logprobs=_logprobs(text.logprobs, offset) if text.logprobs else None,
+        finish_reason=text.finish_reason,
+    )
+
+
+def _logprobs(tokens: Sequence[TokenLogprob], offset: int) -> CompletionLogprobs:
+    offsets: list[int] = []
+    for token in tokens:
+        offsets.append(offset)
+        offset += len(token.text)
+    return CompletionLogprobs(
+        tokens=[token.text for token in tokens],
+        token_logprobs=[finite(token.logprob) for token in tokens],
+        top_logprobs=[{text: finite(p) for _, text, p in token.top} for token in tokens],
+        text_offset=offsets,
+    )

@@ -1,0 +1,41 @@
+"""Dependencies: what routes are given beside their bodies."""
+
+from pathlib import Path as Directory
+from typing import Annotated, TypeAlias
+
+from fastapi import Depends, Path, Request
+
+from server.engine.engine import Engine
+from server.metrics import Metrics
+from server.registry.registry import Registry
+
+
+def _engine(request: Request) -> Engine:
+    return request.app.state.engine
+
+
+def _metrics(request: Request) -> Metrics:
+    return request.app.state.metrics
+
+
+EngineDep: TypeAlias = Annotated[Engine, Depends(_engine)]
+MetricsDep: TypeAlias = Annotated[Metrics, Depends(_metrics)]
+
+
+def _registry(engine: EngineDep) -> Registry:
+    return engine.registry
+
+
+RegistryDep: TypeAlias = Annotated[Registry, Depends(_registry)]
+
+
+def _source_roots(request: Request) -> list[Directory]:
+    return request.app.state.source_roots
+
+
+SourceRootsDep: TypeAlias = Annotated[list[Directory], Depends(_source_roots)]
+"""The directories that requests may name deltas in."""
+
+TASK_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+
+TaskId: TypeAlias = Annotated[str, Path(pattern=TASK_ID)]

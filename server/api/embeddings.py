@@ -1,0 +1,84 @@
+"""`/v1/embeddings`: OpenAI's embeddings of texts."""
+
+import base64
+import struct
+from typing import Literal
+
+from fastapi import APIRouter
+from fastapi import Request as HTTPRequest
+from pydantic import BaseModel
+
+from deltas.delta import TaskType
+from server.api.answers import SubmitDep
+from server.api.body import Body
+from server.api.connection import while_connected
+from server.api.fields import fields
+from server.api.identity import new_id
+from server.api.inputs import Prompt, inputs_of
+from server.api.openai import ModelName, Unsupported
+from server.engine.output import Embedded
+from server.engine.request import Request
+from server.errors import CapabilityMismatch
+
+router = APIRouter(tags=["openai"], dependencies=[fields(task="model")])
+
+
+class EmbeddingsBody(Body):
+    """Texts or token ids to embed with the task that `model` names."""
+
+    model: ModelName
+    input: Prompt
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: Unsupported = None
+
+
+class Embedding(BaseModel):
+    """One input's embedding; base64 holds little-endian 32-bit floats."""
+
+    object: Literal["embedding"] = "embedding"
+    index: int
+    embedding: list[float] | str
+
+
+class EmbeddingsUsage(BaseModel):
+    """Tokens read."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class Embeddings(BaseModel):
+    """The embeddings, in the order of the inputs."""
+
+    object: Literal["list"] = "list"
+    model: str
+    data: list[Embedding]
+    usage: EmbeddingsUsage
+
+
+@router.post("/v1/embeddings")
+async def embed(body: EmbeddingsBody, http: HTTPRequest, submit: SubmitDep) -> Embeddings:
+    """Embed inputs with the task that `model` names."""
+    name = new_id("embd")
+    inputs = inputs_of(body.input)
+    answers = await submit(
+        [Request(f"{name}-{i}", body.model, each, generate=False) for i, each in enumerate(inputs)]
+    )
+    if answers.version.type is not TaskType.EMBED:
+        raise CapabilityMismatch(f"The task '{body.model}' does not give embeddings.", "task")
+    outputs = await while_connected(http.receive, answers.outputs())
+    vectors = [output.embedding for output in outputs if isinstance(output, Embedded)]
+    plain = body.encoding_format == "float"
+    tokens = answers.usage.prompt_tokens
+    return Embeddings(
+        model=body.model,
+        data=[
+            Embedding(index=index, embedding=vector if plain else _packed(vector))
+            for index, vector in enumerate(vectors)
+        ],
+        usage=EmbeddingsUsage(prompt_tokens=tokens, total_tokens=tokens),
+    )
+
+
+def _packed(vector: list[float]) -> str:
+    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()

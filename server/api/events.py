@@ -1,0 +1,84 @@
+"""Event streams: answers sent piece by piece as server-sent events."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+
+from fastapi import Request
+from pydantic import BaseModel
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from deltas.errors import PolydeltaError
+from server.api.connection import while_connected
+from server.api.problem import ErrorBody, Problem
+
+logger = logging.getLogger(__name__)
+
+SEND_TIMEOUT = 30.0
+"""Seconds for which a reader may take nothing before it is given up."""
+
+_DONE = b"data: [DONE]\n\n"
+
+
+class _Failure(BaseModel):
+    error: ErrorBody
+
+
+class EventStream(Response):
+    """Sends chunks as they come, then `[DONE]`; an error becomes the last event in its stead."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, request_id: str, first: BaseModel, rest: AsyncGenerator[BaseModel]) -> None:
+        super().__init__(headers={"cache-control": "no-cache", "x-accel-buffering": "no"})
+        del self.headers["content-length"]
+        self._request_id = request_id
+        self._first = first
+        self._rest = rest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send until the end, an error or the reader's going."""
+        del scope
+        with suppress(ClientDisconnect):
+            await while_connected(receive, self._send_all(send))
+
+    async def _send_all(self, send: Send) -> None:
+        start = {"status": self.status_code, "headers": self.raw_headers}
+        await send({"type": "http.response.start", **start})
+        try:
+            async with aclosing(self._events()) as events:
+                async for event in events:
+                    # A full socket holds up this stream alone; the engine works on.
+                    async with asyncio.timeout(SEND_TIMEOUT):
+                        await send({"type": "http.response.body", "body": event, "more_body": True})
+        except TimeoutError:
+            logger.info("Request %s is given up: its reader takes nothing.", self._request_id)
+            return
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _events(self) -> AsyncGenerator[bytes]:
+        yield _event(self._first)
+        try:
+            async with aclosing(self._rest) as chunks:
+                async for chunk in chunks:
+                    yield _event(chunk)
+        except PolydeltaError as error:
+            yield _event(_Failure(error=Problem.of(error).error))
+        except Exception as error:
+            logger.exception("Request %s failed.", self._request_id)
+            yield _event(_Failure(error=Problem.of(error).error))
+        else:
+            yield _DONE
+
+
+async def event_stream(http: Request, chunks: AsyncGenerator[BaseModel]) -> EventStream:
+    """Begin a stream once its first chunk is there: errors until then are plain responses."""
+    first = await while_connected(http.receive, anext(chunks))
+    return EventStream(http.state.request_id, first, chunks)
+
+
+def _event(chunk: BaseModel) -> bytes:
+    return f"data: {chunk.model_dump_json(exclude_unset=True)}\n\n".encode()

@@ -1,0 +1,126 @@
+"""`/v1/infer`: one task's answer to one or several inputs."""
+
+from collections.abc import AsyncGenerator
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from fastapi import Request as HTTPRequest
+from pydantic import BaseModel, Field, FiniteFloat
+
+from server.api.answers import Answers, SubmitDep
+from server.api.body import Body
+from server.api.connection import while_connected
+from server.api.events import EventStream, event_stream
+from server.api.identity import new_id
+from server.api.inputs import TaskInput, inputs_of
+from server.api.outputs import ChosenToken, OutputBody, UsageBody, chosen_tokens, output_body
+from server.api.sampling import Alternatives, SamplingFields, TokenCount
+from server.engine.output import FinishReason, Piece
+from server.engine.request import Request
+
+router = APIRouter(tags=["native"])
+
+
+class InferParameters(SamplingFields):
+    """Options of generation, greedy unless a temperature is given, and of classification.
+
+    `top` limits a classifier's scores to the likeliest labels.
+    """
+
+    temperature: Annotated[FiniteFloat, Field(ge=0, le=10)] = 0.0
+    max_tokens: TokenCount = 128
+    logprobs: Alternatives | None = None
+    top: Annotated[int, Field(ge=1, lt=1 << 31)] | None = None
+
+
+class InferBody(Body):
+    """A task and what it is to answer."""
+
+    task: Annotated[str, Field(min_length=1, max_length=128)]
+    input: TaskInput
+    parameters: InferParameters = InferParameters()
+    stream: bool = False
+
+    def requests(self, request_id: str) -> list[Request]:
+        """What the engine is asked: one request for each input."""
+        options = self.parameters
+        sampling = options.sampling(options.max_tokens, options.logprobs)
+        generate = True if self.stream else None
+        return [
+            Request(f"{request_id}-{i}", self.task, each, sampling, generate=generate)
+            for i, each in enumerate(inputs_of(self.input))
+        ]
+
+
+class Source(BaseModel):
+    """What answers: a task at a version."""
+
+    id: str
+    task: str
+    version: str
+    kind: str
+
+
+class InferAnswer(Source):
+    """The outputs, in the order of the inputs."""
+
+    outputs: list[OutputBody]
+    usage: UsageBody
+
+
+class InferPiece(Source):
+    """An event of a stream: a stretch of output `index`."""
+
+    index: int
+    text: str
+    finish_reason: FinishReason | None
+    logprobs: list[ChosenToken] = []
+
+
+class InferUsage(Source):
+    """The event of a stream that follows all text."""
+
+    usage: UsageBody
+
+
+@router.post("/v1/infer", response_model=InferAnswer, response_model_exclude_unset=True)
+async def infer(body: InferBody, http: HTTPRequest, submit: SubmitDep) -> InferAnswer | EventStream:
+    """Answer one input, or a list of them, with one task."""
+    name = new_id("infer")
+    answers = await submit(body.requests(name))
+    if body.stream:
+        return await event_stream(http, _events(name, answers))
+    return await while_connected(http.receive, answer_of(name, answers, body.parameters))
+
+
+async def answer_of(name: str, answers: Answers, parameters: InferParameters) -> InferAnswer:
+    """Wait for the outputs of one request."""
+    outputs = [output_body(each, parameters.top) for each in await answers.outputs()]
+    usage = UsageBody.of(answers.usage)
+    return InferAnswer(**_source(name, answers), outputs=outputs, usage=usage)
+
+
+async def _events(name: str, answers: Answers) -> AsyncGenerator[BaseModel]:
+    source = _source(name, answers)
+    async for piece in answers.pieces():
+        yield _piece(source, piece)
+    yield InferUsage(**source, usage=UsageBody.of(answers.usage))
+
+
+def _piece(source: dict[str, Any], piece: Piece) -> InferPiece:
+    event = InferPiece(
+        **source, index=piece.index, text=piece.text, finish_reason=piece.finish_reason
+    )
+    if piece.logprobs:
+        event.logprobs = chosen_tokens(piece.logprobs)
+    return event
+
+
+def _source(name: str, answers: Answers) -> dict[str, Any]:
+    version = answers.version
+    return {
+        "id": name,
+        "task": answers.task,
+        "version": version.ref.version,
+        "kind": version.kind,
+    }

@@ -1,0 +1,78 @@
+"""Limits: how large, how slow and how encoded a request's body may be."""
+
+import asyncio
+from dataclasses import dataclass
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from server.api.problem import Problem
+
+MAX_JSON_BYTES = 4 << 20
+"""Parsing a JSON body holds the event loop, so far less is taken than of uploads."""
+
+RECEIVE_TIMEOUT = 30.0
+"""Seconds that may pass between two stretches of a body."""
+
+
+class BodyLimits:
+    """Refuses bodies that are too large, too slow or compressed."""
+
+    def __init__(self, app: ASGIApp, max_upload_bytes: int) -> None:
+        self._app = app
+        self._max_upload_bytes = max_upload_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on with its body under watch, or refuse it."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        headers = Headers(scope=scope)
+        limit = self._max_upload_bytes if _is_upload(scope, headers) else MAX_JSON_BYTES
+        refusal = _refusal(headers, limit)
+        if refusal:
+            response = Problem.of(refusal).response(scope["state"]["request_id"])
+            return await response(scope, receive, send)
+        return await self._app(scope, _Watched(receive, limit), send)
+
+
+@dataclass
+class _Watched:
+    """Receives a body of at most `limit` more bytes."""
+
+    receive: Receive
+    limit: int
+    ended: bool = False
+
+    async def __call__(self) -> Message:
+        if self.ended:
+            return await self.receive()
+        try:
+            async with asyncio.timeout(RECEIVE_TIMEOUT):
+                message = await self.receive()
+        except TimeoutError:
+            raise HTTPException(408, "The rest of the body did not come.") from None
+        self.limit -= len(message.get("body", b""))
+        if self.limit < 0:
+            raise _too_large()
+        self.ended = not message.get("more_body", False)
+        return message
+
+
+def _is_upload(scope: Scope, headers: Headers) -> bool:
+    # Nothing else is put, and no other route writes what it receives to disk.
+    form = headers.get("content-type", "").startswith("multipart/form-data")
+    return form and scope["method"] == "PUT"
+
+
+def _refusal(headers: Headers, limit: int) -> HTTPException | None:
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        return HTTPException(415, "Send the body as it is: no content encoding is taken.")
+    length = headers.get("content-length", "0")
+    if not length.isdecimal() or int(length) > limit:
+        return _too_large()
+    return None
+
+
+def _too_large() -> HTTPException:
+    return HTTPException(413, "The body is larger than the server takes.")

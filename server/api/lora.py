@@ -1,0 +1,49 @@
+"""`/v1/load_lora_adapter` and `/v1/unload_lora_adapter`: vLLM's way to change tasks."""
+
+from typing import Annotated, TypeAlias
+
+from fastapi import APIRouter
+from fastapi.responses import PlainTextResponse
+from pydantic import Field
+
+from server.api.body import Body
+from server.api.dependencies import TASK_ID, RegistryDep, SourceRootsDep
+from server.api.fields import fields
+from server.registry.sources import fetch_source
+
+router = APIRouter(
+    prefix="/v1",
+    tags=["vllm"],
+    dependencies=[fields(task="lora_name", source="lora_path")],
+)
+
+Name: TypeAlias = Annotated[str, Field(pattern=TASK_ID)]
+
+
+class LoadBody(Body):
+    """A name and the directory of a checkpoint of any kind, as the server sees it."""
+
+    lora_name: Name
+    lora_path: Annotated[str, Field(min_length=1, max_length=4096)]
+    load_inplace: bool = False
+
+
+class UnloadBody(Body):
+    """A name."""
+
+    lora_name: Name
+
+
+@router.post("/load_lora_adapter")
+def load(body: LoadBody, registry: RegistryDep, roots: SourceRootsDep) -> PlainTextResponse:
+    """Add a task; `load_inplace` allows it to replace another delta of that name."""
+    directory = fetch_source(body.lora_path, roots)
+    registry.put(body.lora_name, directory, if_none_match=not body.load_inplace)
+    return PlainTextResponse(f"Success: LoRA adapter '{body.lora_name}' added successfully.")
+
+
+@router.post("/unload_lora_adapter")
+def unload(body: UnloadBody, registry: RegistryDep) -> PlainTextResponse:
+    """Remove a task."""
+    registry.remove(body.lora_name)
+    return PlainTextResponse(f"Success: LoRA adapter '{body.lora_name}' removed successfully.")

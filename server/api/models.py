@@ -1,0 +1,60 @@
+"""`/v1/models`: the base and the tasks, as OpenAI's clients list models."""
+
+from typing import Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from server.api.dependencies import EngineDep, RegistryDep, TaskId
+from server.api.fields import fields
+from server.engine.engine import Engine
+from server.registry.registration import Registration
+from server.registry.version import BASE_NAME
+
+router = APIRouter(prefix="/v1/models", tags=["openai"], dependencies=[fields(task="model")])
+
+
+class Model(BaseModel):
+    """The base, or a task whose parent is the base; `created` in Unix seconds."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = 0
+    owned_by: str = "polydelta"
+    root: str
+    parent: str | None
+    max_model_len: int
+
+
+class ModelList(BaseModel):
+    """The base first, then the tasks."""
+
+    object: Literal["list"] = "list"
+    data: list[Model]
+
+
+@router.get("")
+def list_models(engine: EngineDep, registry: RegistryDep) -> ModelList:
+    """List what `model` may name."""
+    return ModelList(data=[_base(engine), *(_task(task, engine) for task in registry.all())])
+
+
+@router.get("/{name}")
+def show_model(name: TaskId, engine: EngineDep, registry: RegistryDep) -> Model:
+    """Show the base or one task."""
+    return _base(engine) if name == BASE_NAME else _task(registry.get(name), engine)
+
+
+def _base(engine: Engine) -> Model:
+    return Model(id=BASE_NAME, root=engine.base.name, parent=None, max_model_len=engine.context)
+
+
+def _task(task: Registration, engine: Engine) -> Model:
+    extent = task.active.extent
+    return Model(
+        id=task.name,
+        created=int(task.active.created),
+        root=task.name,
+        parent=BASE_NAME,
+        max_model_len=engine.context - extent.rows - extent.cached,
+    )

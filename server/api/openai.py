@@ -1,0 +1,72 @@
+"""What OpenAI's generation routes have in common."""
+
+import time
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import AfterValidator, BaseModel, Field
+from pydantic_core import PydanticCustomError
+
+from server.api.body import Body
+from server.api.outputs import UsageBody
+from server.api.sampling import SamplingFields
+from server.engine.output import Usage
+
+
+def _refuse(value: Any) -> Any:
+    if value:
+        raise PydanticCustomError("unsupported", "This server does not do this; leave it out")
+    return value
+
+
+Unsupported: TypeAlias = Annotated[Any, AfterValidator(_refuse)]
+"""A field that would change the answer: better refused than ignored."""
+
+ModelName: TypeAlias = Annotated[str, Field(min_length=1, max_length=128)]
+
+
+class TextFormat(Body):
+    """The one form that answers have."""
+
+    type: Literal["text"]
+
+
+class StreamOptions(Body):
+    """Whether a stream ends with a chunk that counts tokens."""
+
+    include_usage: bool = False
+
+
+class GenerationBody(SamplingFields):
+    """What both generation routes take; `model` names the task."""
+
+    model: ModelName
+    stream: bool = False
+    stream_options: StreamOptions = StreamOptions()
+    response_format: TextFormat = TextFormat(type="text")
+    logit_bias: Unsupported = None
+
+
+class Head(BaseModel):
+    """What every answer and every chunk begins with."""
+
+    id: str
+    object: str
+    created: int
+    model: str
+
+
+class UsageChunk(Head):
+    """The last chunk of a stream whose reader asked for it."""
+
+    choices: list[Any]
+    usage: UsageBody
+
+
+def head(name: str, kind: str, model: str) -> dict[str, Any]:
+    """The fields of a Head, the same in all chunks of a stream."""
+    return {"id": name, "object": kind, "created": int(time.time()), "model": model}
+
+
+def usage_chunk(fields: dict[str, Any], usage: Usage) -> UsageChunk:
+    """Count a stream's tokens after its text."""
+    return UsageChunk(**fields, choices=[], usage=UsageBody.of(usage))

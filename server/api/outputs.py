@@ -1,0 +1,93 @@
+"""Outputs: the engine's answers as the native routes show them."""
+
+from collections.abc import Iterable
+from itertools import islice
+from typing import TypeAlias
+
+from pydantic import BaseModel
+
+from server.engine.output import (
+    Classified,
+    Embedded,
+    FinishReason,
+    Generated,
+    Output,
+    Tagged,
+    TokenLogprob,
+    Usage,
+)
+
+LOWEST_LOGPROB = -9999.0
+"""Stands for minus infinity, which JSON cannot hold; OpenAI's value."""
+
+
+class UsageBody(BaseModel):
+    """Tokens read and written."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+    @classmethod
+    def of(cls, usage: Usage) -> "UsageBody":
+        """Show the engine's count."""
+        return cls(
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            total_tokens=usage.total_tokens,
+        )
+
+
+class Alternative(BaseModel):
+    """A token and its log-probability."""
+
+    id: int
+    token: str
+    logprob: float
+
+
+class ChosenToken(Alternative):
+    """A generated token and the likeliest ones in its place."""
+
+    top: list[Alternative]
+
+
+class Text(BaseModel):
+    """A generated text."""
+
+    text: str
+    finish_reason: FinishReason
+    logprobs: list[ChosenToken] | None = None
+
+
+OutputBody: TypeAlias = Text | Classified | Tagged | Embedded
+
+
+def output_body(output: Output, top: int | None) -> OutputBody:
+    """Show an output, with the `top` likeliest labels alone where it has labels."""
+    if isinstance(output, Generated):
+        text = Text(text=output.text, finish_reason=output.finish_reason)
+        if output.logprobs is not None:
+            text.logprobs = chosen_tokens(output.logprobs)
+        return text
+    if isinstance(output, Classified) and top is not None:
+        return Classified(output.label, output.score, dict(islice(output.scores.items(), top)))
+    return output
+
+
+def chosen_tokens(tokens: Iterable[TokenLogprob]) -> list[ChosenToken]:
+    """Show tokens with their log-probabilities."""
+    return [
+        ChosenToken(
+            id=token.id,
+            token=token.text,
+            logprob=finite(token.logprob),
+            top=[Alternative(id=i, token=text, logprob=finite(p)) for i, text, p in token.top],
+        )
+        for token in tokens
+    ]
+
+
+def finite(logprob: float) -> float:
+    """Make a log-probability fit for JSON."""
+    return max(logprob, LOWEST_LOGPROB)

@@ -1,0 +1,179 @@
+"""Problems: every refusal as one body that is both RFC 9457 and OpenAI's."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from deltas.errors import DeltaError, PolydeltaError, UnsafeDelta
+from server.api.inputs import FORMS
+from server.errors import Conflict, RequestError, ServerError, Unavailable
+
+logger = logging.getLogger(__name__)
+
+CLIENT_CLOSED_REQUEST = 499
+MEDIA_TYPE = "application/problem+json"
+UNFORESEEN = "internal_error"
+
+_SHOWN_ERRORS = 3
+_HTTP_CODES = {
+    400: "invalid_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "request_timeout",
+    413: "payload_too_large",
+    415: "unsupported_media_type",
+    431: "headers_too_large",
+}
+_HTTP_TEXTS = {
+    404: "There is no such route; /docs lists those there are.",
+    405: "This route does not take this method.",
+}
+
+
+class ErrorBody(BaseModel):
+    """What OpenAI's clients read of an error."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class ProblemBody(BaseModel):
+    """The body of every error response (RFC 9457), with OpenAI's `error` in it."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    error: ErrorBody
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a request is refused, before it is put on the wire."""
+
+    status: int
+    code: str
+    message: str
+    param: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @classmethod
+    def of(cls, error: Exception) -> "Problem":
+        """Describe an error to the outside; one that nobody foresaw keeps its text to itself."""
+        if isinstance(error, PolydeltaError):
+            return _of_ours(error)
+        if isinstance(error, RequestValidationError):
+            return _of_validation(error)
+        if isinstance(error, HTTPException):
+            code = _HTTP_CODES.get(error.status_code, "invalid_request")
+            text = _HTTP_TEXTS.get(error.status_code, error.detail)
+            return cls(error.status_code, code, text, headers=error.headers or {})
+        return cls(500, UNFORESEEN, "The server failed on this request; its log says why.")
+
+    @property
+    def error(self) -> ErrorBody:
+        """The part that OpenAI's clients read, which also stands alone in streams and batches."""
+        return ErrorBody(
+            message=self.message, type=_openai_type(self.status), param=self.param, code=self.code
+        )
+
+    def response(self, request_id: str) -> JSONResponse:
+        """The whole HTTP response."""
+        body = ProblemBody(
+            type=f"urn:polydelta:error:{self.code}",
+            title=HTTPStatus(self.status).phrase,
+            status=self.status,
+            detail=self.message,
+            instance=f"urn:polydelta:request:{request_id}",
+            error=self.error,
+        )
+        headers = {**self.headers, "x-request-id": request_id}
+        return JSONResponse(body.model_dump(), self.status, headers, MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of an application's routes with a problem."""
+    for kind in (PolydeltaError, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, _respond)
+    app.add_exception_handler(ClientDisconnect, _close)
+
+
+def _respond(request: Request, error: Exception) -> Response:
+    problem = Problem.of(error)
+    if problem.code == UNFORESEEN:
+        logger.error("Request %s failed: %s.", request.state.request_id, type(error).__name__)
+    if _blames_body(error) and not _is_json(request):
+        problem = Problem(
+            415,
+            _HTTP_CODES[415],
+            "The body must be JSON, sent with the header 'Content-Type: application/json'.",
+        )
+    return problem.response(request.state.request_id)
+
+
+def _close(request: Request, error: Exception) -> Response:
+    """Nobody reads this: the client has gone."""
+    del request, error
+    return Response(status_code=CLIENT_CLOSED_REQUEST)
+
+
+def _of_ours(error: PolydeltaError) -> Problem:
+    status, param, headers = 500, None, dict[str, str]()
+    if isinstance(error, ServerError):
+        status = error.status
+    elif isinstance(error, DeltaError):
+        status = 415 if isinstance(error, UnsafeDelta) else 400
+    if isinstance(error, RequestError):
+        param = error.param
+    if isinstance(error, Unavailable):
+        headers["retry-after"] = str(error.retry_after)
+    if isinstance(error, Conflict):
+        # OpenAI's clients repeat a 409 unless told not to.
+        headers["x-should-retry"] = "false"
+    return Problem(status, error.code, str(error), param, headers)
+
+
+def _of_validation(error: RequestValidationError) -> Problem:
+    items = error.errors()
+    if items[0]["type"] == "json_invalid":
+        return Problem(400, "invalid_request", "The body is not valid JSON.")
+    found = [(_place(item["loc"]), str(item["msg"])) for item in items]
+    shown = [f"{place}: {text}" if place else text for place, text in found[:_SHOWN_ERRORS]]
+    if len(found) > _SHOWN_ERRORS:
+        shown.append(f"and {len(found) - _SHOWN_ERRORS} more")
+    return Problem(400, "invalid_request", "; ".join(shown), found[0][0])
+
+
+def _place(location: tuple[int | str, ...]) -> str | None:
+    steps = location[1:] if location[:1] in (("body",), ("path",), ("header",)) else location
+    return ".".join(str(step) for step in steps if step not in FORMS) or None
+
+
+def _openai_type(status: int) -> str:
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return "rate_limit_error"
+    return "invalid_request_error" if status < 500 else "server_error"
+
+
+def _blames_body(error: Exception) -> bool:
+    if not isinstance(error, RequestValidationError):
+        return False
+    return all(item["loc"][:1] not in (("path",), ("header",)) for item in error.errors())
+
+
+def _is_json(request: Request) -> bool:
+    if request.method in ("GET", "HEAD", "DELETE"):
+        return True
+    subtype = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return subtype.startswith("application/") and subtype.endswith("json")

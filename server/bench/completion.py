@@ -1,0 +1,81 @@
+"""One streamed completion and when its pieces came."""
+
+import json
+import time
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import httpx2
+
+from server.bench.errors import BenchError
+
+
+@dataclass(frozen=True)
+class Timing:
+    """When a completion's pieces came, in seconds after its request, and its tokens."""
+
+    arrivals: list[float]
+    tokens: int
+
+    @property
+    def first(self) -> float:
+        """Seconds to the first piece."""
+        return self.arrivals[0]
+
+    @property
+    def gaps(self) -> list[float]:
+        """Seconds between pieces."""
+        return [after - before for before, after in pairwise(self.arrivals)]
+
+
+async def complete(
+    client: httpx2.AsyncClient, model: str, prompt: list[int], tokens: int
+) -> Timing:
+    """Ask for exactly `tokens` tokens after `prompt` and time what comes.
+
+    Raises BenchError if the request fails or another number of tokens comes.
+    """
+    start = time.perf_counter()
+    arrivals: list[float] = []
+    counted = 0
+    try:
+        async with client.stream("POST", "/v1/completions", json=_body(model, prompt, tokens)) as r:
+            if not r.is_success:
+                raise _failure(model, json.loads(await r.aread()))
+            async for event in httpx2.EventSource(r):
+                if event.data == "[DONE]":
+                    break
+                chunk = json.loads(event.data)
+                counted = _tokens(model, chunk) or counted
+                if chunk["choices"]:
+                    arrivals.append(time.perf_counter() - start)
+    except httpx2.HTTPError as error:
+        raise BenchError(f"{model}: {type(error).__name__} {error}") from error
+    if counted != tokens:
+        raise BenchError(f"{model} wrote {counted} tokens instead of {tokens}.")
+    return Timing(arrivals, counted)
+
+
+def _body(model: str, prompt: list[int], tokens: int) -> dict[str, Any]:
+    return {
+        "model": model,
+        "prompt": prompt,
+        "max_tokens": tokens,
+        "min_tokens": tokens,
+        "ignore_eos": True,
+        "temperature": 0,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+
+
+def _tokens(model: str, chunk: dict[str, Any]) -> int | None:
+    if "error" in chunk:
+        raise _failure(model, chunk)
+    usage = chunk.get("usage")
+    return usage["completion_tokens"] if usage else None
+
+
+def _failure(model: str, body: dict[str, Any]) -> BenchError:
+    return BenchError(f"{model}: {body['error']['message']}")

@@ -1,0 +1,102 @@
+"""The load: so many requests, so many at once, each of exact length."""
+
+import asyncio
+import itertools
+import random
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import httpx2
+
+from server.bench.completion import Timing, complete
+from server.bench.errors import BenchError
+
+# Every vocabulary has these ids, and few of them are special tokens.
+_TOKENS = range(10, 100)
+_PROBE_PAUSE = 0.1
+_TIMEOUT = httpx2.Timeout(600.0, connect=5.0)
+
+
+@dataclass(frozen=True)
+class Load:
+    """`requests` completions, `concurrency` at once; lengths in tokens."""
+
+    concurrency: int
+    requests: int
+    input_tokens: int
+    output_tokens: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """One load's timings, its length and the health answers meanwhile; all in seconds."""
+
+    timings: list[Timing]
+    elapsed: float
+    health: list[float]
+
+    @property
+    def throughput(self) -> float:
+        """Output tokens a second."""
+        return sum(timing.tokens for timing in self.timings) / self.elapsed
+
+
+async def drive(
+    url: str, models: Sequence[str], load: Load, seed: int, done: Callable[[], object]
+) -> Run:
+    """Put a load on a server, its requests going to `models` in turn; `done` follows each one.
+
+    Raises BenchError where a request fails.
+    """
+    limits = httpx2.Limits(max_connections=load.concurrency + 1)
+    async with httpx2.AsyncClient(base_url=url, limits=limits, timeout=_TIMEOUT) as client:
+        work = iter(_requests(models, load, seed))
+        health: list[float] = []
+        probing = asyncio.create_task(_probe(client, health))
+        start = time.perf_counter()
+        try:
+            async with asyncio.TaskGroup() as group:
+                workers = [
+                    group.create_task(_work(client, work, load.output_tokens, done))
+                    for _ in range(load.concurrency)
+                ]
+        except* BenchError as failed:
+            raise failed.exceptions[0] from None
+        finally:
+            probing.cancel()
+            # Where the server is gone, a request's own failure says so.
+            with suppress(asyncio.CancelledError, httpx2.HTTPError):
+                await probing
+        elapsed = time.perf_counter() - start
+    timings = [timing for worker in workers for timing in worker.result()]
+    return Run(timings, elapsed, health)
+
+
+def _requests(models: Sequence[str], load: Load, seed: int) -> Iterable[tuple[str, list[int]]]:
+    # Prompts differ, so that no cache of prompts helps.
+    draw = random.Random(seed)
+    for model in itertools.islice(itertools.cycle(models), load.requests):
+        yield model, draw.choices(_TOKENS, k=load.input_tokens)
+
+
+async def _work(
+    client: httpx2.AsyncClient,
+    work: Iterable[tuple[str, list[int]]],
+    output_tokens: int,
+    done: Callable[[], object],
+) -> list[Timing]:
+    timings: list[Timing] = []
+    for model, prompt in work:
+        timings.append(await complete(client, model, prompt, output_tokens))
+        done()
+    return timings
+
+
+async def _probe(client: httpx2.AsyncClient, answers: list[float]) -> None:
+    while True:
+        start = time.perf_counter()
+        await client.get("/health/live")
+        answers.append(time.perf_counter() - start)
+        await asyncio.sleep(_PROBE_PAUSE)

@@ -1,0 +1,33 @@
+"""A measurement: the bare base and mixed tasks, in turns, on one server."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from server.bench.load import Load, Run, drive
+
+BASE = "base"
+
+
+def measure(
+    url: str, names: Sequence[str], load: Load, repeat: int, done: Callable[[], object]
+) -> list[tuple[Run, Run]]:
+    """Run the load on the base and on the tasks in turn, `repeat` times; `done` follows a request.
+
+    A short run of each comes first and does not count: it loads every delta.
+    """
+    return asyncio.run(_measure(url, names, load, repeat, done))
+
+
+async def _measure(
+    url: str, names: Sequence[str], load: Load, repeat: int, done: Callable[[], object]
+) -> list[tuple[Run, Run]]:
+    warm = replace(load, requests=len(names) + 1, output_tokens=min(2, load.output_tokens))
+    await drive(url, [BASE, *names], warm, seed=-1, done=lambda: None)
+    return [
+        (
+            await drive(url, [BASE], load, 2 * turn, done),
+            await drive(url, names, load, 2 * turn + 1, done),
+        )
+        for turn in range(repeat)
+    ]

@@ -1,0 +1,39 @@
+"""Building a server's engine from its settings."""
+
+from server.engine.engine import Engine
+from server.engine.limits import Limits
+from server.model.base import Base, load_base
+from server.model.precision import choose_device, choose_dtype
+from server.model.source import resolve_base
+from server.registry.registry import Registry
+from server.registry.sources import fetch_source
+from server.registry.store import Store
+from server.settings import Settings
+
+
+def build_engine(settings: Settings) -> Engine:
+    """Load the base, open the store and register the tasks that the settings name.
+
+    Raises PolydeltaError saying which setting to mend.
+    """
+    base = open_base(settings)
+    registry = Registry(Store(settings.store), base.spec, base.dtype)
+    for name, source in settings.tasks.items():
+        registry.put(name, fetch_source(source))
+    limits = Limits(
+        max_batch_tokens=settings.max_batch_tokens,
+        max_sequences=settings.max_sequences,
+        max_waiting=settings.max_waiting,
+        max_deltas=settings.max_deltas,
+        host_cache_bytes=int(settings.host_cache_gb * (1 << 30)),
+        kv_cache_bytes=int(settings.kv_cache_gb * (1 << 30)),
+    )
+    return Engine(base, registry, limits)
+
+
+def open_base(settings: Settings) -> Base:
+    """Find and load the base that the settings name."""
+    source = resolve_base(settings.base, settings.cache)
+    device = choose_device(settings.device)
+    dtype = choose_dtype(settings.dtype, device)
+    return load_base(source.name, source.directory, dtype, device)

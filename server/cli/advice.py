@@ -1,0 +1,72 @@
+"""What would be slow or fail on a machine, and why."""
+
+from collections.abc import Iterator
+
+from server.cli.machine import Machine
+
+# The conversion of the embedded base writes half a gigabyte; a larger base needs more.
+_LEAST_DISK = 2.0
+_LEAST_MEMORY = 3.0
+_BASE_GIGABYTES = {"float32": 0.538, "bfloat16": 0.269, "float16": 0.269}
+"""The embedded decoder, 134,515,008 parameters."""
+
+
+def advice(machine: Machine) -> Iterator[str]:
+    """Yield one line a finding; nothing to say yields nothing."""
+    yield from _device(machine)
+    yield from _precision(machine)
+    yield from _threads(machine)
+    yield from _room(machine)
+
+
+def single_stream_bound(machine: Machine) -> float:
+    """Tokens a second that no single stream of the embedded decoder can pass on the processor.
+
+    Every token reads every weight once.
+    """
+    size = _BASE_GIGABYTES["float32" if machine.device == "cuda" else machine.dtype]
+    return machine.reading / size
+
+
+def _device(machine: Machine) -> Iterator[str]:
+    if not machine.gpus:
+        yield (
+            "No CUDA device: the base runs on the processor. One stream of the embedded decoder "
+            f"gets at most {single_stream_bound(machine):.0f} tokens/s, for each token reads all "
+            "weights; many streams share that reading, so send requests concurrently."
+        )
+
+
+def _precision(machine: Machine) -> Iterator[str]:
+    single, half = machine.products["float32"], machine.products["bfloat16"]
+    if half < single:
+        yield (
+            f"bfloat16 is emulated here (measured {half:.0f} GFLOP/s against {single:.0f} in "
+            "float32): --dtype bfloat16 saves memory but is slower."
+        )
+
+
+def _threads(machine: Machine) -> Iterator[str]:
+    if machine.threads > machine.cores:
+        yield (
+            f"Torch computes with {machine.threads} threads on {machine.cores:g} cores, so they "
+            f"wait for each other: set OMP_NUM_THREADS={max(1, int(machine.cores))}."
+        )
+    elif machine.device == "cpu" and machine.threads < int(machine.cores):
+        yield (
+            f"Torch computes with {machine.threads} of {machine.cores:g} cores: unset "
+            f"OMP_NUM_THREADS or set it to {int(machine.cores)}."
+        )
+
+
+def _room(machine: Machine) -> Iterator[str]:
+    if machine.free_memory < _LEAST_MEMORY:
+        yield (
+            f"{machine.free_memory:.1f} GB of memory are free: the embedded decoder with its "
+            "caches wants 3 GB. Lower --kv-cache-gb and --host-cache-gb."
+        )
+    if machine.free_disk < _LEAST_DISK:
+        yield (
+            f"{machine.free_disk:.1f} GB of disk are free in the cache directory; converting a "
+            "base may fail. Point --cache at another disk."
+        )

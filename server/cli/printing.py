@@ -1,0 +1,54 @@
+"""How commands print: results to standard output, everything else to standard error."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, is_dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(highlight=False, soft_wrap=True, stderr=True)
+
+
+def print_json(value: Any) -> None:
+    """Print plain values and dataclasses as JSON."""
+    out.print(json.dumps(value, indent=2, ensure_ascii=False, default=_plain), markup=False)
+
+
+def print_text(text: str, end: str = "\n") -> None:
+    """Print a text as it is."""
+    out.print(text, markup=False, end=end)
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print rows under headings; numbers stand to the right."""
+    lines = [list(row) for row in rows]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column, heading in enumerate(headings):
+        numeric = all(isinstance(line[column], int | float) for line in lines) and bool(lines)
+        table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+    for line in lines:
+        table.add_row(*(_cell(value) for value in line))
+    out.print(table)
+
+
+def size(count: float) -> str:
+    """A number of bytes for people."""
+    for unit in ("B", "KB", "MB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} GB"
+
+
+def _cell(value: object) -> str:
+    return escape(f"{value:.4g}" if isinstance(value, float) else str(value))
+
+
+def _plain(value: object) -> object:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    raise TypeError(f"{type(value).__name__} is not JSON")

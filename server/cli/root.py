@@ -1,0 +1,65 @@
+"""The root of the command line, and what a user sees when something fails."""
+
+import sys
+from importlib.metadata import version
+from typing import Annotated, NoReturn
+
+import typer
+from rich.markup import escape
+
+import polydelta_client
+from deltas.errors import PolydeltaError
+from polydelta_client import APIConnectionError
+from server.cli import task
+from server.cli.bench import bench
+from server.cli.demo import demo
+from server.cli.doctor import doctor
+from server.cli.infer import infer
+from server.cli.printing import err
+from server.cli.serve import serve
+from server.cli.train import train
+
+app = typer.Typer(
+    name="polydelta",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (serve, demo, infer):
+    app.command()(command)
+app.add_typer(task.app, name="task", help="The tasks of a running server.")
+for command in (train, bench, doctor):
+    app.command()(command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"polydelta {version('polydelta')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Many tasks from one frozen base model, each a few megabytes, switched per request."""
+    del version
+
+
+def main() -> None:
+    """Run the command line; a mistake costs one line, not a traceback."""
+    try:
+        app()
+    except APIConnectionError as error:
+        _fail(f"{error}. Is the server running? polydelta demo starts one.")
+    except (PolydeltaError, polydelta_client.PolydeltaError, OSError, ValueError) as error:
+        _fail(str(error))
+
+
+def _fail(message: str) -> NoReturn:
+    err.print(f"[bold red]error:[/] {escape(message)}")
+    sys.exit(1)

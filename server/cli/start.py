@@ -1,0 +1,53 @@
+"""Starting a server in this process, telling the user what happens meanwhile."""
+
+import logging
+import sys
+from pathlib import Path
+
+from server.cli.printing import err
+from server.settings import Settings
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def start(settings: Settings) -> None:
+    """Load the base and its tasks, print what to try, and serve until a signal."""
+    _log_to_stderr(settings.log_level)
+    err.print("Loading Torch and Transformers …")
+    # The rest of the command line answers at once because only this waits for Torch.
+    from server.build import build_engine
+    from server.cli.examples import example_lines
+    from server.serve import serve
+
+    err.print(f"Loading {settings.base} …")
+    engine = build_engine(settings)
+    url = f"http://{_in_url(settings.host)}:{settings.port}"
+    count = len(engine.registry.all())
+    err.print(
+        f"\n[bold]{engine.base.name}[/] with {count} tasks on {url}. Try, in another shell:\n"
+    )
+    for line in example_lines(url, engine):
+        err.print(line, markup=False)
+    err.print()
+    if settings.host not in _LOOPBACK and Path("/") in settings.source_roots:
+        err.print(
+            "[yellow]Anyone who can reach this server may have it read deltas from any directory; "
+            "--source-roots limits that.[/]"
+        )
+    serve(engine, settings)
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _log_to_stderr(level: str) -> None:
+    logging.basicConfig(
+        level=level.upper(),
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)-7s %(name)s  %(message)s",
+        datefmt="%H:%M:%S",
+    )
+    if level != "debug":
+        for chatty in ("httpx", "httpcore", "urllib3", "filelock"):
+            logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -1,0 +1,72 @@
+"""`polydelta task …`: the tasks of a running server."""
+
+from typing import Annotated
+
+import typer
+
+from polydelta_client import Polydelta, Task
+from server.cli.flags import Format, Url
+from server.cli.printing import err, print_json, print_table, size
+
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="The tasks of a running server."
+)
+
+Name = Annotated[str, typer.Argument(help="The task.")]
+Source = Annotated[str, typer.Argument(help="Its delta: a directory here, or a URI.")]
+
+
+@app.command()
+def add(name: Name, source: Source, url: Url = None) -> None:
+    """Add a task, or give it a new delta, which answers from then on."""
+    with Polydelta(url) as client, err.status(f"Adding {name} …"):
+        task = client.tasks.put(name, source)
+    err.print(f"{task.id}: version {task.version}, {task.kind}, {size(task.bytes)}")
+
+
+@app.command("ls")
+def list_all(url: Url = None, output: Format = "text") -> None:
+    """List the tasks."""
+    with Polydelta(url) as client:
+        tasks = client.tasks.list()
+    if output == "json":
+        return print_json(tasks)
+    headings = ("TASK", "TYPE", "KIND", "VERSION", "RESIDENT", "SIZE", "REQUESTS")
+    return print_table(headings, [_row(task) for task in tasks])
+
+
+@app.command()
+def show(name: Name, url: Url = None, output: Format = "text") -> None:
+    """Show one task."""
+    with Polydelta(url) as client:
+        task = client.tasks.get(name)
+    if output == "json":
+        return print_json(task)
+    return print_table(("TASK", task.id), _details(task))
+
+
+@app.command("rm")
+def remove(name: Name, url: Url = None) -> None:
+    """Remove a task; requests under way still finish."""
+    with Polydelta(url) as client:
+        client.tasks.delete(name)
+    err.print(f"{name}: removed")
+
+
+def _row(task: Task) -> tuple[object, ...]:
+    place = task.resident or ""
+    return task.id, task.type, task.kind, task.version, place, size(task.bytes), task.requests
+
+
+def _details(task: Task) -> list[tuple[str, object]]:
+    return [
+        ("type", task.type),
+        ("kind", task.kind),
+        ("labels", ", ".join(task.labels or ())),
+        ("version", task.version),
+        ("versions", ", ".join(version.version for version in task.versions)),
+        ("resident", task.resident or ""),
+        ("size", size(task.bytes)),
+        ("requests", task.requests),
+        ("base", task.base or ""),
+    ]

@@ -1,0 +1,1 @@
+"""The embedded demo: data readers, recipes and the deltas trained by them."""

@@ -1,0 +1,1 @@
+"""Scheduling in integers: requests, sequences, the step and the façade over it."""

@@ -1,0 +1,204 @@
+"""Answers: what a caller holds while its request is computed."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from transformers import PreTrainedTokenizerFast
+
+from deltas.delta import TaskType
+from deltas.errors import PolydeltaError
+from server.engine.detokenizer import Detokenizer
+from server.engine.event import Event, Scores, Started, Token
+from server.engine.observer import Observer
+from server.engine.output import FinishReason, Generated, Output, Piece, TokenLogprob, Usage
+from server.engine.prompt import Prompt
+from server.engine.reading import read_scores
+from server.engine.request import Request
+from server.engine.sequence import Key
+from server.registry.registry import Lease
+from server.registry.version import Version
+
+
+@dataclass
+class _Choice:
+    """One of a request's n generations, as its tokens come."""
+
+    text: Detokenizer
+    tokens: int = 0
+    ended: bool = False
+    last: float | None = None
+    logprobs: list[TokenLogprob] = field(default_factory=list[TokenLogprob])
+
+
+class Answer:
+    """One request under way.
+
+    Iterate over it for pieces of generated text, or await `outputs` for everything at once.
+    Leaving its context aborts what has not ended and frees all that the request holds.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        lease: Lease,
+        prompt: Prompt,
+        tokenizer: PreTrainedTokenizerFast,
+        observer: Observer,
+        close: Callable[["Answer"], None],
+    ) -> None:
+        self.id = request.id
+        self.task = request.task
+        self.lease = lease
+        self._request = request
+        self._prompt = prompt
+        self._tokenizer = tokenizer
+        self._observer = observer
+        self._close = close
+        self._submitted = time.monotonic()
+        self._queue: asyncio.Queue[Piece | Output | PolydeltaError] = asyncio.Queue()
+        count = request.sampling.n if self.generates else 1
+        stop = request.sampling.stop
+        self._choices = [_Choice(Detokenizer(tokenizer, i, stop)) for i in range(count)]
+
+    @property
+    def version(self) -> Version:
+        """The version of the task's delta that computes this answer, from its first row on."""
+        return self.lease.version
+
+    @property
+    def generates(self) -> bool:
+        """Whether the answer is text."""
+        return self.version.type is TaskType.GENERATE
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens read and written so far."""
+        written = sum(choice.tokens for choice in self._choices)
+        return Usage(len(self._prompt.tokens), written)
+
+    @property
+    def keys(self) -> list[Key]:
+        """The keys of all choices."""
+        return [(self.id, index) for index in range(len(self._choices))]
+
+    @property
+    def open_keys(self) -> list[Key]:
+        """The keys of the choices that have not ended."""
+        return [key for key in self.keys if not self._choices[key[1]].ended]
+
+    async def __aiter__(self) -> AsyncIterator[Piece]:
+        """Yield pieces of all choices as they come; raises the error that ends a choice."""
+        finished = 0
+        while finished < len(self._choices):
+            piece = await self._next()
+            if isinstance(piece, Piece):
+                finished += piece.finish_reason is not None
+                yield piece
+
+    async def outputs(self) -> list[Output]:
+        """Wait for the whole answer: one output a choice, or a head's one output."""
+        if not self.generates:
+            output = await self._next()
+            return [] if isinstance(output, Piece) else [output]
+        pieces: list[list[Piece]] = [[] for _ in self._choices]
+        async for piece in self:
+            pieces[piece.index].append(piece)
+        wanted = self._request.sampling.logprobs is not None
+        return [_joined(parts, logprobs=wanted) for parts in pieces]
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Abort what has not ended; closing again does nothing."""
+        for index, choice in enumerate(self._choices):
+            if not choice.ended:
+                self._end(index, "abort")
+        self._close(self)
+
+    def fail(self, error: PolydeltaError) -> None:
+        """End every open choice with an error."""
+        for _, index in self.open_keys:
+            self._end(index, "error")
+        self._queue.put_nowait(error)
+
+    def handle(self, event: Event) -> bool:
+        """Take one of the core's events; returns True if the choice must be aborted there."""
+        index = event.key[1]
+        choice = self._choices[index]
+        if choice.ended:
+            return False
+        if isinstance(event, Token):
+            return self._handle_token(index, choice, event)
+        if isinstance(event, Started):
+            self._observer.started(self.task, time.monotonic() - self._submitted)
+        elif isinstance(event, Scores):
+            self._end(index, "stop")
+            self._queue.put_nowait(read_scores(event.values, self.version, self._prompt))
+        else:
+            self._end(index, "error")
+            self._queue.put_nowait(event.error)
+        return False
+
+    async def _next(self) -> Piece | Output:
+        item = await self._queue.get()
+        if isinstance(item, PolydeltaError):
+            raise item
+        return item
+
+    def _handle_token(self, index: int, choice: _Choice, event: Token) -> bool:
+        self._observe(choice)
+        choice.tokens += 1
+        if not event.silent and self._request.sampling.logprobs is not None:
+            choice.logprobs.append(self._logprob(event))
+        piece = choice.text.push(None if event.silent else event.chosen.token, event.finish)
+        if piece is None:
+            return False
+        logprobs, choice.logprobs = tuple(choice.logprobs), []
+        self._queue.put_nowait(Piece(index, piece.text, piece.finish_reason, logprobs))
+        if piece.finish_reason is None:
+            return False
+        self._end(index, piece.finish_reason)
+        return event.finish is None
+
+    def _observe(self, choice: _Choice) -> None:
+        now = time.monotonic()
+        if choice.last is None:
+            self._observer.first_token(self.task, now - self._submitted)
+        else:
+            self._observer.next_token(self.task, now - choice.last)
+        choice.last = now
+
+    def _logprob(self, event: Token) -> TokenLogprob:
+        def text(token: int) -> str:
+            return self._tokenizer.backend_tokenizer.decode([token], skip_special_tokens=False)
+
+        chosen = event.chosen
+        top = tuple((token, text(token), value) for token, value in chosen.top)
+        return TokenLogprob(chosen.token, text(chosen.token), chosen.logprob, top)
+
+    def _end(self, index: int, reason: str) -> None:
+        choice = self._choices[index]
+        choice.ended = True
+        elapsed = time.monotonic() - self._submitted
+        self._observer.finished(self.task, reason, elapsed, choice.tokens)
+        if not self.open_keys:
+            self._close(self)
+
+
+def _joined(pieces: list[Piece], *, logprobs: bool) -> Generated:
+    reason: FinishReason = pieces[-1].finish_reason or "stop"
+    tokens = tuple(token for piece in pieces for token in piece.logprobs)
+    return Generated("".join(p.text for p in pieces), reason, tokens if logprobs else None)

@@ -1,0 +1,208 @@
+"""The core: one thread that decides a step, computes it and reports what came of it."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Sequence as List
+from queue import SimpleQueue
+
+import torch
+from torch import Tensor
+
+from deltas.errors import PolydeltaError
+from server.engine.event import Event, Failed, Scores, Started, Token
+from server.engine.output import FinishReason
+from server.engine.residency import Residency
+from server.engine.scheduler import Scheduled, Scheduler
+from server.engine.sequence import Key, Sequence
+from server.errors import RowFailed
+from server.model.runner import Forward, Runner
+from server.model.sampler import Chosen, Row, sample
+
+_log = logging.getLogger(__name__)
+
+
+class EngineCore:
+    """Runs steps until told to stop; everything else speaks to it through its inbox.
+
+    `deliver` gets a step's events at once and `died` the error that ended the core, if one did;
+    both are called on the core's thread. Ringing `bell` makes an idle core look again.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        residency: Residency,
+        scheduler: Scheduler,
+        context: int,
+        bell: threading.Event,
+        deliver: Callable[[List[Event]], None],
+        died: Callable[[Exception], None],
+    ) -> None:
+        self.residency = residency
+        self.scheduler = scheduler
+        self._runner = runner
+        self._context = context
+        self._bell = bell
+        self._deliver = deliver
+        self._died = died
+        self._end_tokens = runner.base.end_tokens
+        self._events: list[Event] = []
+        self._sequences: dict[Key, Sequence] = {}
+        self._inbox: SimpleQueue[Sequence | Key] = SimpleQueue()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="engine-core", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop after the step under way and wait for the thread."""
+        self._stopping = True
+        self._bell.set()
+        self._thread.join()
+        self.residency.close()
+
+    def submit(self, sequences: Iterable[Sequence]) -> None:
+        """Hand over new sequences."""
+        self._tell(sequences)
+
+    def abort(self, keys: Iterable[Key]) -> None:
+        """Drop sequences before the next step; unknown and ended ones are ignored."""
+        self._tell(keys)
+
+    def step(self) -> bool:
+        """Do one step; returns False if there was nothing to compute."""
+        self._bell.clear()
+        self._drain()
+        scheduled = self.scheduler.schedule()
+        for sequence, error in self.scheduler.take_failed():
+            self._fail(sequence, error)
+        self._compute(scheduled)
+        events, self._events = self._events, []
+        if events:
+            self._deliver(events)
+        return bool(scheduled)
+
+    def _tell(self, news: Iterable[Sequence | Key]) -> None:
+        for item in news:
+            self._inbox.put(item)
+        self._bell.set()
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping:
+                if not self.step():
+                    self._bell.wait()
+        except Exception as error:
+            _log.exception("The engine stopped.")
+            self._died(error)
+
+    def _drain(self) -> None:
+        while not self._inbox.empty():
+            news = self._inbox.get()
+            if isinstance(news, Sequence):
+                self._sequences[news.key] = news
+                self.scheduler.add(news)
+                if not news.is_base:
+                    self.residency.prefetch(news.version.ref)
+            elif news in self._sequences:
+                self._end(self._sequences[news])
+
+    def _compute(self, scheduled: List[Scheduled]) -> None:
+        for one in scheduled:
+            if one.sequence.computed == 0:
+                self._events.append(Started(one.sequence.key))
+        logits: list[Tensor] = []
+        writers: list[Sequence] = []
+        for part, forward in self._forward(scheduled):
+            logits.append(forward.logits)
+            for index, one in enumerate(part):
+                sequence = one.sequence
+                sequence.computed += one.rows
+                if index in forward.hidden:
+                    self._read(sequence, forward.hidden[index])
+                elif not sequence.pending:
+                    writers.append(sequence)
+        if writers:
+            self._write(writers, torch.cat(logits))
+
+    def _forward(self, scheduled: List[Scheduled]) -> Iterator[tuple[List[Scheduled], Forward]]:
+        """Run a step; if it crashes, halve it until the row at fault stands alone and fails."""
+        if not scheduled:
+            return
+        try:
+            forward = self._runner.forward([one.sequence.item(one.rows) for one in scheduled])
+        except Exception as error:
+            if len(scheduled) == 1:
+                self._crashed(scheduled[0].sequence, error)
+                return
+            middle = len(scheduled) // 2
+            yield from self._forward(scheduled[:middle])
+            yield from self._forward(scheduled[middle:])
+        else:
+            yield scheduled, forward
+
+    def _read(self, sequence: Sequence, hidden: Tensor) -> None:
+        """Collect a head's hidden states and answer once they are all there."""
+        sequence.hidden.append(hidden)
+        if sequence.pending or sequence.slot is None:
+            return
+        try:
+            scores = self._runner.scores(sequence.slot, torch.cat(sequence.hidden))
+        except Exception as error:
+            self._crashed(sequence, error)
+            return
+        if scores is None or not torch.isfinite(scores).all():
+            self._fail(sequence, RowFailed("The task's head gave no finite answer to this input."))
+            return
+        self._events.append(Scores(sequence.key, scores.cpu()))
+        self._end(sequence)
+
+    def _write(self, sequences: List[Sequence], logits: Tensor) -> None:
+        rows = [Row(s.sampling, s.generator, s.text, len(s.generated)) for s in sequences]
+        try:
+            chosen = sample(logits, rows, self._end_tokens)
+        except Exception as error:
+            if len(sequences) == 1:
+                self._crashed(sequences[0], error)
+                return
+            for index, sequence in enumerate(sequences):
+                self._write([sequence], logits[index : index + 1])
+            return
+        for sequence, pick in zip(sequences, chosen, strict=True):
+            self._append(sequence, pick)
+
+    def _append(self, sequence: Sequence, pick: Chosen | None) -> None:
+        if pick is None:
+            self._fail(sequence, RowFailed("The base gave no finite answer to this input."))
+            return
+        sequence.tokens.append(pick.token)
+        finish, silent = self._finish(sequence, pick.token)
+        self._events.append(Token(sequence.key, pick, finish, silent))
+        if finish:
+            self._end(sequence)
+
+    def _finish(self, sequence: Sequence, token: int) -> tuple[FinishReason | None, bool]:
+        if token in self._end_tokens and not sequence.sampling.ignore_eos:
+            return "stop", True
+        full = sequence.cache_length(sequence.pending) >= self._context
+        if full or len(sequence.generated) >= sequence.sampling.max_tokens:
+            return "length", False
+        return None, False
+
+    def _end(self, sequence: Sequence) -> None:
+        self._sequences.pop(sequence.key, None)
+        self.scheduler.end(sequence)
+
+    def _fail(self, sequence: Sequence, error: PolydeltaError) -> None:
+        self._events.append(Failed(sequence.key, error))
+        self._end(sequence)
+
+    def _crashed(self, sequence: Sequence, error: Exception) -> None:
+        if isinstance(error, torch.AcceleratorError):
+            # No fault of the row's: the device computes nothing any more in this process.
+            raise error
+        _log.error("A row failed.", exc_info=error)
+        self._fail(sequence, RowFailed.of(error))

@@ -1,0 +1,246 @@
+"""The engine: the one façade through which everything is asked of the base and its deltas."""
+
+import asyncio
+import logging
+import threading
+from collections import Counter
+from collections.abc import Sequence as List
+from concurrent.futures import ThreadPoolExecutor
+
+from deltas.delta import DeltaRef, PromptStyle, TaskType
+from deltas.errors import PolydeltaError
+from server.engine.answer import Answer
+from server.engine.blocks import BlockPool
+from server.engine.core import EngineCore
+from server.engine.event import Event
+from server.engine.limits import Limits
+from server.engine.observer import SILENT, Observer
+from server.engine.prompt import Prompt, build_prompt
+from server.engine.request import Request
+from server.engine.residency import Residence, Residency
+from server.engine.scheduler import Scheduler
+from server.engine.sequence import Key, sequences_of
+from server.engine.stats import Stats
+from server.errors import (
+    CapabilityMismatch,
+    ContextLengthExceeded,
+    EngineDead,
+    InvalidRequest,
+    QueueFull,
+    RowFailed,
+    ShuttingDown,
+)
+from server.model.base import Base
+from server.model.cache import BLOCK, bytes_per_block
+from server.model.runner import Runner
+from server.registry.lease import Lease
+from server.registry.registry import Registry
+from server.registry.version import Version
+
+_log = logging.getLogger(__name__)
+
+
+class Engine:
+    """Serves requests from one event loop; the core computes on a thread of its own."""
+
+    def __init__(
+        self, base: Base, registry: Registry, limits: Limits, observer: Observer = SILENT
+    ) -> None:
+        self.base = base
+        self.registry = registry
+        self.observer = observer
+        self.draining = False
+        self._limits = limits
+        self._answers: dict[str, Answer] = {}
+        self._started: set[Key] = set()
+        self._error: Exception | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tokenizing = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
+        blocks = _cache_blocks(base, limits)
+        self.context = min(base.spec.context, blocks * BLOCK or base.spec.context)
+        self._core = self._build_core(blocks)
+        registry.on_forgotten = self._core.residency.forget
+
+    async def start(self) -> None:
+        """Begin to serve from the running loop."""
+        self._loop = asyncio.get_running_loop()
+        self._core.start()
+
+    async def stop(self, patience: float) -> None:
+        """Take nothing new, give what runs `patience` seconds to end, and stop for good."""
+        self.begin_drain()
+        try:
+            async with asyncio.timeout(patience):
+                await self._idle.wait()
+        except TimeoutError:
+            self._fail_all(ShuttingDown("The server stopped before this request ended."))
+        await asyncio.to_thread(self._core.stop)
+        self._tokenizing.shutdown(wait=False)
+        await asyncio.to_thread(self.registry.close)
+
+    def begin_drain(self) -> None:
+        """Refuse new requests from now on."""
+        self.draining = True
+
+    @property
+    def alive(self) -> bool:
+        """Whether the core still computes."""
+        return self._error is None
+
+    @property
+    def ready(self) -> bool:
+        """Whether a new request would be taken."""
+        return self.alive and self._loop is not None and not self.draining
+
+    async def submit(self, request: Request, lease: Lease | None = None) -> Answer:
+        """Take a request, or raise the error that it meets; from here on it holds its version.
+
+        `lease` pins the version that is to answer, where that is not simply the active one.
+        """
+        self._check_open(request)
+        lease = lease or self.registry.lease(request.task)
+        try:
+            version = lease.version
+            self._check_capability(request, version)
+            generates = version.type is TaskType.GENERATE
+            prompt = await asyncio.get_running_loop().run_in_executor(
+                self._tokenizing, self._prompt, request, version, generates
+            )
+            self._check_length(prompt, version, generates)
+            # The engine may have filled up, begun to drain or died while the prompt was read.
+            self._check_open(request)
+            answer = Answer(request, lease, prompt, self.base.tokenizer, self.observer, self._close)
+            sequences = sequences_of(request, version, prompt.tokens)
+        except BaseException:
+            lease.release()
+            raise
+        self._answers[request.id] = answer
+        self._idle.clear()
+        self.observer.admitted(request.task, len(prompt.tokens))
+        self._core.submit(sequences)
+        return answer
+
+    def stats(self) -> Stats:
+        """What is running and waiting now."""
+        running: Counter[str] = Counter()
+        waiting: Counter[str] = Counter()
+        deltas: set[str] = set()
+        for answer in self._answers.values():
+            if answer.version.ref.digest:
+                deltas.add(answer.task)
+            for key in answer.open_keys:
+                (running if key in self._started else waiting)[answer.task] += 1
+        blocks = self._core.scheduler.blocks
+        return Stats(
+            waiting=waiting.total(),
+            running=running.total(),
+            cache_usage=blocks.usage if blocks is not None else 0.0,
+            running_tasks=tuple(sorted(deltas & running.keys())),
+            waiting_tasks=tuple(sorted(deltas & waiting.keys())),
+            max_deltas=self._limits.max_deltas,
+        )
+
+    def residence(self, ref: DeltaRef) -> Residence:
+        """The nearest place where a delta's tensors are; the bare base's are always there."""
+        return self._core.residency.residence(ref) if ref.digest else "device"
+
+    def _build_core(self, blocks: int) -> EngineCore:
+        bell = threading.Event()
+        runner = Runner(self.base, blocks)
+        limits = self._limits
+        residency = Residency(
+            runner.wiring, limits.max_deltas, limits.host_cache_bytes, self.registry.load, bell
+        )
+        pool = BlockPool(blocks, BLOCK) if blocks else None
+        scheduler = Scheduler(residency, pool, limits.max_batch_tokens, limits.max_sequences)
+        return EngineCore(
+            runner, residency, scheduler, self.context, bell, self._hand_over, self._die
+        )
+
+    def _check_open(self, request: Request) -> None:
+        if not self.alive:
+            raise EngineDead("The engine has stopped; the server must be restarted.")
+        if self.draining:
+            raise ShuttingDown("The server is shutting down; try another one.")
+        open_rows = sum(len(answer.open_keys) for answer in self._answers.values())
+        limit = self._limits.max_sequences + self._limits.max_waiting
+        if open_rows + request.sampling.n > limit:
+            raise QueueFull(f"{open_rows} requests wait already; try again shortly.")
+
+    def _check_capability(self, request: Request, version: Version) -> None:
+        generates = version.type is TaskType.GENERATE
+        if request.generate is None or request.generate is generates:
+            return
+        wanted = "generates text" if request.generate else "does not generate text"
+        raise CapabilityMismatch(
+            f"This needs a task that {wanted}; '{request.task}' is of type {version.type.value}.",
+            param="task",
+        )
+
+    def _prompt(self, request: Request, version: Version, generates: bool) -> Prompt:
+        if version.type is TaskType.TAG and not isinstance(request.input, str):
+            raise InvalidRequest(f"'{request.task}' tags plain texts; send one.", param="input")
+        style = PromptStyle.TEXT if request.raw else version.prompt
+        prompt = build_prompt(self.base.tokenizer, request.input, style, generates=generates)
+        # Tokenizers may know more tokens than their base, such as those that stand for images.
+        if max(prompt.tokens) >= self.base.spec.vocabulary:
+            raise InvalidRequest("The input holds a token unknown to the base.", param="input")
+        return prompt
+
+    def _check_length(self, prompt: Prompt, version: Version, generates: bool) -> None:
+        virtual = version.extent.rows + version.extent.cached
+        # A generation needs room for at least one token of its own.
+        room = max(0, self.context - virtual - generates)
+        if len(prompt.tokens) > room:
+            raise ContextLengthExceeded(
+                f"The input has {len(prompt.tokens)} tokens but this task takes at most {room}; "
+                "shorten it.",
+                param="input",
+            )
+
+    def _hand_over(self, events: List[Event]) -> None:
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._deliver, events)
+
+    def _deliver(self, events: List[Event]) -> None:
+        aborts: list[Key] = []
+        for event in events:
+            answer = self._answers.get(event.key[0])
+            if answer is None:
+                continue
+            self._started.add(event.key)
+            try:
+                if answer.handle(event):
+                    aborts.append(event.key)
+            except Exception as error:
+                _log.exception("A row's answer could not be read.")
+                answer.fail(RowFailed.of(error))
+        self._core.abort(aborts)
+
+    def _close(self, answer: Answer) -> None:
+        if self._answers.pop(answer.id, None) is None:
+            return
+        if not self._answers:
+            self._idle.set()
+        keys = answer.keys
+        self._started.difference_update(keys)
+        self._core.abort(keys)
+        answer.lease.release()
+
+    def _die(self, error: Exception) -> None:
+        self._error = error
+        if self._loop is not None:
+            dead = EngineDead("The engine stopped on an internal error; restart the server.")
+            self._loop.call_soon_threadsafe(self._fail_all, dead)
+
+    def _fail_all(self, error: PolydeltaError) -> None:
+        for answer in list(self._answers.values()):
+            answer.fail(error)
+
+
+def _cache_blocks(base: Base, limits: Limits) -> int:
+    if not base.generates:
+        return 0
+    return max(2, limits.kv_cache_bytes // bytes_per_block(base.spec, base.dtype))

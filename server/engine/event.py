@@ -1,0 +1,50 @@
+"""Events: what the core reports of a step, to be handed to the event loop at once."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from torch import Tensor
+
+from deltas.errors import PolydeltaError
+from server.engine.output import FinishReason
+from server.engine.sequence import Key
+from server.model.sampler import Chosen
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A sequence's next token; the last one has a finish reason.
+
+    A token that only ends the text has `silent` set.
+    """
+
+    key: Key
+    chosen: Chosen
+    finish: FinishReason | None = None
+    silent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """A head's answer: [labels], [rows, labels] or [features], on the CPU."""
+
+    key: Key
+    values: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A sequence's first rows are in a step."""
+
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A sequence ended with an error."""
+
+    key: Key
+    error: PolydeltaError
+
+
+Event: TypeAlias = Token | Scores | Started | Failed

@@ -1,0 +1,20 @@
+"""Limits: how much one engine takes on."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of one engine.
+
+    `max_batch_tokens` rows a step, `max_sequences` running at once, `max_waiting` behind them,
+    `max_deltas` device slots; `host_cache_bytes` of deltas in host memory, `kv_cache_bytes` of
+    keys and values.
+    """
+
+    max_batch_tokens: int = 512
+    max_sequences: int = 64
+    max_waiting: int = 1024
+    max_deltas: int = 16
+    host_cache_bytes: int = 1 << 30
+    kv_cache_bytes: int = 1 << 30

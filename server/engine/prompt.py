@@ -1,0 +1,81 @@
+"""Prompts: how a request's input becomes tokens."""
+
+from dataclasses import dataclass
+
+from tokenizers import Encoding
+from transformers import PreTrainedTokenizerFast
+
+from deltas.delta import PromptStyle
+from server.engine.request import Input, Message
+from server.errors import InvalidRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A tokenised input.
+
+    `words` holds each token's stretch of characters [start, end) in `text` and the number of the
+    word it belongs to, None for tokens that the tokenizer added.
+    """
+
+    tokens: list[int]
+    text: str = ""
+    words: tuple[tuple[int, int, int] | None, ...] = ()
+
+
+def build_prompt(
+    tokenizer: PreTrainedTokenizerFast, source: Input, style: PromptStyle, *, generates: bool
+) -> Prompt:
+    """Tokenise an input for a task that generates, or for one whose head reads it.
+
+    Generation reads a plain text in the given style, messages always through the base's own chat
+    template. A head reads a text with the tokenizer's special tokens around it.
+    Raises InvalidRequest for messages that the template does not take and for empty inputs.
+    """
+    if isinstance(source, str):
+        if generates and style is PromptStyle.CHAT and tokenizer.chat_template:
+            return _chat(tokenizer, ({"role": "user", "content": source},))
+        return _text(tokenizer, source)
+    if all(isinstance(token, int) for token in source):
+        return _tokens(tokenizer, [token for token in source if isinstance(token, int)])
+    return _chat(tokenizer, tuple(part for part in source if not isinstance(part, int)))
+
+
+def _text(tokenizer: PreTrainedTokenizerFast, text: str) -> Prompt:
+    encoding = _encode(tokenizer, text, special=True)
+    words = tuple(
+        None if word is None else (start, end, word)
+        for (start, end), word in zip(encoding.offsets, encoding.word_ids, strict=True)
+    )
+    return Prompt(list(encoding.ids), text, words)
+
+
+def _tokens(tokenizer: PreTrainedTokenizerFast, tokens: list[int]) -> Prompt:
+    size = len(tokenizer)
+    if not tokens or not all(0 <= token < size for token in tokens):
+        raise InvalidRequest(f"Token ids must be between 0 and {size - 1}.", param="input")
+    return Prompt(tokens)
+
+
+def _chat(tokenizer: PreTrainedTokenizerFast, messages: tuple[Message, ...]) -> Prompt:
+    if not tokenizer.chat_template:
+        raise InvalidRequest("This base has no chat template; send a text.", param="input")
+    try:
+        text = tokenizer.apply_chat_template(
+            [dict(message) for message in messages], tokenize=False, add_generation_prompt=True
+        )
+    except Exception as error:
+        # A template rejects what it does not foresee (roles, order) with errors of its own.
+        raise InvalidRequest(
+            "The base's chat template does not take these messages; check roles and their order.",
+            param="input",
+        ) from error
+    # The template has written the special tokens already.
+    return Prompt(list(_encode(tokenizer, str(text), special=False).ids), str(text))
+
+
+def _encode(tokenizer: PreTrainedTokenizerFast, text: str, *, special: bool) -> Encoding:
+    encoding = tokenizer.backend_tokenizer.encode(text, add_special_tokens=special)
+    if not encoding.ids:
+        raise InvalidRequest("The input holds no tokens; send some text.", param="input")
+    return encoding

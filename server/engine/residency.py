@@ -1,0 +1,180 @@
+"""Residency: where each delta's tensors are now, and how they get to the device in time.
+
+disk ── loader thread ──▶ host memory ── core thread, between steps ──▶ device slot
+
+Host memory is a HostCache, slots are a SlotTable. Deltas are read ahead of their turn while host
+memory has room; once it is full only for a slot that is there to take them, or they would push
+one another out unused.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Literal
+
+from deltas.delta import Delta, DeltaRef
+from deltas.errors import PolydeltaError
+from deltas.slots import SlotTable
+from deltas.wiring import Wiring
+from server.engine.host import HostCache
+from server.errors import DeltaUnavailable
+
+_BACKOFF_SECONDS = 5.0
+_READ_AHEAD = 8
+"""Deltas on their way to host memory at once."""
+
+Residence = Literal["device", "host", "disk"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    error: PolydeltaError
+    until: float
+
+
+class Residency:
+    """Brings deltas to the device and takes them away again.
+
+    Everything belongs to the core thread but `forget` and `residence`, which any may call. `load`
+    reads a delta from disk on a thread of its own and `bell` rings when it has ended; what it
+    read is taken in by the next `settle`, so that nothing moves while a step is scheduled.
+    """
+
+    def __init__(
+        self,
+        wiring: Wiring,
+        slots: int,
+        host_bytes: int,
+        load: Callable[[DeltaRef], Delta],
+        bell: threading.Event,
+    ) -> None:
+        self._wiring = wiring
+        self._slots = SlotTable(slots)
+        self._load = load
+        self._bell = bell
+        self._host = HostCache(host_bytes)
+        self._loading: set[DeltaRef] = set()
+        self._failed: dict[DeltaRef, _Failure] = {}
+        self._unneeded: set[DeltaRef] = set()
+        self._arrived: SimpleQueue[tuple[DeltaRef, Delta | PolydeltaError]] = SimpleQueue()
+        self._forgotten: SimpleQueue[DeltaRef] = SimpleQueue()
+        self._loader = ThreadPoolExecutor(1, thread_name_prefix="delta-loader")
+
+    def acquire(self, ref: DeltaRef) -> int | None:
+        """Pin a delta in a slot; None if it is still loading or every slot is pinned.
+
+        Raises the error that its load ended with, until a short time has passed.
+        """
+        slot = self._slots.find(ref)
+        if slot is None:
+            delta = self._fetch(ref)
+            if delta is None:
+                return None
+            slot = self._install(ref, delta)
+            if slot is None:
+                return None
+        self._slots.pin(ref)
+        return slot
+
+    def release(self, ref: DeltaRef) -> None:
+        """Undo one acquire."""
+        self._slots.unpin(ref)
+
+    def loading(self, ref: DeltaRef) -> bool:
+        """Whether a delta is on its way to host memory."""
+        return ref in self._loading
+
+    def prefetch(self, ref: DeltaRef) -> None:
+        """Start reading a delta that will be wanted, if there is room for it."""
+        if self._slots.find(ref) is None:
+            self._start_reading(ref, wanted_now=False)
+
+    def forget(self, ref: DeltaRef) -> None:
+        """Let go of a delta that nothing refers to any more, at the next settle."""
+        self._forgotten.put(ref)
+        self._bell.set()
+
+    def settle(self) -> None:
+        """Take in what was read and drop what was forgotten, between steps."""
+        while not self._arrived.empty():
+            self._take_in(*self._arrived.get())
+        while not self._forgotten.empty():
+            self._unneeded.add(self._forgotten.get())
+        for ref in list(self._unneeded):
+            if ref not in self._loading and not self._slots.pinned(ref):
+                self._drop(ref)
+
+    def residence(self, ref: DeltaRef) -> Residence:
+        """The nearest place where a delta's tensors are."""
+        if self._slots.find(ref) is not None:
+            return "device"
+        return "host" if ref in self._host else "disk"
+
+    def close(self) -> None:
+        """Stop the loader."""
+        self._loader.shutdown(wait=False, cancel_futures=True)
+
+    def _fetch(self, ref: DeltaRef) -> Delta | None:
+        delta = self._host.get(ref)
+        if delta is not None:
+            return delta
+        failure = self._failed.get(ref)
+        if failure is not None:
+            if time.monotonic() < failure.until:
+                raise failure.error
+            del self._failed[ref]
+        self._start_reading(ref, wanted_now=self._slots.available)
+        return None
+
+    def _start_reading(self, ref: DeltaRef, *, wanted_now: bool) -> None:
+        most = int(wanted_now) if self._host.full else _READ_AHEAD
+        known = ref in self._host or ref in self._loading or ref in self._failed
+        if not known and len(self._loading) < most:
+            self._loading.add(ref)
+            self._loader.submit(self._read, ref)
+
+    def _take_in(self, ref: DeltaRef, read: Delta | PolydeltaError) -> None:
+        self._loading.discard(ref)
+        if isinstance(read, Delta):
+            self._host.add(ref, read)
+        else:
+            self._failed[ref] = _Failure(read, time.monotonic() + _BACKOFF_SECONDS)
+
+    def _drop(self, ref: DeltaRef) -> None:
+        self._unneeded.discard(ref)
+        self._host.discard(ref)
+        self._failed.pop(ref, None)
+        slot = self._slots.drop(ref)
+        if slot is not None:
+            self._wiring.remove(slot)
+
+    def _install(self, ref: DeltaRef, delta: Delta) -> int | None:
+        claimed = self._slots.claim(ref)
+        if claimed is None:
+            return None
+        slot, _ = claimed
+        try:
+            self._wiring.install(slot, delta)
+        except Exception as error:
+            self._slots.drop(ref)
+            raise _unreadable(ref, error) from error
+        return slot
+
+    def _read(self, ref: DeltaRef) -> None:
+        try:
+            self._arrived.put((ref, self._load(ref)))
+        except PolydeltaError as error:
+            self._arrived.put((ref, error))
+        except Exception as error:
+            self._arrived.put((ref, _unreadable(ref, error)))
+        self._bell.set()
+
+
+def _unreadable(ref: DeltaRef, error: Exception) -> DeltaUnavailable:
+    return DeltaUnavailable(
+        f"The delta of task '{ref.task}' could not be loaded ({type(error).__name__}); "
+        "it will be tried again in a few seconds."
+    )

@@ -1,0 +1,161 @@
+"""The scheduler: who computes how many rows in the next step, in integers alone."""
+
+from collections import deque
+from dataclasses import dataclass
+
+from deltas.errors import PolydeltaError
+from deltas.segments import BASE_SLOT
+from server.engine.blocks import BlockPool
+from server.engine.residency import Residency
+from server.engine.sequence import Sequence
+
+_PATIENCE = 256
+"""Steps after which a sequence without a slot keeps younger ones from taking one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """A sequence and the number of rows it computes in this step."""
+
+    sequence: Sequence
+    rows: int
+
+
+class Scheduler:
+    """Continuous batching under one budget of rows a step.
+
+    Running sequences come first, so that decoding never stalls behind prefill; long prompts are
+    split over steps. A sequence whose delta is not at hand is passed over, never waited for.
+    Without a pool of blocks (an encoder) a sequence is computed whole, in one step.
+    """
+
+    def __init__(
+        self,
+        residency: Residency,
+        blocks: BlockPool | None,
+        max_rows: int,
+        max_sequences: int,
+    ) -> None:
+        self.waiting: deque[Sequence] = deque()
+        self.running: list[Sequence] = []
+        self.blocks = blocks
+        self._residency = residency
+        self._max_rows = max_rows
+        self._max_sequences = max_sequences
+        self._failed: list[tuple[Sequence, PolydeltaError]] = []
+
+    def add(self, sequence: Sequence) -> None:
+        """Queue a new sequence."""
+        self.waiting.append(sequence)
+
+    def schedule(self) -> list[Scheduled]:
+        """Choose the next step's rows, ordered so that rows of one slot are neighbours."""
+        self._residency.settle()
+        chosen: list[Scheduled] = []
+        if self._continue_running(chosen):
+            self._admit(chosen)
+        return sorted(chosen, key=lambda scheduled: scheduled.sequence.slot or BASE_SLOT)
+
+    def take_failed(self) -> list[tuple[Sequence, PolydeltaError]]:
+        """Sequences dropped since the last call because their delta could not be loaded."""
+        failed, self._failed = self._failed, []
+        return failed
+
+    def end(self, sequence: Sequence) -> None:
+        """Free all that a sequence holds."""
+        if sequence in self.running:
+            self.running.remove(sequence)
+            self._let_go(sequence)
+        elif sequence in self.waiting:
+            self.waiting.remove(sequence)
+
+    def _continue_running(self, chosen: list[Scheduled]) -> bool:
+        """Give running sequences their rows; returns False if one had to be preempted."""
+        budget = self._max_rows
+        kept = True
+        at = 0
+        # Preempting shortens the list from its end, never before `at`.
+        while at < len(self.running) and budget > 0:
+            sequence = self.running[at]
+            rows = min(sequence.pending, budget)
+            if not self._reserve(sequence, rows):
+                self._preempt(self.running[-1])
+                kept = False
+                continue
+            chosen.append(Scheduled(sequence, rows))
+            budget -= rows
+            at += 1
+        return kept
+
+    def _admit(self, chosen: list[Scheduled]) -> None:
+        budget = self._max_rows - sum(scheduled.rows for scheduled in chosen)
+        starving = False
+        for sequence in list(self.waiting):
+            if len(self.running) >= self._max_sequences or budget <= 0:
+                return
+            rows = self._first_rows(sequence, budget, alone=not chosen)
+            if rows == 0 or (starving and not sequence.is_base):
+                continue
+            if not self._acquire(sequence):
+                starving = starving or sequence.passed_over > _PATIENCE
+                continue
+            if not self._room(sequence):
+                self._let_go(sequence)
+                return
+            self.waiting.remove(sequence)
+            self.running.append(sequence)
+            self._reserve(sequence, rows)
+            chosen.append(Scheduled(sequence, rows))
+            budget -= rows
+
+    def _first_rows(self, sequence: Sequence, budget: int, *, alone: bool) -> int:
+        if self.blocks is not None:
+            return min(sequence.pending, budget)
+        return sequence.pending if sequence.pending <= budget or alone else 0
+
+    def _room(self, sequence: Sequence) -> bool:
+        if self.blocks is None:
+            return True
+        # Room for the whole prompt and a token: less would soon be taken away again.
+        wanted = sequence.cache_length(sequence.pending) + sequence.generates
+        return self.blocks.lacking(0, wanted) <= self.blocks.free
+
+    def _acquire(self, sequence: Sequence) -> bool:
+        if sequence.is_base:
+            sequence.slot = BASE_SLOT
+            return True
+        ref = sequence.version.ref
+        try:
+            sequence.slot = self._residency.acquire(ref)
+        except PolydeltaError as error:
+            self.waiting.remove(sequence)
+            self._failed.append((sequence, error))
+            return False
+        if sequence.slot is None and not self._residency.loading(ref):
+            sequence.passed_over += 1
+        return sequence.slot is not None
+
+    def _reserve(self, sequence: Sequence, rows: int) -> bool:
+        if self.blocks is None:
+            return True
+        lacking = self.blocks.lacking(len(sequence.blocks), sequence.cache_length(rows))
+        if lacking > self.blocks.free:
+            return False
+        sequence.blocks.extend(self.blocks.take(lacking))
+        return True
+
+    def _preempt(self, sequence: Sequence) -> None:
+        """Take everything from a sequence and let it start over, its tokens kept."""
+        self.running.remove(sequence)
+        self._let_go(sequence)
+        sequence.computed = 0
+        sequence.hidden.clear()
+        self.waiting.appendleft(sequence)
+
+    def _let_go(self, sequence: Sequence) -> None:
+        if self.blocks is not None:
+            self.blocks.give_back(sequence.blocks)
+        sequence.blocks.clear()
+        if not sequence.is_base:
+            self._residency.release(sequence.version.ref)
+        sequence.slot = None

@@ -1,0 +1,112 @@
+"""Sequences: one generation, or one pass through a head, as it makes progress."""
+
+import secrets
+from collections.abc import Sequence as Tokens
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from deltas.delta import TaskType
+from deltas.kinds import Extent
+from deltas.segments import BASE_SLOT
+from server.engine.request import Request
+from server.model.batch import Item
+from server.model.sampling import Sampling
+from server.registry.version import Version
+
+Key: TypeAlias = tuple[str, int]
+"""A request's id and the index of one of its choices."""
+
+_PLACEHOLDER = 0
+"""The token id of rows whose vectors a delta gives; never looked at."""
+
+
+@dataclass(eq=False)
+class Sequence:
+    """Mutable progress of one row of the batch; only the core thread touches it once submitted.
+
+    `tokens` are the input rows, the delta's virtual ones first, then what was generated.
+    `computed` counts the rows whose keys are cached. `slot` is None while the sequence waits.
+    """
+
+    key: Key
+    version: Version
+    tokens: list[int]
+    sampling: Sampling
+    generates: bool
+    generator: torch.Generator
+    prompt: int = 0
+    computed: int = 0
+    blocks: list[int] = field(default_factory=list[int])
+    slot: int | None = None
+    passed_over: int = 0
+    hidden: list[Tensor] = field(default_factory=list[Tensor])
+
+    def __post_init__(self) -> None:
+        self.tokens = [_PLACEHOLDER] * self.extent.rows + self.tokens
+        self.prompt = len(self.tokens)
+
+    @property
+    def extent(self) -> Extent:
+        """What the delta adds to the sequence."""
+        return self.version.extent
+
+    @property
+    def is_base(self) -> bool:
+        """Whether no delta touches the sequence."""
+        return not self.version.ref.digest
+
+    @property
+    def pending(self) -> int:
+        """Rows not computed yet."""
+        return len(self.tokens) - self.computed
+
+    @property
+    def text(self) -> Tokens[int]:
+        """The prompt's own tokens and the generated ones."""
+        return self.tokens[self.extent.rows :]
+
+    @property
+    def generated(self) -> Tokens[int]:
+        """The generated tokens."""
+        return self.tokens[self.prompt :]
+
+    def cache_length(self, rows: int) -> int:
+        """Cached tokens once `rows` more rows are computed."""
+        return self.extent.cached + self.computed + rows
+
+    def item(self, rows: int) -> Item:
+        """The next rows to compute."""
+        end = self.computed + rows
+        return Item(
+            slot=BASE_SLOT if self.slot is None else self.slot,
+            tokens=self.tokens[self.computed : end],
+            offset=self.computed,
+            extent=self.extent,
+            blocks=self.blocks,
+            wants_logits=self.generates and end == len(self.tokens),
+            wants_hidden=not self.generates,
+        )
+
+
+def sequences_of(request: Request, version: Version, tokens: Tokens[int]) -> list[Sequence]:
+    """Make one sequence for each choice that a request wants, or one for a head to read.
+
+    Each draws from a generator of its own; a seed gives every choice the same luck again.
+    """
+    generates = version.type is TaskType.GENERATE
+    seed = request.sampling.seed
+    first = secrets.randbits(48) if seed is None else seed
+    return [
+        Sequence(
+            key=(request.id, index),
+            version=version,
+            tokens=list(tokens),
+            sampling=request.sampling,
+            generates=generates,
+            generator=torch.Generator().manual_seed(first + index),
+        )
+        for index in range(request.sampling.n if generates else 1)
+    ]

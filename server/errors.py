@@ -1,0 +1,153 @@
+"""Everything the server refuses to do, as one tree, which continues the library's.
+
+PolydeltaError                  (deltas.errors, with its delta branch)
+└── ServerError
+    ├── RequestError            the caller can mend it
+    │   ├── InvalidRequest      400  a field is wrong
+    │   ├── ContextLengthExceeded 400
+    │   ├── CapabilityMismatch  400  the task does not do what was asked
+    │   ├── TaskNotFound        404  names close matches
+    │   ├── Conflict            409  the name holds another delta
+    │   ├── PreconditionFailed  412
+    │   └── PayloadTooLarge     413
+    ├── Unavailable             trying again may help; carries `retry_after` in seconds
+    │   ├── QueueFull           429
+    │   ├── ShuttingDown        503
+    │   └── DeltaUnavailable    503  its files could not be read
+    ├── InvalidSettings         what the server was told does not fit; it does not start
+    ├── BaseNotFound            the base's weights are not here; it does not start
+    ├── EngineDead              503  the server must be restarted
+    ├── RowFailed               500  this request alone failed
+    └── InsufficientStorage     507
+"""
+
+from typing import ClassVar
+
+from deltas.errors import PolydeltaError
+
+
+class ServerError(PolydeltaError):
+    """The server cannot answer; `status` is the HTTP status it maps to."""
+
+    status: ClassVar[int] = 500
+
+
+class RequestError(ServerError):
+    """The caller can mend it; `param` names the field at fault, if one is."""
+
+    status = 400
+    code = "invalid_request"
+
+    def __init__(self, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class InvalidRequest(RequestError):
+    """A field of the request is wrong."""
+
+
+class ContextLengthExceeded(RequestError):
+    """The input and the delta's virtual tokens do not fit the base's context."""
+
+    code = "context_length_exceeded"
+
+
+class CapabilityMismatch(RequestError):
+    """The task does not do what was asked of it."""
+
+    code = "capability_mismatch"
+
+
+class TaskNotFound(RequestError):
+    """No task has this name."""
+
+    status = 404
+    code = "task_not_found"
+
+
+class Conflict(RequestError):
+    """The name holds another delta."""
+
+    status = 409
+    code = "conflict"
+
+
+class PreconditionFailed(RequestError):
+    """The task is not at the version that the caller believes."""
+
+    status = 412
+    code = "precondition_failed"
+
+
+class PayloadTooLarge(RequestError):
+    """The request's body is larger than the server takes."""
+
+    status = 413
+    code = "payload_too_large"
+
+
+class Unavailable(ServerError):
+    """Trying again after `retry_after` seconds may help."""
+
+    status = 503
+    code = "unavailable"
+    retry_after: ClassVar[int] = 1
+
+
+class QueueFull(Unavailable):
+    """Too many requests wait already."""
+
+    status = 429
+    code = "queue_full"
+
+
+class ShuttingDown(Unavailable):
+    """The server is finishing what it has and takes nothing new."""
+
+    code = "shutting_down"
+    retry_after = 5
+
+
+class DeltaUnavailable(Unavailable):
+    """The task's files could not be read."""
+
+    code = "delta_unavailable"
+    retry_after = 5
+
+
+class InvalidSettings(ServerError):
+    """What the server was told does not fit; it does not start."""
+
+    code = "invalid_settings"
+
+
+class BaseNotFound(ServerError):
+    """The base's weights are not here; the server does not start."""
+
+    code = "base_not_found"
+
+
+class EngineDead(ServerError):
+    """The engine stopped on an error of its own; the server must be restarted."""
+
+    status = 503
+    code = "engine_dead"
+
+
+class RowFailed(ServerError):
+    """This request alone failed while it was computed."""
+
+    code = "row_failed"
+
+    @classmethod
+    def of(cls, error: Exception) -> "RowFailed":
+        """Name the error that met the request, without its text."""
+        return cls(f"This request failed while it was computed ({type(error).__name__}).")
+
+
+class InsufficientStorage(ServerError):
+    """The store has no room for the delta."""
+
+    status = 507
+    code = "insufficient_storage"

@@ -1,0 +1,117 @@
+"""Metrics: what the engine does, under the names that vLLM's routers and dashboards read."""
+
+import time
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from server.engine.engine import Engine
+
+_MAX_TASKS = 256
+_OTHER_TASKS = "(other)"
+
+_STEP_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+_REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+
+class Metrics:
+    """Observes an engine and counts in a registry of its own.
+
+    Task names are open-ended: those met first have a series each, later ones share one.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(_Gauges(engine))
+        self._tasks: set[str] = set()
+        self._first_token = self._histogram(
+            "vllm:time_to_first_token_seconds", "Time to first token", _REQUEST_BUCKETS
+        )
+        self._inter_token = self._histogram(
+            "vllm:inter_token_latency_seconds", "Time between two tokens", _STEP_BUCKETS
+        )
+        self._end_to_end = self._histogram(
+            "vllm:e2e_request_latency_seconds", "Time from request to end", _REQUEST_BUCKETS
+        )
+        self._queued = self._histogram(
+            "vllm:request_queue_time_seconds", "Time from request to first step", _REQUEST_BUCKETS
+        )
+        self._read = self._counter("vllm:prompt_tokens", "Prompt tokens")
+        self._written = self._counter("vllm:generation_tokens", "Generated tokens")
+        self._ended = self._counter(
+            "vllm:request_success", "Sequences that ended well", "finished_reason"
+        )
+        self._by_task = self._counter(
+            "polydelta_sequences", "Sequences that ended, by task", "task", "reason"
+        )
+
+    def text(self) -> bytes:
+        """All metrics in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+    def admitted(self, task: str, prompt_tokens: int) -> None:
+        """Count a request's prompt."""
+        del task
+        self._read.inc(prompt_tokens)
+
+    def started(self, task: str, queued: float) -> None:
+        """Count the seconds that a sequence waited for its first step."""
+        del task
+        self._queued.observe(queued)
+
+    def first_token(self, task: str, elapsed: float) -> None:
+        """Count the seconds until a sequence's first token."""
+        del task
+        self._first_token.observe(elapsed)
+
+    def next_token(self, task: str, elapsed: float) -> None:
+        """Count the seconds between two tokens."""
+        del task
+        self._inter_token.observe(elapsed)
+
+    def finished(self, task: str, reason: str, elapsed: float, tokens: int) -> None:
+        """Count a sequence's end and its tokens."""
+        self._written.inc(tokens)
+        self._end_to_end.observe(elapsed)
+        if reason in ("stop", "length"):
+            self._ended.labels(reason).inc()
+        self._by_task.labels(self._label(task), reason).inc()
+
+    def _label(self, task: str) -> str:
+        if len(self._tasks) < _MAX_TASKS:
+            self._tasks.add(task)
+        return task if task in self._tasks else _OTHER_TASKS
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(name, text, buckets=buckets, registry=self._registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, registry=self._registry)
+
+
+class _Gauges(Collector):
+    """Reads the engine when it is asked, so that nothing is stored that could grow stale."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        stats = self._engine.stats()
+        yield GaugeMetricFamily(
+            "vllm:num_requests_waiting", "Sequences that wait", value=stats.waiting
+        )
+        yield GaugeMetricFamily(
+            "vllm:num_requests_running", "Sequences that run", value=stats.running
+        )
+        yield GaugeMetricFamily(
+            "vllm:kv_cache_usage_perc", "Share of the cache in use", value=stats.cache_usage
+        )
+        names = ["max_lora", "running_lora_adapters", "waiting_lora_adapters"]
+        loras = GaugeMetricFamily(
+            "vllm:lora_requests_info", "When the tasks at work were these", labels=names
+        )
+        running, waiting = ",".join(stats.running_tasks), ",".join(stats.waiting_tasks)
+        loras.add_metric([str(stats.max_deltas), running, waiting], time.time())
+        yield loras

@@ -1,0 +1,1 @@
+"""Running in tensors: the base, the packed batch, attention, the cache, the sampler."""

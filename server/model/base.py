@@ -1,0 +1,95 @@
+"""The base: one frozen Transformers model, its tokenizer and what deltas may know of it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
+
+from deltas.base import BaseSpec, describe
+from deltas.errors import UnsupportedBase
+from deltas.families import family_of
+from deltas.wiring import freeze
+
+
+@dataclass(frozen=True)
+class Base:
+    """A frozen model ready to serve; `generates` tells decoders from encoders."""
+
+    spec: BaseSpec
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerFast
+
+    @property
+    def name(self) -> str:
+        """The name that the base was asked for by."""
+        return self.spec.name
+
+    @property
+    def generates(self) -> bool:
+        """Whether the base writes text."""
+        return self.spec.family.causal
+
+    @property
+    def device(self) -> torch.device:
+        """Where the base's weights are."""
+        return self.model.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision of the base's weights."""
+        return self.model.dtype
+
+    @property
+    def end_tokens(self) -> frozenset[int]:
+        """The tokens that end a generation."""
+        generation = getattr(self.model, "generation_config", None)  # an encoder has none
+        listed: object = getattr(generation, "eos_token_id", None)
+        named: object = self.tokenizer.eos_token_id
+        found = [*listed, named] if isinstance(listed, list) else [listed, named]
+        return frozenset(token for token in found if isinstance(token, int))
+
+    @property
+    def lm_head(self) -> nn.Module:
+        """The projection of hidden states to logits; a decoder's alone."""
+        head = self.model.get_output_embeddings()
+        if not isinstance(head, nn.Module):
+            raise UnsupportedBase(f"The base '{self.name}' has no LM head; serve a decoder.")
+        return head
+
+
+def load_base(name: str, directory: Path | str, dtype: torch.dtype, device: torch.device) -> Base:
+    """Load a base from a directory in the Transformers layout, safetensors alone.
+
+    Raises UnsupportedBase if its family or its tokenizer cannot be served.
+    """
+    config: PreTrainedConfig = AutoConfig.from_pretrained(directory)
+    family = family_of(config)
+    loader = AutoModelForCausalLM if family.causal else AutoModel
+    # Fingerprints are taken in bfloat16: values rounded to float16 before would give others.
+    exact = torch.float32 if dtype is torch.float16 else dtype
+    model: PreTrainedModel = loader.from_pretrained(directory, dtype=exact, use_safetensors=True)
+    spec = describe(model, name)
+    for parameter in model.parameters():
+        # Parameters alone: the buffers of rotary embeddings need all their digits.
+        parameter.data = parameter.data.to(dtype)
+    nn.Module.to(model, device)
+    freeze(model)
+    tokenizer = AutoTokenizer.from_pretrained(directory)
+    if not isinstance(tokenizer, PreTrainedTokenizerFast):
+        raise UnsupportedBase(
+            f"The base '{name}' has no fast tokenizer; add its tokenizer.json to the directory."
+        )
+    # Some checkpoints ship a tokenizer set to cut and pad; lengths are the engine's business.
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.no_padding()
+    return Base(spec, model, tokenizer)

@@ -1,0 +1,1 @@
+"""The catalogue of tasks and the content-addressed store of their deltas."""

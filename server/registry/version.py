@@ -1,0 +1,51 @@
+"""Versions: what the server knows of one delta without holding its tensors."""
+
+from dataclasses import dataclass, field
+
+from deltas.delta import Delta, DeltaRef, PromptStyle, TaskType
+from deltas.kinds import Extent, extent_of
+
+BASE_NAME = "base"
+"""The name of the bare base, which is never registered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of a task; the bare base is the version whose digest is empty.
+
+    `bytes` is the size of its tensors, `created` when it was registered, in seconds since the
+    epoch.
+    """
+
+    ref: DeltaRef
+    type: TaskType
+    kinds: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    prompt: PromptStyle = PromptStyle.CHAT
+    extent: Extent = field(default_factory=Extent)
+    bytes: int = 0
+    created: float = 0.0
+
+    @classmethod
+    def of(cls, ref: DeltaRef, delta: Delta, created: float) -> "Version":
+        """Describe a delta that has been checked."""
+        return cls(
+            ref=ref,
+            type=delta.task,
+            kinds=delta.kinds,
+            labels=delta.labels,
+            prompt=delta.prompt,
+            extent=extent_of(delta),
+            bytes=delta.bytes,
+            created=created,
+        )
+
+    @classmethod
+    def bare(cls, generates: bool) -> "Version":
+        """Describe the bare base as a task: it generates, or it embeds."""
+        return cls(DeltaRef(BASE_NAME, ""), TaskType.GENERATE if generates else TaskType.EMBED)
+
+    @property
+    def kind(self) -> str:
+        """The kinds in one word, such as `lora+head`."""
+        return "+".join(self.kinds) or BASE_NAME

@@ -1,0 +1,117 @@
+"""Settings: from flags, then POLYDELTA_… variables, then a TOML file, then the defaults here."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeAlias
+
+from pydantic import Field, PositiveInt, ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+from server.cache import user_cache
+from server.errors import InvalidSettings
+
+ENV_PREFIX = "POLYDELTA_"
+CONFIG_FILE = Path("polydelta.toml")
+
+Dtype: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
+Device: TypeAlias = Literal["auto", "cpu", "cuda"]
+LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
+Gigabytes: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Seconds: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+def _store() -> Path:
+    return user_cache() / "store"
+
+
+class Settings(BaseSettings):
+    """Everything that a server can be told; keywords are the flags that were given.
+
+    Tasks of all sources add up, the nearest winning where a name occurs twice; every other
+    setting comes whole from the nearest source that has it.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid", frozen=True)
+
+    config: Path | None = Field(
+        default=None, description="TOML file of settings, else ./polydelta.toml"
+    )
+    base: str = Field(description="a local directory, package:NAME or a hub id")
+    tasks: dict[str, str] = Field(
+        default_factory=dict[str, str], description="a task and where its delta is"
+    )
+    host: str = Field(default="127.0.0.1", description="address to listen on")
+    port: int = Field(default=8000, ge=0, le=65535, description="port to listen on")
+    dtype: Dtype = Field(default="auto", description="precision of the base")
+    device: Device = Field(default="auto", description="where the base runs")
+    max_batch_tokens: PositiveInt = Field(default=512, description="tokens in one engine step")
+    max_sequences: PositiveInt = Field(default=64, description="sequences running at once")
+    max_waiting: PositiveInt = Field(
+        default=1024, description="requests that may wait for their turn"
+    )
+    max_deltas: PositiveInt = Field(default=16, description="deltas on the device at once")
+    host_cache_gb: Gigabytes = Field(
+        default=1.0, description="host memory for deltas off the device"
+    )
+    kv_cache_gb: Gigabytes = Field(default=1.0, description="memory for keys and values")
+    cache: Path = Field(default_factory=user_cache, description="directory for converted bases")
+    store: Path = Field(default_factory=_store, description="directory for deltas")
+    source_roots: list[Path] = Field(
+        default=[Path("/")], description="directories that requests may name deltas in"
+    )
+    drain_timeout: Seconds = Field(default=30.0, description="seconds to finish work at shutdown")
+    max_body_mb: PositiveInt = Field(default=256, description="largest upload of a delta")
+    log_level: LogLevel = Field(default="info", description="least severity to log")
+
+    @classmethod
+    def gather(cls, **flags: Any) -> Self:
+        """Read every source; raises InvalidSettings naming what does not fit."""
+        try:
+            return cls(**flags)
+        except ValidationError as error:
+            faults = "; ".join(_fault(detail) for detail in error.errors())
+            raise InvalidSettings(f"These settings do not fit: {faults}.") from None
+        except SettingsError as error:
+            raise InvalidSettings(f"{error} (dictionaries are written as JSON).") from None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources, nearest first."""
+        del dotenv_settings, file_secret_settings
+        file = _config_file(env_settings() | init_settings())
+        return init_settings, env_settings, _toml(settings_cls, file)
+
+
+def _fault(detail: ErrorDetails) -> str:
+    place = ".".join(str(part) for part in detail["loc"])
+    given = "" if detail["type"] == "missing" else f" (given {detail['input']!r})"
+    return f"{place}: {detail['msg']}{given}"
+
+
+def _config_file(given: dict[str, Any]) -> Path:
+    named = given.get("config")
+    if named is None:
+        return CONFIG_FILE
+    if not Path(named).is_file():
+        raise InvalidSettings(f"There is no settings file {named}.")
+    return Path(named)
+
+
+def _toml(settings_cls: type[BaseSettings], file: Path) -> TomlConfigSettingsSource:
+    try:
+        return TomlConfigSettingsSource(settings_cls, file)
+    except (OSError, ValueError) as error:
+        raise InvalidSettings(f"{file} cannot be read: {error}.") from error
