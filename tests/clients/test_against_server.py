@@ -1,0 +1,184 @@
+"""The real client against a real server: what one sends and reads, the other reads and sends."""
+
+import asyncio
+from collections.abc import Generator
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from polydelta_client import (
+    AsyncPolydelta,
+    BadRequestError,
+    ConflictError,
+    Inference,
+    NotFoundError,
+    Polydelta,
+    PreconditionFailedError,
+)
+from tests import samples
+from tests.clients.blocking import Blocking
+from tests.server.api.live import Live, serving
+
+LABELS = ("ham", "spam", "odd")
+
+
+@pytest.fixture(scope="module")
+def decoding(decoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator[Live]:
+    with serving(decoder, tmp_path_factory.mktemp("decoding"), drain_timeout=0) as server:
+        server.add("headline", samples.generator("lora", server.spec))
+        server.add("spam", samples.classifier(server.spec, LABELS))
+        yield server
+
+
+@pytest.fixture(scope="module")
+def encoding(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator[Live]:
+    with serving(encoder, tmp_path_factory.mktemp("encoding"), drain_timeout=0) as server:
+        server.add("names", samples.tagger(server.spec, ("O", "B-PER", "I-PER")))
+        yield server
+
+
+class _Clients:
+    """Opens clients of one sort and closes them at the end."""
+
+    def __init__(self, runner: asyncio.Runner | None) -> None:
+        self._runner = runner
+        self._opened: list[Polydelta] = []
+
+    def of(self, live: Live) -> Polydelta:
+        if self._runner is None:
+            client = Polydelta(live.url, max_retries=0)
+        else:
+            inside = AsyncPolydelta(live.url, max_retries=0)
+            client = cast(Polydelta, Blocking(inside, self._runner))
+        self._opened.append(client)
+        return client
+
+    def close(self) -> None:
+        for client in self._opened:
+            client.close()
+
+
+@pytest.fixture(params=["sync", "async"])
+def clients(request: pytest.FixtureRequest) -> Generator[_Clients]:
+    with asyncio.Runner() as runner:
+        clients = _Clients(runner if request.param == "async" else None)
+        yield clients
+        clients.close()
+
+
+@pytest.fixture
+def client(clients: _Clients, decoding: Live) -> Polydelta:
+    return clients.of(decoding)
+
+
+def test_a_generating_task(client: Polydelta):
+    answer = client.infer("headline", "hello", max_tokens=4, ignore_eos=True, logprobs=2)
+    assert answer.task == "headline"
+    assert answer.kind == "lora"
+    assert answer.version == client.tasks.get("headline").version
+    assert (answer.finish_reason, answer.usage.completion_tokens) == ("length", 4)
+    (output,) = answer.outputs
+    assert [len(token.top) for token in getattr(output, "logprobs", ())] == [2] * 4
+
+
+def test_a_chat_and_several_inputs(client: Polydelta):
+    chat = client.infer("base", [{"role": "user", "content": "hello"}], max_tokens=2)
+    assert chat.kind == "base"
+    several = client.infer("spam", ["a prize", "noon"])
+    assert [getattr(output, "label", None) in LABELS for output in several.outputs] == [True, True]
+
+
+def test_a_classifying_task(client: Polydelta):
+    answer = client.infer("spam", "a prize", top=2)
+    assert answer.score == answer.scores[answer.label] == max(answer.scores.values())
+    assert len(answer.scores) == 2
+
+
+def test_a_tagging_task_and_embeddings(clients: _Clients, encoding: Live):
+    client = clients.of(encoding)
+    text = "hello noon"
+    for entity in client.infer("names", text).entities:
+        assert text[entity.start : entity.end] == entity.text
+    assert len(client.infer("base", text).embedding) == encoding.spec.hidden
+
+
+def test_a_stream_adds_up_to_the_whole(client: Polydelta):
+    whole = client.infer("headline", "hello", max_tokens=8, ignore_eos=True)
+    with client.stream("headline", "hello", max_tokens=8, ignore_eos=True, logprobs=0) as stream:
+        pieces = list(stream)
+    assert "".join(piece.text for piece in pieces) == whole.text
+    assert pieces[-1].finish_reason == whole.finish_reason
+    assert sum(len(piece.logprobs or ()) for piece in pieces) == 8
+    assert stream.usage == whole.usage
+
+
+def test_a_stream_of_a_classifier_is_refused_at_once(client: Polydelta):
+    with pytest.raises(BadRequestError) as caught:
+        list(client.stream("spam", "a prize"))
+    assert (caught.value.code, caught.value.param) == ("capability_mismatch", "task")
+
+
+def test_one_element_of_a_batch_fails_alone(client: Polydelta):
+    spam, missing, headline, unfit = client.infer_many(
+        [
+            ("spam", "a prize"),
+            ("spma", "a prize"),
+            ("headline", "hello", {"max_tokens": 2}),
+            ("headline", "hello", {"max_tokens": 0}),
+        ]
+    )
+    assert isinstance(spam, Inference)
+    assert spam.label in LABELS
+    assert isinstance(headline, Inference)
+    assert headline.usage.completion_tokens <= 2
+    assert isinstance(missing, NotFoundError)
+    assert "spam" in missing.message
+    assert isinstance(unfit, BadRequestError)
+    assert unfit.param == "parameters.max_tokens"
+
+
+@pytest.mark.parametrize("uploaded", [True, False])
+def test_a_task_comes_changes_and_goes(client: Polydelta, decoding: Live, uploaded: bool):
+    first = decoding.write(f"first-{uploaded}", samples.generator("lora", decoding.spec, seed=1))
+    second = decoding.write(f"second-{uploaded}", samples.generator("ia3", decoding.spec, seed=2))
+
+    def source(directory: Path) -> str:
+        return str(directory) if uploaded else directory.as_uri()
+
+    put = client.tasks.put("new", source(first), if_none_match="*")
+    assert (put.id, put.type, put.kinds, put.labels) == ("new", "generate", ["lora"], None)
+    assert put.versions[0].version == put.version
+    assert client.tasks.put("new", source(first), if_none_match="*").version == put.version
+    with pytest.raises(ConflictError) as taken:
+        client.tasks.put("new", source(second), if_none_match="*")
+    assert not taken.value.retryable
+    changed = client.tasks.put("new", source(second), if_match=put.version)
+    assert changed.kind == "ia3"
+    with pytest.raises(PreconditionFailedError):
+        client.tasks.put("new", source(first), if_match=put.version)
+    assert client.infer("new", "hello", max_tokens=1).version == changed.version
+    assert [task.id for task in client.tasks.list()] == ["headline", "new", "spam"]
+    client.tasks.delete("new")
+    with pytest.raises(NotFoundError):
+        client.tasks.get("new")
+
+
+def test_a_delta_that_is_none_is_refused(client: Polydelta, tmp_path: Path):
+    (tmp_path / "weights.txt").write_text("no delta")
+    with pytest.raises(BadRequestError):
+        client.tasks.put("none", tmp_path)
+    with pytest.raises(BadRequestError) as caught:
+        client.tasks.put("base", tmp_path)
+    assert caught.value.request_id
+    with pytest.raises(BadRequestError) as odd:
+        client.tasks.put("no name", tmp_path)
+    assert odd.value.code == "invalid_request"
+
+
+def test_models_and_health(client: Polydelta, decoding: Live):
+    base, *tasks = client.models()
+    assert (base.id, base.parent) == ("base", None)
+    assert {(task.id, task.parent) for task in tasks} == {("headline", "base"), ("spam", "base")}
+    health = client.health()
+    assert (health.status, health.base) == ("ok", decoding.engine.base.name)

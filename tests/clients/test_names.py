@@ -1,0 +1,46 @@
+"""The public names, which users rely on."""
+
+import inspect
+from importlib.metadata import requires, version
+
+import pytest
+
+import polydelta_client
+from polydelta_client import AsyncPolydelta, AsyncStream, Polydelta, Stream
+from polydelta_client.tasks import AsyncTasks, Tasks
+
+EXPORTED = """
+APIConnectionError APIResponseError APIStatusError APIStreamError APITimeoutError Alternative
+AsyncPolydelta AsyncStream AuthenticationError BadRequestError BatchRequest ChosenToken
+Classification ConflictError Embedding Entity Generation Health Inference Input
+InternalServerError Message Model NotFoundError Output Parameters PayloadTooLargeError
+PermissionDeniedError Piece Polydelta PolydeltaError PreconditionFailedError RateLimitError Stream
+Tagging Task UnsupportedMediaTypeError Usage Version __version__
+"""
+
+
+def test_exported_names() -> None:
+    assert sorted(polydelta_client.__all__) == sorted(EXPORTED.split())
+    assert all(hasattr(polydelta_client, name) for name in EXPORTED.split())
+
+
+def test_the_distribution() -> None:
+    assert version("polydelta-client") == polydelta_client.__version__
+    assert requires("polydelta-client") == ["httpx2<3,>=2.16"]
+
+
+@pytest.mark.parametrize(
+    ("blocking", "awaiting"),
+    [(Polydelta, AsyncPolydelta), (Tasks, AsyncTasks), (Stream, AsyncStream)],
+)
+def test_both_clients_have_the_same_methods(blocking: type, awaiting: type) -> None:
+    assert _signatures(blocking) == _signatures(awaiting)
+
+
+def _signatures(client: type) -> dict[str, list[str]]:
+    methods = inspect.getmembers(client, inspect.isfunction)
+    return {
+        name: [str(parameter) for parameter in inspect.signature(method).parameters.values()]
+        for name, method in methods
+        if not name.startswith("_")
+    }

@@ -1,0 +1,78 @@
+"""Checkpoints as the PEFT library itself writes them, over the tiny models."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftConfig, PeftModel, get_peft_model
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from deltas.families import FAMILIES
+from tests.models import tiny_classifier, tiny_model, tiny_tagger
+
+LABELS = 3
+
+_LLAMA_LIKE = ["q_proj", "v_proj", "down_proj"]
+TARGETS: dict[str, list[str]] = {
+    "gpt2": ["c_attn", "mlp.c_proj"],
+    "bert": ["query", "value", "output.dense"],
+    "roberta": ["query", "value", "output.dense"],
+    "distilbert": ["q_lin", "v_lin", "lin2"],
+}
+
+_HEADS: dict[str, Callable[[str, int], PreTrainedModel]] = {
+    "SEQ_CLS": tiny_classifier,
+    "TOKEN_CLS": tiny_tagger,
+}
+
+
+def tasks_of(family: str) -> tuple[str, ...]:
+    """The PEFT task types that Transformers has a class for."""
+    if not FAMILIES[family].causal:
+        return ("SEQ_CLS", "TOKEN_CLS", "FEATURE_EXTRACTION")
+    tagger = () if family == "gemma3_text" else ("TOKEN_CLS",)
+    return ("CAUSAL_LM", "SEQ_CLS", *tagger)
+
+
+def targets_of(family: str) -> list[str]:
+    """Ends of module names: attention and the projection that closes the feed-forward block."""
+    return TARGETS.get(family, _LLAMA_LIKE)
+
+
+def feed_forward_of(family: str) -> list[str]:
+    """The targets whose input IA3 scales."""
+    return [targets_of(family)[-1]]
+
+
+def measures_of(family: str) -> dict[str, Any]:
+    """What PEFT cannot read off a configuration itself."""
+    if family != "distilbert":
+        return {}
+    return {"token_dim": 32, "num_layers": 2, "num_attention_heads": 4}
+
+
+def save(family: str, config: PeftConfig, directory: Path, labels: int = LABELS) -> PeftModel:
+    """Wrap a tiny model, draw the trained tensors at random, save them; return the reference."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        headed = _HEADS.get(str(config.task_type))
+        model = headed(family, labels) if headed else tiny_model(family)
+        model = get_peft_model(model, config).eval()
+        generator = torch.Generator().manual_seed(7)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.requires_grad:
+                    noise = torch.empty_like(parameter).normal_(generator=generator)
+                    parameter.add_(noise, alpha=0.3)
+        model.save_pretrained(str(directory))
+    return model
+
+
+@torch.no_grad()
+def reference(model: PeftModel, ids: Tensor) -> Tensor:
+    """The reference's logits or last hidden states [rows, …] or [labels] for one sequence."""
+    output = model(input_ids=ids[None], attention_mask=torch.ones(1, len(ids)))
+    return (output.logits if "logits" in output else output.last_hidden_state)[0]

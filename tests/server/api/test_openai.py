@@ -1,0 +1,160 @@
+import math
+from typing import Any
+
+import openai
+import pytest
+from openai.types.chat import ChatCompletionMessageParam
+
+from tests.server.api.live import Live
+
+HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "hello"}]
+
+
+@pytest.fixture
+def client(live: Live):
+    with openai.OpenAI(base_url=f"{live.url}/v1", api_key="none", max_retries=0) as client:
+        yield client
+
+
+def test_a_chat_is_what_infer_says(live: Live, client: openai.OpenAI):
+    chat = client.chat.completions.create(
+        model="lora", messages=HELLO, temperature=0, max_tokens=6, extra_body={"ignore_eos": True}
+    )
+    (choice,) = chat.choices
+    native = live.infer("lora", "hello", max_tokens=6, ignore_eos=True)
+    assert choice.message.content == native["outputs"][0]["text"]
+    assert choice.message.role == "assistant"
+    assert choice.finish_reason == "length"
+    assert chat.usage
+    assert chat.usage.model_dump(exclude_unset=True) == native["usage"]
+
+
+def test_a_chat_streams_role_text_and_usage(client: openai.OpenAI):
+    whole = client.chat.completions.create(
+        model="base", messages=HELLO, seed=5, n=2, max_completion_tokens=12
+    )
+    chunks = list(
+        client.chat.completions.create(
+            model="base",
+            messages=HELLO,
+            seed=5,
+            n=2,
+            max_completion_tokens=12,
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+    )
+    *pieces, last = chunks
+    assert last.choices == []
+    assert last.usage == whole.usage
+    for index, choice in enumerate(whole.choices):
+        mine = [each.choices[0] for each in pieces if each.choices[0].index == index]
+        assert mine[0].delta.role == "assistant"
+        assert "".join(each.delta.content or "" for each in mine) == choice.message.content
+        assert mine[-1].finish_reason == choice.finish_reason
+
+
+def test_chat_logprobs(client: openai.OpenAI):
+    chat = client.chat.completions.create(
+        model="base", messages=HELLO, temperature=0, max_tokens=3, logprobs=True, top_logprobs=2
+    )
+    logprobs = chat.choices[0].logprobs
+    assert logprobs
+    for token in logprobs.content or ():
+        assert len(token.top_logprobs) == 2
+        assert token.logprob == token.top_logprobs[0].logprob
+        assert token.bytes is None or bytes(token.bytes).decode() == token.token
+
+
+def test_a_chat_without_a_limit_ends_with_the_context(live: Live, client: openai.OpenAI):
+    chat = client.chat.completions.create(
+        model="base",
+        messages=[{"role": "user", "content": "noon " * 110}],
+        extra_body={"ignore_eos": True},
+    )
+    assert chat.choices[0].finish_reason == "length"
+    assert chat.usage
+    assert chat.usage.total_tokens == live.engine.context
+
+
+def test_completions_of_text_and_of_tokens(live: Live, client: openai.OpenAI):
+    tokens = live.engine.base.tokenizer.encode("hello")
+    options: dict[str, Any] = {"model": "bottleneck", "temperature": 0, "max_tokens": 5}
+    text = client.completions.create(prompt="hello", **options)
+    ids = client.completions.create(prompt=tokens, **options)
+    many = client.completions.create(prompt=["hello", "noon"], **options)
+    lists = client.completions.create(prompt=[tokens, tokens], **options)
+    assert text.choices[0].text == ids.choices[0].text == many.choices[0].text
+    assert [choice.index for choice in many.choices] == [0, 1]
+    assert [choice.text for choice in lists.choices] == [text.choices[0].text] * 2
+    assert text.usage
+    assert text.usage.prompt_tokens == len(tokens)
+
+
+def test_completion_logprobs_and_stream(client: openai.OpenAI):
+    options: dict[str, Any] = {
+        "model": "base",
+        "prompt": "hello",
+        "temperature": 0,
+        "max_tokens": 8,
+        "logprobs": 2,
+    }
+    (choice,) = client.completions.create(**options).choices
+    assert choice.logprobs
+    assert choice.logprobs.token_logprobs
+    assert all(math.isfinite(value) for value in choice.logprobs.token_logprobs)
+    chunks = list(client.completions.create(**options, stream=True))
+    assert "".join(chunk.choices[0].text for chunk in chunks) == choice.text
+    streamed = [chunk.choices[0].logprobs for chunk in chunks]
+    tokens = [token for each in streamed if each for token in each.tokens or ()]
+    assert tokens == choice.logprobs.tokens
+
+
+def test_embeddings_in_both_encodings(reader: Live):
+    with openai.OpenAI(base_url=f"{reader.url}/v1", api_key="none") as client:
+        packed = client.embeddings.create(model="base", input=["a prize", "noon"])
+        plain = client.embeddings.create(
+            model="base", input=["a prize", "noon"], encoding_format="float"
+        )
+        for one, other in zip(packed.data, plain.data, strict=True):
+            assert one.embedding == pytest.approx(other.embedding, rel=1e-6)
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.embeddings.create(model="topic", input="a prize")
+    assert (caught.value.code, caught.value.param) == ("capability_mismatch", "model")
+
+
+def test_models_are_the_base_and_the_tasks(live: Live, client: openai.OpenAI):
+    models = {model.id: model.model_dump() for model in client.models.list()}
+    assert models["base"]["parent"] is None
+    assert models["base"]["root"] == "tiny-llama"
+    assert models["spam"]["parent"] == "base"
+    assert models["prefix"]["max_model_len"] == models["base"]["max_model_len"] - 3
+    assert client.models.retrieve("spam").model_dump() == models["spam"]
+
+
+def test_errors_are_the_clients_own(client: openai.OpenAI):
+    with pytest.raises(openai.NotFoundError) as missing:
+        client.chat.completions.create(model="lor", messages=HELLO)
+    assert (missing.value.code, missing.value.param) == ("task_not_found", "model")
+    assert missing.value.request_id
+    with pytest.raises(openai.BadRequestError) as wrong:
+        client.chat.completions.create(model="base", messages=HELLO, n=99)
+    assert (wrong.value.code, wrong.value.param) == ("invalid_request", "n")
+    with pytest.raises(openai.BadRequestError) as unable:
+        client.chat.completions.create(model="spam", messages=HELLO)
+    assert (unable.value.code, unable.value.param) == ("capability_mismatch", "model")
+    with pytest.raises(openai.NotFoundError) as unlisted:
+        client.models.retrieve("lor")
+    assert unlisted.value.param == "model"
+
+
+async def test_the_asynchronous_client(live: Live):
+    async with openai.AsyncOpenAI(base_url=f"{live.url}/v1", api_key="none") as client:
+        whole = await client.chat.completions.create(
+            model="lora", messages=HELLO, temperature=0, max_tokens=8
+        )
+        stream = await client.chat.completions.create(
+            model="lora", messages=HELLO, temperature=0, max_tokens=8, stream=True
+        )
+        text = "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
+    assert text == whole.choices[0].message.content

@@ -1,0 +1,109 @@
+import asyncio
+import json
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from polydelta_client import Polydelta as Client
+from server.bench.completion import Timing
+from server.bench.errors import BenchError
+from server.bench.load import Load, Run, drive
+from server.bench.report import Report, Spread
+from tests.server.cli.conftest import Polydelta
+
+LOAD = ("--requests", "6", "--concurrency", "3", "--input-tokens", "8", "--output-tokens", "4")
+
+
+def test_tasks_are_made_up_measured_and_removed(
+    polydelta: Polydelta, url: str, decoder: Path
+) -> None:
+    where = ("--url", url, "--base", str(decoder))
+    result = polydelta("bench", *where, "--tasks", "5", "--repeat", "2", *LOAD, "-o", "json")
+    report = json.loads(result.out)
+    assert report["kinds"] == {"lora": 1, "bottleneck": 1, "prefix": 1, "ia3": 1, "prompt": 1}
+    assert report["ratio"] > 0
+    for side in (report["bare"], report["mixed"]):
+        assert side["throughput"] > 0
+        for spread in (side["first_token"], side["inter_token"], side["health"]):
+            assert 0 < spread["p50"] <= spread["p99"]
+    with Client(url) as client:
+        assert [task.id for task in client.tasks.list()] == ["spam"]
+
+
+def test_the_table_names_the_ratio(polydelta: Polydelta, url: str, decoder: Path) -> None:
+    where = ("--url", url, "--base", str(decoder))
+    result = polydelta("bench", *where, "--tasks", "1", "--repeat", "1", *LOAD)
+    assert "mixed / base: " in result.out
+    assert "output tokens/s" in result.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--input-tokens", "10000"), "The input has 10000 tokens"),
+        (("--kinds", "lara"), "There is no kind 'lara'"),
+    ],
+)
+def test_a_load_that_cannot_run_says_why(
+    polydelta: Polydelta, url: str, decoder: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    result = polydelta(
+        "bench", "--url", url, "--base", str(decoder), "--tasks", "1", *LOAD, *arguments
+    )
+    assert result.code == 1
+    assert message in result.err
+    with Client(url) as client:
+        assert [task.id for task in client.tasks.list()] == ["spam"]
+
+
+def test_a_server_that_does_not_start_says_why(polydelta: Polydelta) -> None:
+    result = polydelta("bench", "--base", "./not/here")
+    assert result.code == 1
+    assert "There is no directory ./not/here" in result.err
+
+
+def run(elapsed: float) -> Run:
+    return Run([Timing([0.1, 0.2, 0.4], tokens=10)] * 2, elapsed, [0.001])
+
+
+def test_figures_are_medians_over_turns() -> None:
+    turns = [(run(1.0), run(2.0)), (run(2.0), run(2.0)), (run(4.0), run(5.0))]
+    report = Report.of("any", Load(1, 2, 3, 10), {}, turns)
+    assert report.bare.throughput == 10.0
+    assert report.mixed.throughput == 10.0
+    assert report.ratio == 0.8
+    assert report.bare.first_token == Spread(100.0, 100.0)
+    between = report.bare.inter_token
+    assert between is not None
+    assert (between.p50, between.p99) == (pytest.approx(100.0), pytest.approx(200.0))
+
+
+def test_a_run_may_end_before_the_first_answers() -> None:
+    hasty = Run([Timing([0.1], tokens=1)], 1.0, [])
+    report = Report.of("any", Load(1, 1, 3, 1), {}, [(hasty, hasty)])
+    assert report.bare.inter_token is None
+    assert report.bare.health is None
+
+
+def test_a_server_that_goes_away_is_one_line(polydelta: Polydelta) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        load = Load(1, 1, 1, 1)
+        hang_up = threading.Thread(target=_hang_up, args=(listener,))
+        hang_up.start()
+        with pytest.raises(BenchError):
+            asyncio.run(drive(url, ["base"], load, 0, lambda: None))
+        hang_up.join()
+
+
+def _hang_up(listener: socket.socket) -> None:
+    for _ in range(2):
+        listener.accept()[0].close()
+
+
+def test_percentiles_are_values_that_occurred() -> None:
+    spread = Spread.of([index / 1000 for index in range(1, 201)])
+    assert (spread.p50, spread.p99) == (pytest.approx(100.0), pytest.approx(198.0))
+    assert Spread.of([0.5]) == Spread(500.0, 500.0)

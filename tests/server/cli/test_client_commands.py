@@ -1,0 +1,78 @@
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.server.cli.conftest import LABELS, Polydelta
+
+pytestmark = pytest.mark.usefixtures("at_server")
+
+
+def test_a_classifier_shows_its_labels(polydelta: Polydelta) -> None:
+    result = polydelta("infer", "spam", "You won a prize!")
+    assert result.code == 0
+    assert all(label in result.out for label in LABELS)
+
+
+def test_json_holds_the_whole_answer(polydelta: Polydelta) -> None:
+    answer = json.loads(polydelta("infer", "spam", "You won!", "-o", "json").out)
+    assert answer["task"] == "spam"
+    assert answer["kind"] == "lora+head"
+    assert set(answer["outputs"][0]["scores"]) == set(LABELS)
+
+
+def test_a_stream_prints_the_same_text(polydelta: Polydelta) -> None:
+    asked = ("infer", "base", "The meeting", "--max-tokens", "12")
+    whole, streamed = polydelta(*asked), polydelta(*asked, "--stream")
+    assert whole.code == streamed.code == 0
+    assert whole.out == streamed.out
+    assert whole.out.strip()
+
+
+def test_a_dash_reads_standard_input(polydelta: Polydelta, monkeypatch: pytest.MonkeyPatch) -> None:
+    direct = polydelta("infer", "spam", "hello there").out
+    monkeypatch.setattr("sys.stdin", io.StringIO("hello there"))
+    assert polydelta("infer", "spam", "-").out == direct
+
+
+def test_a_task_is_added_shown_and_removed(polydelta: Polydelta, spam: Path) -> None:
+    assert polydelta("task", "add", "other", str(spam)).code == 0
+    listed = json.loads(polydelta("task", "ls", "-o", "json").out)
+    assert {"spam", "other"} <= {task["id"] for task in listed}
+    assert "lora+head" in polydelta("task", "show", "other").out
+    assert polydelta("task", "rm", "other").code == 0
+    assert "other" not in polydelta("task", "ls").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("infer", "spm", "x"), "Did you mean spam?"),
+        (("task", "rm", "absent"), "There is no task 'absent'"),
+        (("task", "add", "x", "/not/here"), "/not/here"),
+        (("task", "add", "x", __file__), __file__),
+        (("infer", "spam", "x", "--stream"), "spam"),
+    ],
+)
+def test_a_mistake_costs_one_line(
+    polydelta: Polydelta, arguments: tuple[str, ...], message: str
+) -> None:
+    result = polydelta(*arguments)
+    assert result.code == 1
+    assert result.out == ""
+    assert result.err.startswith("error: ")
+    assert message in result.err
+    assert result.err.count("\n") == 1
+
+
+def test_a_url_needs_its_scheme(polydelta: Polydelta) -> None:
+    result = polydelta("task", "ls", "--url", "localhost:8000")
+    assert result.code == 2
+    assert "http://" in result.err
+
+
+def test_without_a_server_the_way_to_one_is_named(polydelta: Polydelta) -> None:
+    result = polydelta("task", "ls", "--url", "http://127.0.0.1:1")
+    assert result.code == 1
+    assert "polydelta demo starts one" in result.err

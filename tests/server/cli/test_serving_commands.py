@@ -1,0 +1,53 @@
+import subprocess
+import sys
+
+import pytest
+
+from server.settings import Settings
+from tests.server.cli.conftest import Polydelta
+
+
+@pytest.mark.parametrize("command", ["serve", "demo"])
+def test_every_setting_has_a_flag_and_a_variable(polydelta: Polydelta, command: str) -> None:
+    page = polydelta(command, "--help").out
+    for name in Settings.model_fields:
+        assert f"POLYDELTA_{name.upper()}" in page
+        flag = "task" if name == "tasks" else name.replace("_", "-")
+        assert f"--{flag} " in page or (command, name) == ("serve", "base")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("serve",), "base: Field required"),
+        (("serve", "x", "--task", "spam"), "--task takes NAME=DIR_OR_URI, not 'spam'"),
+        (("serve", "x", "--port", "70000"), "port: "),
+        (("serve", "./not/here"), "There is no directory ./not/here"),
+        (("serve", "package:not-here"), "pip install --no-deps not-here"),
+        (("serve", "x", "--config", "./not.toml"), "There is no settings file not.toml"),
+    ],
+)
+def test_a_mistake_ends_in_one_line(
+    polydelta: Polydelta, arguments: tuple[str, ...], message: str
+) -> None:
+    result = polydelta(*arguments)
+    assert result.code == 1
+    last = result.err.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert message in last
+
+
+@pytest.mark.parametrize(
+    "arguments", [("serve", "x", "--port", "no"), ("nothing",), ("demo", "--base", "gpt")]
+)
+def test_a_misspelt_command_line_exits_with_2(
+    polydelta: Polydelta, arguments: tuple[str, ...]
+) -> None:
+    result = polydelta(*arguments)
+    assert result.code == 2
+    assert "Traceback" not in result.err
+
+
+def test_the_command_line_answers_without_torch() -> None:
+    look = "import sys, server.cli; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", look], check=False).returncode == 0

@@ -1,0 +1,111 @@
+"""The detokenizer: pieces of text are whole characters and add up to the whole decode."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis.strategies import integers, lists, text
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from server.engine.detokenizer import Detokenizer
+from server.engine.output import Piece
+from tests.bases import VOCABULARY, byte_tokenizer
+
+BYTES = byte_tokenizer(chat=True)
+
+
+def metaspace_tokenizer() -> PreTrainedTokenizerFast:
+    """Words begin with ▁ and unknown characters fall back to bytes, as in Llama 2."""
+    words = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    words += ["▁", "▁the", "▁noon", "t", "h", "e", "no", "on", "…"]
+    tokenizer = Tokenizer(
+        models.BPE({word: at for at, word in enumerate(words)}, [], byte_fallback=True)
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Sequence(
+        [
+            decoders.Replace("▁", " "),
+            decoders.ByteFallback(),
+            decoders.Fuse(),
+            decoders.Strip(" ", 1, 0),
+        ]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, unk_token="<unk>", bos_token="<s>", eos_token="</s>"
+    )
+
+
+METASPACE = metaspace_tokenizer()
+
+
+def pieces(
+    tokenizer: PreTrainedTokenizerFast, tokens: Sequence[int], stop: Sequence[str] = ()
+) -> list[Piece]:
+    """What a choice of these tokens, cut by its length, is told as."""
+    detokenizer = Detokenizer(tokenizer, 0, stop)
+    told: list[Piece] = []
+    for at, token in enumerate(tokens):
+        piece = detokenizer.push(token, "length" if at == len(tokens) - 1 else None)
+        if piece is not None:
+            told.append(piece)
+            if piece.finish_reason is not None:
+                break
+    return told
+
+
+def whole(tokenizer: PreTrainedTokenizerFast, tokens: Sequence[int]) -> str:
+    return tokenizer.backend_tokenizer.decode(list(tokens), skip_special_tokens=True)
+
+
+@given(lists(integers(0, VOCABULARY - 1), min_size=1, max_size=40))
+@settings(max_examples=300, deadline=None)
+def test_any_bytes_add_up(tokens: list[int]) -> None:
+    told = pieces(BYTES, tokens)
+    assert "".join(piece.text for piece in told) == whole(BYTES, tokens)
+    assert [piece.finish_reason for piece in told] == [None] * (len(told) - 1) + ["length"]
+
+
+@given(lists(integers(0, len(METASPACE) - 1), min_size=1, max_size=30))
+@settings(max_examples=300, deadline=None)
+def test_no_tokens_are_refused(tokens: list[int]) -> None:
+    assert pieces(METASPACE, tokens)[-1].finish_reason == "length"
+
+
+@given(text(min_size=1, max_size=12))
+@settings(max_examples=200, deadline=None)
+def test_byte_fallbacks_add_up(source: str) -> None:
+    tokens = METASPACE.backend_tokenizer.encode(source).ids
+    told = pieces(METASPACE, tokens)
+    assert "".join(piece.text for piece in told) == whole(METASPACE, tokens)
+
+
+@given(text(min_size=1, max_size=12))
+@settings(max_examples=200, deadline=None)
+def test_characters_are_never_cut(source: str) -> None:
+    tokens = BYTES.backend_tokenizer.encode(source).ids
+    told = [piece.text for piece in pieces(BYTES, tokens)]
+    assert "".join(told) == source
+    assert all("\ufffd" not in piece for piece in told if "\ufffd" not in source)
+
+
+@given(text("ab", min_size=1, max_size=30), lists(text("ab", min_size=1, max_size=4), max_size=3))
+@settings(max_examples=300, deadline=None)
+def test_the_first_stop_string_to_be_whole_ends_a_text(source: str, stop: list[str]) -> None:
+    # One token a character, so that the first whole stop string is met as soon as it is there.
+    tokens = [BYTES.backend_tokenizer.encode(character).ids[0] for character in source]
+    told = pieces(BYTES, tokens, stop)
+    ends = [source.find(each) + len(each) for each in stop if each in source]
+    cut = source[: min(ends)] if ends else source
+    start = min((cut.find(each) for each in stop if each in cut), default=len(cut))
+    assert "".join(piece.text for piece in told) == source[:start]
+    assert told[-1].finish_reason == ("stop" if ends else "length")
+
+
+@pytest.mark.parametrize("silent", [True, False])
+def test_an_end_token_gives_out_what_was_held(silent: bool) -> None:
+    detokenizer = Detokenizer(BYTES, 2, ["nothing"])
+    (token,) = BYTES.backend_tokenizer.encode("n").ids
+    assert detokenizer.push(token, None) is None
+    end = None if silent else BYTES.eos_token_id
+    assert detokenizer.push(end, "stop") == Piece(2, "n", "stop")

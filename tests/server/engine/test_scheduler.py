@@ -1,0 +1,211 @@
+"""The scheduler in pure integers: under random use nothing leaks, is shared or waits for ever."""
+
+from collections import Counter
+from itertools import pairwise
+
+import pytest
+import torch
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.strategies import integers, sampled_from
+
+from deltas.delta import DeltaRef, PromptStyle, TaskType
+from deltas.kinds import Extent
+from deltas.segments import BASE_SLOT
+from deltas.slots import SlotTable
+from server.engine.blocks import BlockPool
+from server.engine.residency import Residency
+from server.engine.scheduler import Scheduled, Scheduler
+from server.engine.sequence import Sequence
+from server.errors import DeltaUnavailable
+from server.model.sampling import Sampling
+from server.registry.version import Version
+
+ROWS, SEQUENCES, SLOTS, BLOCKS, BLOCK = 12, 5, 2, 8, 4
+CONTEXT = BLOCKS * BLOCK
+PROMPTS = integers(1, CONTEXT // 2)
+LENGTHS = integers(1, CONTEXT // 2)
+EXTENTS = (Extent(), Extent(rows=3), Extent(cached=5, shift=5))
+TASKS = ("base", "broken", *(f"task-{index}" for index in range(5)))
+
+
+class Slots(Residency):
+    """Residency without tensors: what is read arrives when the test says so."""
+
+    def __init__(self) -> None:
+        self.table = SlotTable(SLOTS)
+        self.read: set[DeltaRef] = set()
+        self.asked: set[DeltaRef] = set()
+
+    def acquire(self, ref: DeltaRef) -> int | None:
+        if ref.task == "broken":
+            raise DeltaUnavailable("broken")
+        if self.table.find(ref) is None:
+            if ref not in self.read:
+                self.asked.add(ref)
+                return None
+            if self.table.claim(ref) is None:
+                return None
+            self.read.discard(ref)
+        self.table.pin(ref)
+        return self.table.find(ref)
+
+    def release(self, ref: DeltaRef) -> None:
+        self.table.unpin(ref)
+
+    def loading(self, ref: DeltaRef) -> bool:
+        return ref in self.asked
+
+    def settle(self) -> None:
+        pass
+
+    def arrive(self) -> None:
+        self.read |= self.asked
+        self.asked.clear()
+
+
+def sequence(number: int, task: str, prompt: int, length: int) -> Sequence:
+    """A sequence of a task whose delta adds an extent of its own."""
+    index = TASKS.index(task)
+    ref = DeltaRef(task, f"{index:064x}" if index else "")
+    extent = EXTENTS[index % len(EXTENTS)] if index else Extent()
+    version = Version(ref, TaskType.GENERATE, (), (), PromptStyle.TEXT, extent, 0, 0.0)
+    sampling = Sampling(max_tokens=length)
+    return Sequence((task, number), version, [9] * prompt, sampling, True, torch.Generator())
+
+
+class Machine(RuleBasedStateMachine):
+    """Adds, aborts and computes sequences in any order; computing is adding up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.deltas = Slots()
+        self.pool = BlockPool(BLOCKS, BLOCK)
+        self.scheduler = Scheduler(self.deltas, self.pool, ROWS, SEQUENCES)
+        self.added = 0
+        self.open: list[Sequence] = []
+
+    @rule(task=sampled_from(TASKS), prompt=PROMPTS, length=LENGTHS)
+    def add(self, task: str, prompt: int, length: int) -> None:
+        self.added += 1
+        new = sequence(self.added, task, prompt, length)
+        if new.cache_length(new.pending) < CONTEXT:
+            self.open.append(new)
+            self.scheduler.add(new)
+
+    @precondition(lambda self: self.open)
+    @rule(number=integers(0, 100))
+    def abort(self, number: int) -> None:
+        self.scheduler.end(self.open.pop(number % len(self.open)))
+
+    @rule()
+    def arrive(self) -> None:
+        self.deltas.arrive()
+
+    @rule(steps=integers(1, 8))
+    def compute(self, steps: int) -> None:
+        for _ in range(steps):
+            self.step()
+
+    def step(self) -> None:
+        scheduled = self.scheduler.schedule()
+        self.check(scheduled)
+        for failed, _ in self.scheduler.take_failed():
+            assert failed.version.ref.task == "broken"
+            self.open.remove(failed)
+        for one in scheduled:
+            one.sequence.computed += one.rows
+            if not one.sequence.pending:
+                self.grow(one.sequence)
+
+    def grow(self, sequence: Sequence) -> None:
+        sequence.tokens.append(9)
+        full = sequence.cache_length(sequence.pending) >= CONTEXT
+        if full or len(sequence.generated) >= sequence.sampling.max_tokens:
+            self.open.remove(sequence)
+            self.scheduler.end(sequence)
+
+    def check(self, scheduled: list[Scheduled]) -> None:
+        assert sum(one.rows for one in scheduled) <= ROWS
+        slots = [one.sequence.slot for one in scheduled]
+        assert None not in slots
+        assert all(first <= second for first, second in pairwise(slots))
+        for one in scheduled:
+            assert 0 < one.rows <= one.sequence.pending
+            assert len(one.sequence.blocks) * BLOCK >= one.sequence.cache_length(one.rows)
+
+    @invariant()
+    def every_block_is_in_one_place(self) -> None:
+        held = [block for one in self.scheduler.running for block in one.blocks]
+        assert len(held) + self.pool.free == BLOCKS
+        assert set(held) | set(self.pool.take(self.pool.free)) == set(range(BLOCKS))
+        self.pool.give_back(set(range(BLOCKS)) - set(held))
+        assert not any(one.blocks or one.computed for one in self.scheduler.waiting)
+
+    @invariant()
+    def every_sequence_is_in_one_place(self) -> None:
+        held = [*self.scheduler.running, *self.scheduler.waiting]
+        assert Counter(map(id, held)) == Counter(map(id, self.open))
+        assert len(self.scheduler.running) <= SEQUENCES
+
+    @invariant()
+    def running_sequences_pin_their_slots(self) -> None:
+        pins = Counter(one.version.ref for one in self.scheduler.running if not one.is_base)
+        for one in self.scheduler.running:
+            ref = one.version.ref
+            assert one.slot == (BASE_SLOT if one.is_base else self.deltas.table.find(ref))
+        for one in self.open:
+            assert self.deltas.table.pinned(one.version.ref) == bool(pins[one.version.ref])
+
+    def teardown(self) -> None:
+        """Everything ends once every delta arrives, and leaves nothing."""
+        rows = sum(each.cache_length(each.pending) + CONTEXT for each in self.open)
+        for _ in range(20 * (rows + 1)):
+            self.deltas.arrive()
+            self.step()
+        assert not self.open
+        assert self.pool.free == BLOCKS
+        assert self.deltas.table.available
+
+
+Machine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestScheduler = Machine.TestCase
+
+
+@pytest.fixture
+def scheduler() -> Scheduler:
+    return Scheduler(Slots(), BlockPool(BLOCKS, BLOCK), ROWS, SEQUENCES)
+
+
+def test_decoding_rows_come_before_a_prompt(scheduler: Scheduler) -> None:
+    first, second = sequence(1, "base", 4, 9), sequence(2, "base", 20, 9)
+    scheduler.add(first)
+    scheduler.add(second)
+    assert scheduler.schedule() == [Scheduled(first, 4), Scheduled(second, ROWS - 4)]
+    first.computed, second.computed = 4, ROWS - 4
+    first.tokens.append(9)
+    assert scheduler.schedule() == [Scheduled(first, 1), Scheduled(second, ROWS - 1)]
+
+
+def test_a_base_row_passes_a_long_prompt_whose_delta_loads(scheduler: Scheduler) -> None:
+    running, loading = sequence(1, "base", 8, 16), sequence(2, "task-2", 16, 9)
+    passing = sequence(3, "base", 2, 9)
+    scheduler.add(running)
+    scheduler.schedule()
+    running.computed = 8
+    running.tokens += [9] * 8
+    scheduler.add(loading)
+    scheduler.add(passing)
+    assert [one.sequence for one in scheduler.schedule()] == [running, passing]
+
+
+def test_an_encoder_computes_a_sequence_whole() -> None:
+    scheduler = Scheduler(Slots(), None, ROWS, SEQUENCES)
+    long, short, other = (sequence(at, "base", rows, 9) for at, rows in enumerate((20, 5, 6)))
+    for one in (short, long, other):
+        scheduler.add(one)
+    assert [one.sequence for one in scheduler.schedule()] == [short, other]
+    for one in (short, other):
+        scheduler.end(one)
+    # Longer than a step, it gets one of its own.
+    assert scheduler.schedule() == [Scheduled(long, 20)]

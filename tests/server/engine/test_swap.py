@@ -1,0 +1,139 @@
+"""Hot swap: a task is replaced and removed while requests run, and none notices."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from deltas.delta import DeltaRef
+from server.engine.engine import Engine
+from server.engine.output import Generated, TokenLogprob
+from server.engine.request import Request, Sampling
+from server.errors import TaskNotFound
+from tests.server.engine.engines import (
+    generate,
+    serving,
+    tiny_base,
+    tiny_engine,
+    tiny_limits,
+    until,
+)
+from tests.server.engine.references import Deltas, check_greedy
+
+TASK = "moving"
+PROMPT = tuple(range(9, 19))
+TOKENS = 10
+WORKERS = 6
+# Kinds of every extent, and one that comes back.
+VERSIONS = ("lora", "prefix", "prompt", "bottleneck", "lora", "ia3", "p-tuning")
+GREEDY = Sampling(max_tokens=TOKENS, ignore_eos=True, logprobs=0)
+
+
+@dataclass
+class Traffic:
+    """Workers that ask one task over and over; what each answer was, by the version it named."""
+
+    engine: Engine
+    stopped: bool = False
+    answers: list[tuple[DeltaRef, tuple[TokenLogprob, ...]]] = field(
+        default_factory=list[tuple[DeltaRef, tuple[TokenLogprob, ...]]]
+    )
+
+    async def work(self, worker: int) -> None:
+        number = 0
+        while not self.stopped:
+            number += 1
+            request = Request(f"{worker}/{number}", TASK, PROMPT, GREEDY)
+            async with await self.engine.submit(request) as answer:
+                (output,) = await answer.outputs()
+            assert isinstance(output, Generated)
+            assert output.logprobs is not None
+            self.answers.append((answer.version.ref, output.logprobs))
+
+    async def more(self, count: int) -> None:
+        """Wait for more answers."""
+        wanted = len(self.answers) + count
+        await until(lambda: len(self.answers) >= wanted)
+
+
+@asynccontextmanager
+async def traffic(engine: Engine) -> AsyncGenerator[Traffic]:
+    """Workers for as long as the context lasts; fails if one of them fails."""
+    load = Traffic(engine)
+    async with asyncio.TaskGroup() as workers:
+        for worker in range(WORKERS):
+            workers.create_task(load.work(worker))
+        yield load
+        load.stopped = True
+
+
+@pytest.fixture
+def engine(llama: Deltas, tmp_path: Path) -> Engine:
+    tasks = {TASK: llama[0]["ia3"], "steady": llama[0]["lora"]}
+    limits = tiny_limits(max_batch_tokens=16, max_deltas=3)
+    return tiny_engine(tiny_base("llama"), tasks, tmp_path, limits)
+
+
+def stored(folder: Path) -> set[str]:
+    """The digests of the deltas that a store holds."""
+    return {path.name for path in folder.glob("run-*/*") if path.is_dir()}
+
+
+async def test_each_answer_is_one_versions(llama: Deltas, engine: Engine, tmp_path: Path) -> None:
+    directories, answers = llama
+    registry = engine.registry
+    kinds = {registry.get(TASK).active.ref: "ia3"}
+    overlaps = 0
+    async with serving(engine), traffic(engine) as load:
+        for kind in VERSIONS:
+            await load.more(WORKERS)
+            version, changed = await asyncio.to_thread(registry.put, TASK, directories[kind])
+            kinds[version.ref] = kind
+            assert changed
+            overlaps += len(registry.get(TASK).versions) > 1
+            async with await engine.submit(Request(kind, TASK, PROMPT)) as later:
+                assert later.version.ref == version.ref
+        check_greedy(answers["lora"], PROMPT, await generate(engine, "x", "steady", PROMPT, 40), 40)
+        await load.more(2 * WORKERS)
+        load.stopped = True
+        await until(lambda: not engine.stats().running)
+        # Replaced versions have left the slots, host memory and the store.
+        active = registry.get(TASK)
+        assert active.versions == (active.active,)
+        await until(
+            lambda: all(
+                engine.residence(ref) == "disk" for ref in kinds if ref != active.active.ref
+            )
+        )
+        assert stored(tmp_path) == {each.active.ref.digest for each in registry.all()}
+    # Swaps did meet requests under way, and every version answered.
+    assert overlaps
+    assert Counter(kinds[ref] for ref, _ in load.answers).keys() == set(kinds.values())
+    for ref, answer in load.answers:
+        check_greedy(answers[kinds[ref]], PROMPT, answer, TOKENS)
+
+
+async def test_requests_outlive_their_task(llama: Deltas, engine: Engine, tmp_path: Path) -> None:
+    directories, answers = llama
+    ref = engine.registry.get(TASK).active.ref
+    async with serving(engine):
+        running = [
+            asyncio.create_task(generate(engine, f"{index}", TASK, PROMPT, 60))
+            for index in range(WORKERS)
+        ]
+        await until(lambda: engine.stats().running == WORKERS)
+        await asyncio.to_thread(engine.registry.remove, TASK)
+        with pytest.raises(TaskNotFound):
+            await engine.submit(Request("late", TASK, PROMPT))
+        assert ref.digest in stored(tmp_path)
+        for answer in await asyncio.gather(*running):
+            check_greedy(answers["ia3"], PROMPT, answer, 60)
+        await until(lambda: engine.residence(ref) == "disk")
+        assert stored(tmp_path) == {engine.registry.get("steady").active.ref.digest}
+        # The name is free for another delta.
+        await asyncio.to_thread(engine.registry.put, TASK, directories["prefix"])
+        check_greedy(answers["prefix"], PROMPT, await generate(engine, "x", TASK, PROMPT, 9), 9)

@@ -1,0 +1,124 @@
+"""The packed forward pass: however sequences are split and mixed, the same logits."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from deltas.formats import load
+from deltas.kinds import Extent, extent_of
+from deltas.segments import BASE_SLOT
+from server.model.batch import Item
+from server.model.runner import Runner
+from tests.models import DECODERS
+from tests.server.engine.engines import tiny_base
+from tests.server.engine.references import Reference, references
+
+BLOCKS_EACH = 4
+TOLERANCE = 1e-5
+
+Step = Mapping[int, tuple[int, int]]
+"""Slot → rows [start, end) of its sequence."""
+
+
+class Mixed:
+    """One runner with every generating kind resident and a sequence in each slot."""
+
+    def __init__(self, family: str, folder: Path) -> None:
+        directories, answers = references(family, folder)
+        base = tiny_base(family)
+        self.runner = Runner(base, BLOCKS_EACH * (len(answers) + 1))
+        self.references: dict[int, Reference] = {BASE_SLOT: answers.pop("base")}
+        self.extents: dict[int, Extent] = {BASE_SLOT: Extent()}
+        for slot, (name, directory) in enumerate(directories.items(), start=1):
+            delta = load(directory, base.spec)
+            self.runner.wiring.install(slot, delta)
+            self.references[slot] = answers[name]
+            self.extents[slot] = extent_of(delta)
+        generator = torch.Generator().manual_seed(3)
+        self.prompts = {
+            slot: torch.randint(3, 120, (9 + 2 * slot,), generator=generator)
+            for slot in self.references
+        }
+        self.rows = {
+            slot: [0] * self.extents[slot].rows + prompt.tolist()
+            for slot, prompt in self.prompts.items()
+        }
+
+    def run(self, *steps: Step) -> dict[int, Tensor]:
+        """Each slot's logits after the last of its steps."""
+        last: dict[int, Tensor] = {}
+        for step in steps:
+            items = [self._item(slot, *rows) for slot, rows in sorted(step.items())]
+            logits = self.runner.forward(items).logits
+            last |= {item.slot: row for item, row in zip(items, logits, strict=True)}
+        return last
+
+    def _item(self, slot: int, start: int, end: int) -> Item:
+        blocks = range(slot * BLOCKS_EACH, (slot + 1) * BLOCKS_EACH)
+        tokens = self.rows[slot][start:end]
+        return Item(slot, tokens, start, self.extents[slot], blocks, wants_logits=True)
+
+
+@pytest.fixture(scope="module", params=DECODERS)
+def mixed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Mixed:
+    return Mixed(request.param, tmp_path_factory.mktemp("deltas"))
+
+
+def close(found: dict[int, Tensor], mixed: Mixed, *absent: int) -> None:
+    for slot in mixed.references.keys() - set(absent):
+        expected = mixed.references[slot](mixed.prompts[slot])[-1]
+        torch.testing.assert_close(found[slot], expected, rtol=0, atol=TOLERANCE)
+
+
+def test_all_together(mixed: Mixed) -> None:
+    close(mixed.run({slot: (0, len(rows)) for slot, rows in mixed.rows.items()}), mixed)
+
+
+def test_each_alone(mixed: Mixed) -> None:
+    found: dict[int, Tensor] = {}
+    for slot, rows in mixed.rows.items():
+        found |= mixed.run({slot: (0, len(rows))})
+    close(found, mixed)
+
+
+def test_prefill_chunks_and_decode_rows_together(mixed: Mixed) -> None:
+    even = {slot: rows for slot, rows in mixed.rows.items() if slot % 2 == 0}
+    odd = {slot: rows for slot, rows in mixed.rows.items() if slot % 2}
+    found = mixed.run(
+        dict.fromkeys(even, (0, 4)),
+        dict.fromkeys(even, (4, 5)) | dict.fromkeys(odd, (0, 6)),
+        {slot: (5, len(rows)) for slot, rows in even.items()} | dict.fromkeys(odd, (6, 7)),
+        {slot: (7, len(rows)) for slot, rows in odd.items()},
+    )
+    close(found, mixed)
+
+
+def test_a_step_run_again_changes_nothing(mixed: Mixed) -> None:
+    whole = {slot: (0, len(rows)) for slot, rows in mixed.rows.items()}
+    first, again = mixed.run(whole), mixed.run(whole, whole)
+    for slot, logits in first.items():
+        torch.testing.assert_close(again[slot], logits, rtol=0, atol=0)
+
+
+def test_nothing_is_read_that_was_not_written(mixed: Mixed) -> None:
+    cache = mixed.runner.cache
+    assert cache is not None
+    for tensor in (*cache.keys, *cache.values):
+        tensor.fill_(float("nan"))
+    # Nobody holds the first block, and every sequence has another length.
+    rows = {slot: rows for slot, rows in mixed.rows.items() if slot != BASE_SLOT}
+    found = mixed.run(
+        {slot: (0, len(rows) - 1) for slot, rows in rows.items()},
+        {slot: (len(rows) - 1, len(rows)) for slot, rows in rows.items()},
+    )
+    close(found, mixed, BASE_SLOT)
+
+
+def test_the_base_is_never_changed(mixed: Mixed) -> None:
+    before = {name: tensor.clone() for name, tensor in mixed.runner.base.model.state_dict().items()}
+    mixed.run({slot: (0, len(rows)) for slot, rows in mixed.rows.items()})
+    for name, tensor in mixed.runner.base.model.state_dict().items():
+        assert torch.equal(before[name], tensor), name

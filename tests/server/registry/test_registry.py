@@ -1,0 +1,279 @@
+"""The registry: names, versions, leases and the rules of replacement."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deltas import formats
+from deltas.base import BaseSpec
+from deltas.delta import Delta, DeltaRef, TaskType
+from deltas.errors import InvalidDelta, UnsafeDelta
+from deltas.formats import native
+from server.errors import (
+    Conflict,
+    DeltaUnavailable,
+    InvalidRequest,
+    PreconditionFailed,
+    TaskNotFound,
+)
+from server.registry.registry import Registry
+from server.registry.store import Staged, Store
+from tests.server.registry.prompts import number_of
+
+Make = Callable[[int], Path]
+
+
+def test_a_task_is_put_shown_replaced_and_removed(registry: Registry, delta: Make) -> None:
+    first, new = registry.put("spam", delta(1))
+    assert new
+    assert (first.kind, first.type, first.extent.rows) == ("prompt", TaskType.GENERATE, 1)
+    assert registry.put("spam", delta(1)) == (first, False)
+    second, changed = registry.put("spam", delta(2))
+    assert changed
+    assert registry.get("spam").active == second
+    assert number_of(registry.load(second.ref)) == 2
+    registry.remove("spam")
+    assert registry.all() == []
+    with pytest.raises(TaskNotFound):
+        registry.remove("spam")
+
+
+def test_a_lease_keeps_its_version_until_released(registry: Registry, delta: Make) -> None:
+    forgotten: list[DeltaRef] = []
+    registry.on_forgotten = forgotten.append
+    old, _ = registry.put("spam", delta(1))
+    first, second = registry.lease("spam"), registry.lease("spam")
+    new, _ = registry.put("spam", delta(2))
+    assert registry.lease("spam").version == new
+    assert registry.get("spam").versions == (new, old)
+    first.release()
+    first.release()
+    assert number_of(registry.load(old.ref)) == 1
+    assert not forgotten
+    with second:
+        pass
+    assert forgotten == [old.ref]
+    assert registry.get("spam").versions == (new,)
+    with pytest.raises(DeltaUnavailable):
+        registry.load(old.ref)
+
+
+def test_a_version_that_comes_back_is_not_forgotten(registry: Registry, delta: Make) -> None:
+    forgotten: list[DeltaRef] = []
+    registry.on_forgotten = forgotten.append
+    version, _ = registry.put("spam", delta(1))
+    lease = registry.lease("spam")
+    registry.put("spam", delta(2))
+    registry.put("spam", delta(1))
+    lease.release()
+    assert [ref.digest for ref in forgotten] != [version.ref.digest]
+    assert number_of(registry.load(version.ref)) == 1
+    registry.remove("spam")
+    assert version.ref in forgotten
+
+
+def test_a_removed_task_answers_whom_it_promised(registry: Registry, delta: Make) -> None:
+    registry.put("spam", delta(1))
+    lease = registry.lease("spam")
+    registry.remove("spam")
+    with pytest.raises(TaskNotFound):
+        registry.lease("spam")
+    assert number_of(registry.load(lease.version.ref)) == 1
+
+
+def test_two_names_share_files_but_not_versions(registry: Registry, delta: Make) -> None:
+    a, _ = registry.put("a", delta(1))
+    b, _ = registry.put("b", delta(1))
+    assert a.ref.digest == b.ref.digest
+    assert a.ref != b.ref
+    registry.remove("a")
+    assert number_of(registry.load(b.ref)) == 1
+
+
+def test_the_digest_is_of_names_and_contents_alone(registry: Registry, delta: Make) -> None:
+    version, _ = registry.put("a", delta(1))
+    (delta(1) / "README.md").write_text("not part of the delta")
+    assert registry.put("a", delta(1)) == (version, False)
+
+
+def test_conditions_are_those_of_http(registry: Registry, delta: Make) -> None:
+    with pytest.raises(PreconditionFailed):
+        registry.put("spam", delta(1), if_match="*")
+    first, _ = registry.put("spam", delta(1), if_none_match=True)
+    assert registry.put("spam", delta(1), if_none_match=True) == (first, False)
+    with pytest.raises(Conflict):
+        registry.put("spam", delta(2), if_none_match=True)
+    with pytest.raises(PreconditionFailed):
+        registry.put("spam", delta(2), if_match="0" * 12)
+    assert registry.get("spam").active == first
+    second, _ = registry.put("spam", delta(2), if_match=f'"{first.ref.version}"')
+    registry.put("spam", delta(3), if_match=second.ref.digest)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "base",
+        "-a",
+        ".",
+        "..",
+        "a/b",
+        "a\\b",
+        "a\0",
+        "a\r\nb",
+        "a,b",
+        "a b",
+        "\u0430",
+        "a" * 129,
+    ],
+)
+def test_odd_names_are_refused(name: str, registry: Registry, delta: Make) -> None:
+    with pytest.raises(InvalidRequest):
+        registry.put(name, delta(1))
+    assert registry.all() == []
+
+
+def test_an_unknown_task_names_close_matches_and_never_odd_names(
+    registry: Registry, delta: Make
+) -> None:
+    registry.put("sentiment", delta(1))
+    with pytest.raises(TaskNotFound, match="Did you mean sentiment"):
+        registry.lease("sentimnt")
+    with pytest.raises(TaskNotFound) as caught:
+        registry.lease("sentiment\r\nx: y" * 1000)
+    assert len(str(caught.value)) < 100
+
+
+def test_the_bare_base_is_always_there(registry: Registry) -> None:
+    lease = registry.lease("base")
+    assert (lease.version.kind, lease.version.ref) == ("base", DeltaRef("base", ""))
+    lease.release()
+    assert registry.get("base").requests == 1
+    assert registry.all() == []
+
+
+def damaged(directory: Path) -> None:
+    weights = directory / native.WEIGHTS
+    weights.write_bytes(weights.read_bytes()[:-1])
+
+
+def pickled(directory: Path) -> None:
+    (directory / native.WEIGHTS).unlink()
+    (directory / native.CONFIG).rename(directory / "adapter_config.json")
+    (directory / "adapter_model.bin").write_bytes(b"\x80")
+
+
+def linked(directory: Path) -> None:
+    weights = directory / native.WEIGHTS
+    weights.symlink_to(weights.rename(directory / "elsewhere"))
+
+
+@pytest.mark.parametrize(
+    ("damage", "error"), [(damaged, InvalidDelta), (pickled, UnsafeDelta), (linked, InvalidDelta)]
+)
+def test_a_bad_delta_changes_nothing(
+    damage: Callable[[Path], None],
+    error: type[Exception],
+    registry: Registry,
+    delta: Make,
+    tmp_path: Path,
+) -> None:
+    version, _ = registry.put("spam", delta(1))
+    files = sorted((tmp_path / "store").rglob("*"))
+    damage(delta(2))
+    for name in ("spam", "new"):
+        with pytest.raises(error):
+            registry.put(name, tmp_path / "delta-2")
+    assert [task.active for task in registry.all()] == [version]
+    assert sorted((tmp_path / "store").rglob("*")) == files
+
+
+def test_files_lost_from_the_store_are_told_and_put_again(
+    registry: Registry, delta: Make, tmp_path: Path
+) -> None:
+    version, _ = registry.put("spam", delta(1))
+    for path in (tmp_path / "store").rglob(native.WEIGHTS):
+        path.unlink()
+    with pytest.raises(DeltaUnavailable):
+        registry.load(version.ref)
+
+
+def test_many_puts_of_one_name_check_the_delta_once(
+    registry: Registry, delta: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks: list[Path] = []
+    real = formats.load
+
+    def counted(directory: Path, *rest: Any) -> Delta:
+        checks.append(directory)
+        return real(directory, *rest)
+
+    monkeypatch.setattr(formats, "load", counted)
+    source = delta(1)
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(lambda _: registry.put("spam", source), range(8)))
+    assert len(checks) == 1
+    assert sum(changed for _, changed in results) == 1
+    assert len({version.ref for version, _ in results}) == 1
+
+
+def test_one_of_many_rivals_wins_a_new_name(registry: Registry, delta: Make) -> None:
+    sources = [delta(number) for number in range(8)]
+
+    def register(source: Path) -> bool:
+        try:
+            return registry.put("spam", source, if_none_match=True)[1]
+        except Conflict:
+            return False
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(register, sources)) == 1
+
+
+def test_replacing_under_traffic_never_serves_what_is_gone(registry: Registry, delta: Make) -> None:
+    sources = [delta(number) for number in range(3)]
+    registry.put("spam", sources[0])
+    stop = threading.Event()
+
+    def serve(_: int) -> int:
+        served = 0
+        while not stop.is_set():
+            with registry.lease("spam") as lease:
+                registry.load(lease.version.ref)
+                served += 1
+        return served
+
+    with ThreadPoolExecutor(4) as pool:
+        served = [pool.submit(serve, index) for index in range(3)]
+        for turn in range(30):
+            registry.put("spam", sources[turn % 3])
+        stop.set()
+        assert all(future.result() > 0 for future in served)
+    assert len(registry.get("spam").versions) == 1
+
+
+def test_a_put_of_one_name_does_not_wait_for_another(
+    registry: Registry, base: BaseSpec, delta: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered, proceed = threading.Event(), threading.Event()
+    real = Store.keep
+
+    def slow(store: Store, staged: Staged) -> None:
+        if not entered.is_set():
+            entered.set()
+            assert proceed.wait(60)
+        real(store, staged)
+
+    monkeypatch.setattr(Store, "keep", slow)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(registry.put, "slow", delta(1))
+        assert entered.wait(60)
+        registry.put("quick", delta(2))
+        proceed.set()
+        first.result(60)
+    assert [task.name for task in registry.all()] == ["quick", "slow"]
