@@ -91,10 +91,10 @@ class ScriptedServer:
             self._thread.join(0.01)
 
     def stop(self) -> None:
-        """Stop listening and end the thread, whoever is still connected."""
+        """Stop listening, whoever is still connected; the daemon thread outlives nothing."""
         self._server.force_exit = True
         self._server.should_exit = True
-        self._thread.join()
+        self._thread.join(timeout=10)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.received.append(await _read(Request(scope, receive)))

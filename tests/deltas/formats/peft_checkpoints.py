@@ -56,17 +56,17 @@ def measures_of(family: str) -> dict[str, Any]:
 
 def save(family: str, config: PeftConfig, directory: Path, labels: int = LABELS) -> PeftModel:
     """Wrap a tiny model, draw the trained tensors at random, save them; return the reference."""
-    with warnings.catch_warnings():
+    # PEFT draws what it adds from the global generator.
+    with warnings.catch_warnings(), torch.random.fork_rng():
         warnings.simplefilter("ignore")
+        torch.manual_seed(7)
         headed = _HEADS.get(str(config.task_type))
         model = headed(family, labels) if headed else tiny_model(family)
         model = get_peft_model(model, config).eval()
-        generator = torch.Generator().manual_seed(7)
         with torch.no_grad():
             for parameter in model.parameters():
                 if parameter.requires_grad:
-                    noise = torch.empty_like(parameter).normal_(generator=generator)
-                    parameter.add_(noise, alpha=0.3)
+                    parameter.add_(torch.randn_like(parameter), alpha=0.3)
         model.save_pretrained(str(directory))
     return model
 

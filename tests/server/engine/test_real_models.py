@@ -50,8 +50,9 @@ TEXTS = {
     "prefix": "def add(a, b):",
     "bottleneck": "naïve café, 東京:",
 }
-# Random, strong enough to change what the base says, weak enough that it still says something.
+# Strong enough to change what the base says, weak enough that rounding is not blown up with it.
 STRENGTHS = {"lora": 0.03, "ia3": 0.2, "prompt": 0.1, "prefix": 0.3}
+"""How far each method's tensors stray from those that change little."""
 BOTTLENECK = 0.05
 
 
@@ -71,15 +72,14 @@ def configs(task: str, targets: list[str], feed_forward: str) -> dict[str, PeftC
 
 @torch.no_grad()
 def save(model: PreTrainedModel, kind: str, config: PeftConfig, directory: Path) -> PeftModel:
-    """Wrap a model, move what would be trained at random, and save that."""
+    """Wrap a model, draw what would be trained at random, and save that."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         wrapped = get_peft_model(model, config).eval()
         random = torch.Generator().manual_seed(13)
         for parameter in wrapped.parameters():
             if parameter.requires_grad:
-                noise = torch.empty_like(parameter).normal_(generator=random)
-                parameter.add_(noise, alpha=STRENGTHS[kind])
+                parameter.normal_(float(kind == "ia3"), STRENGTHS[kind], generator=random)
         wrapped.save_pretrained(str(directory))
     return wrapped
 

@@ -14,10 +14,9 @@ from server.model.batch import Item
 from server.model.runner import Runner
 from tests.models import DECODERS
 from tests.server.engine.engines import tiny_base
-from tests.server.engine.references import Reference, references
+from tests.server.engine.references import TOLERANCE, Reference, references
 
 BLOCKS_EACH = 4
-TOLERANCE = 1e-5
 
 Step = Mapping[int, tuple[int, int]]
 """Slot → rows [start, end) of its sequence."""
