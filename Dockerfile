@@ -3,7 +3,8 @@
 # CUDA: docker build -t polydelta:cuda --build-arg TORCH_INDEX= .
 #       (an empty index means the default one, whose Linux build carries CUDA)
 
-FROM python:3.11-slim-bookworm AS build
+# The full image: its compiler builds the kernels.
+FROM python:3.11-bookworm AS build
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 ARG BASE=smollm2
 ENV VIRTUAL_ENV=/opt/polydelta \
@@ -19,7 +20,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
  && pip install --requirement requirements.txt
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip install --no-deps --requirement "requirements-$BASE.txt"
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY deltas deltas
 COPY server server
 COPY clients/python clients/python

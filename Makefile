@@ -1,3 +1,4 @@
+# Installing builds the native kernels where there is a C++ compiler.
 # `make run` starts the demo, `make test` runs every test; both make .venv when it is missing.
 
 PYTHON ?= python3
@@ -34,7 +35,7 @@ format: $(done)/dev
 	$(bin)/ruff format
 
 clean:
-	rm -rf .venv .lock .*_cache .hypothesis
+	rm -rf .venv .lock .*_cache .hypothesis deltas/kernels/built
 
 $(done)/venv:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else \
@@ -43,7 +44,9 @@ $(done)/venv:
 	mkdir -p $(done)
 	touch $@
 
-$(done)/server: requirements.txt pyproject.toml clients/python/pyproject.toml | $(done)/venv
+kernels := $(wildcard deltas/kernels/*.h deltas/kernels/*.cpp) deltas/kernels/build.py
+
+$(done)/server: requirements.txt pyproject.toml clients/python/pyproject.toml $(kernels) | $(done)/venv
 	$(pip) install --no-deps --constraint requirements.txt $(TORCH_INDEX:%=--index-url %) torch
 	$(pip) install --requirement requirements.txt
 	$(pip) install --no-deps --editable . --editable clients/python

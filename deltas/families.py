@@ -28,6 +28,23 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
+class Gated:
+    """A decoder layer of RMS norms, rotated heads and a gated feed-forward block.
+
+    Such layers can be computed without their modules. Paths are relative to the layer, those of
+    the two head norms to be left out where there are none; `norm_offset` is added to every norm's
+    weight. The norms of the blocks themselves are in the family's `Block` records.
+    """
+
+    attention: tuple[str, str, str] = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
+    attention_output: str = "self_attn.o_proj"
+    feed_forward: tuple[str, str] = ("mlp.gate_proj", "mlp.up_proj")
+    feed_forward_output: str = "mlp.down_proj"
+    head_norms: tuple[str, str] | None = None
+    norm_offset: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Family:
     """The layout of one architecture.
 
@@ -46,9 +63,13 @@ class Family:
     prefixes: tuple[str, ...]
     first_position: int = 0
     pooler: str | None = None
+    gated: Gated | None = None
 
 
-def _llama_like(name: str) -> Family:
+_HEAD_NORMS = ("self_attn.q_norm", "self_attn.k_norm")
+
+
+def _llama_like(name: str, head_norms: tuple[str, str] | None = None) -> Family:
     return Family(
         name,
         causal=True,
@@ -58,6 +79,7 @@ def _llama_like(name: str) -> Family:
         after_attention=Block("self_attn", "input_layernorm"),
         after_feed_forward=Block("mlp", "post_attention_layernorm"),
         prefixes=("model",),
+        gated=Gated(head_norms=head_norms),
     )
 
 
@@ -84,7 +106,7 @@ FAMILIES: dict[str, Family] = {
         _llama_like("llama"),
         _llama_like("mistral"),
         _llama_like("qwen2"),
-        _llama_like("qwen3"),
+        _llama_like("qwen3", _HEAD_NORMS),
         # Sandwich norms: adapters act before the norm behind a sub-block, as AdapterHub's do.
         Family(
             "gemma3_text",
@@ -97,6 +119,7 @@ FAMILIES: dict[str, Family] = {
                 "mlp", "pre_feedforward_layernorm", norm="post_feedforward_layernorm"
             ),
             prefixes=("model",),
+            gated=Gated(head_norms=_HEAD_NORMS, norm_offset=1.0),
         ),
         Family(
             "gpt2",

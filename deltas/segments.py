@@ -4,6 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
+import torch
+from torch import Tensor
+
 BASE_SLOT = 0
 """The slot of rows that no delta touches."""
 
@@ -49,3 +52,20 @@ class Segments:
             else:
                 runs.append(Segment(item.slot, item.start, item.end))
         return tuple(runs)
+
+    @cached_property
+    def slots(self) -> frozenset[int]:
+        """The slots of the runs."""
+        return frozenset(run.slot for run in self.runs)
+
+    @cached_property
+    def table(self) -> Tensor:
+        """The runs as the kernels read them: [n, 3] int32 of (slot, start, end)."""
+        rows = [(run.slot, run.start, run.end) for run in self.runs]
+        return torch.tensor(rows, dtype=torch.int32).view(-1, 3)
+
+    @cached_property
+    def row_slots(self) -> Tensor:
+        """Each row's slot, [rows]."""
+        counts = torch.tensor([item.end - item.start for item in self.items])
+        return torch.tensor([item.slot for item in self.items]).repeat_interleave(counts)

@@ -62,6 +62,22 @@ class Wiring:
             if not bank.parts:
                 self._discard(key)
 
+    def acts_at(self, site: str) -> bool:
+        """Whether any resident delta acts at a site."""
+        return site in self._at
+
+    def before(self, site: str, x: Tensor) -> Tensor:
+        """What the banks at a site make of its input, rows [T, inputs]; x itself if nothing."""
+        for bank in self._at.get(site, ()):
+            x = bank.before(x, self.segments)
+        return x
+
+    def after(self, site: str, x: Tensor, y: Tensor) -> Tensor:
+        """What the banks at a site make of its output, rows [T, outputs]; may write into y."""
+        for bank in self._at.get(site, ()):
+            y = bank.apply(x, y, self.segments)
+        return y
+
     def key_values(self, site: str, slot: int) -> tuple[Tensor, Tensor] | None:
         """Keys and values [tokens, heads, width] that a slot places first at an attention site."""
         found = (bank.key_values(slot) for bank in self._at.get(site, ()))
@@ -98,11 +114,11 @@ class Wiring:
         keys = ((kind, name) for kind in KINDS)
         self._at[name] = [self._banks[key] for key in keys if key in self._banks]
         if self._at[name]:
-            self._hooks[name] = list(self._hook(self.base.sites[name], self._at[name]))
+            self._hooks[name] = list(self._hook(self.base.sites[name]))
         else:
             del self._at[name]
 
-    def _hook(self, site: Site, banks: list[Bank]) -> Iterable[RemovableHandle]:
+    def _hook(self, site: Site) -> Iterable[RemovableHandle]:
         if site.role in (Role.ATTENTION, Role.HEAD):
             return
         module = self._module(site)
@@ -117,30 +133,20 @@ class Wiring:
         if site.role is Role.LINEAR:
 
             def before(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-                return self._before(banks, *inputs)
+                x = inputs[0]
+                return (self.before(site.name, x.reshape(-1, x.shape[-1])).view(x.shape),)
 
             yield module.register_forward_pre_hook(before)
 
         def after(_: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> Any:
             x = self._residuals.pop(site.name) if site.role is Role.BLOCK else inputs[0]
-            if isinstance(output, tuple):
-                return (self._after(banks, x, output[0]), *output[1:])
-            return self._after(banks, x, output)
+            y: Tensor = output[0] if isinstance(output, tuple) else output
+            rows = y.reshape(-1, y.shape[-1])
+            from_x = x.reshape(len(rows), -1) if x.is_floating_point() else x.reshape(-1)
+            changed = self.after(site.name, from_x, rows).view(y.shape)
+            return (changed, *output[1:]) if isinstance(output, tuple) else changed
 
         yield module.register_forward_hook(after)
-
-    def _before(self, banks: list[Bank], x: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
-        rows = x.reshape(-1, x.shape[-1])
-        for bank in banks:
-            rows = bank.before(rows, self.segments)
-        return (rows.view(x.shape), *rest)
-
-    def _after(self, banks: list[Bank], x: Tensor, y: Tensor) -> Tensor:
-        rows = y.reshape(-1, y.shape[-1])
-        inputs = x.reshape(len(rows), -1) if x.is_floating_point() else x.reshape(-1)
-        for bank in banks:
-            rows = bank.apply(inputs, rows, self.segments)
-        return rows.view(y.shape)
 
     def _place(self, site: Site) -> Place:
         if site.role is Role.HEAD:

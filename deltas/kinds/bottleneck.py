@@ -1,27 +1,18 @@
 """Bottleneck adapters: small layers after a sub-block (Houlsby et al., 2019, arXiv:1902.00751)."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
-from deltas.bank import Bank, Place, RowBank
+from deltas.activations import ACTIVATIONS
+from deltas.bank import Bank, Place
 from deltas.base import AFTER_ATTENTION, BaseSpec
 from deltas.delta import Options, Part
 from deltas.errors import InvalidDelta, UnsupportedDelta
 from deltas.kinds.kind import Kind, measure
 from deltas.site import Role, Site
-
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "relu": functional.relu,
-    "gelu": functional.gelu,
-    "gelu_new": nn.GELU(approximate="tanh"),
-    "silu": functional.silu,
-    "swish": functional.silu,
-    "tanh": torch.tanh,
-    "leakyrelu": functional.leaky_relu,
-}
+from deltas.small_rank import Factors, SmallRankBank
 
 
 class Bottleneck(Kind):
@@ -75,14 +66,18 @@ class Bottleneck(Kind):
         return [site for site in sites if both or not site.name.endswith(AFTER_ATTENTION)]
 
 
-class _BottleneckBank(RowBank):
-    def change(self, part: Part, x: Tensor, y: Tensor) -> Tensor:
+class _BottleneckBank(SmallRankBank):
+    def factors(self, part: Part) -> Factors:
         tensors = part.tensors
-        inner = y
-        if part.options.get("norm_before", False):
-            norm = self.place.norm
-            inner = x + y if norm is None else norm(x + y)
-        activation = ACTIVATIONS[str(part.options.get("activation", "relu"))]
-        inner = inner.to(tensors["down"].dtype)
-        inner = activation(functional.linear(inner, tensors["down"], tensors["down_bias"]))
-        return y + functional.linear(inner, tensors["up"], tensors["up_bias"]).to(y.dtype)
+        activation = str(part.options.get("activation", "relu"))
+        names = ("down", "up", "down_bias", "up_bias")
+        return Factors(*(tensors[name] for name in names), activation=activation)
+
+    def source(self, part: Part) -> Hashable:
+        return bool(part.options.get("norm_before", False))
+
+    def inner(self, source: Hashable, x: Tensor, y: Tensor) -> Tensor:
+        norm = self.place.norm
+        if not source:
+            return y
+        return x + y if norm is None else norm(x + y)

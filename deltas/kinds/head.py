@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from deltas.activations import ACTIVATIONS
 from deltas.bank import Bank, Place
 from deltas.base import HEAD_SITE, BaseSpec
 from deltas.delta import Delta, Options, Part, TaskType
 from deltas.errors import InvalidDelta, UnsupportedDelta
-from deltas.kinds.bottleneck import ACTIVATIONS
 from deltas.kinds.kind import Kind, measure
 from deltas.site import Role, Site
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
-from deltas.bank import Bank, Place, RowBank
+from deltas.bank import Bank, Place
 from deltas.base import BaseSpec
 from deltas.delta import Options, Part
 from deltas.kinds.kind import Kind, projections
@@ -46,22 +46,28 @@ class Ia3(Kind):
         return projections(base, options.get("targets"))
 
 
-class _Ia3Bank(RowBank):
+class _Ia3Bank(Bank):
     def before(self, x: Tensor, segments: Segments) -> Tensor:
-        runs = [
-            (run, part.tensors["input_scale"])
-            for run in segments.runs
-            if (part := self.parts.get(run.slot)) and "input_scale" in part.tensors
-        ]
-        if not runs:
-            return x
+        scales = self._scales("input_scale", x, segments)
         # The input may feed other modules, so it is never written into.
-        scales = torch.ones_like(x)
-        for run, scale in runs:
-            scales[run.start : run.end] = scale
-        return x * scales
+        return x if scales is None else x * scales
 
-    def change(self, part: Part, x: Tensor, y: Tensor) -> Tensor:
+    def apply(self, x: Tensor, y: Tensor, segments: Segments) -> Tensor:
         del x
-        scale = part.tensors.get("scale")
-        return y if scale is None else y * scale
+        scales = self._scales("scale", y, segments)
+        return y if scales is None else y * scales
+
+    def _scales(self, name: str, rows: Tensor, segments: Segments) -> Tensor | None:
+        """Each row's own scales, or one where it has none; None if no row has any."""
+        found = {
+            slot: self.parts[slot].tensors[name]
+            for slot in segments.slots
+            if slot in self.parts and name in self.parts[slot].tensors
+        }
+        if not found:
+            return None
+        ones = torch.ones_like(rows[0])
+        table = torch.stack([ones, *found.values()])
+        places = torch.zeros(max(segments.slots) + 1, dtype=torch.long)
+        places[list(found)] = torch.arange(1, len(table))
+        return table[places[segments.row_slots].to(rows.device)]

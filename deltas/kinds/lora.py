@@ -4,14 +4,14 @@ from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from deltas.bank import Bank, Place, RowBank
+from deltas.bank import Bank, Place
 from deltas.base import BaseSpec
 from deltas.delta import Options, Part
 from deltas.errors import InvalidDelta
 from deltas.kinds.kind import Kind, measure, projections
 from deltas.site import Role, Site
+from deltas.small_rank import Factors, SmallRankBank
 
 MAX_RANK = 1024
 
@@ -52,8 +52,7 @@ class Lora(Kind):
         return projections(base, options.get("targets"))
 
 
-class _LoraBank(RowBank):
-    def change(self, part: Part, x: Tensor, y: Tensor) -> Tensor:
-        a, b = part.tensors["a"], part.tensors["b"]
-        hidden = functional.linear(x.to(a.dtype), a)
-        return y + functional.linear(hidden, b, part.tensors.get("bias")).to(y.dtype)
+class _LoraBank(SmallRankBank):
+    def factors(self, part: Part) -> Factors:
+        tensors = part.tensors
+        return Factors(tensors["a"], tensors["b"], b_bias=tensors.get("bias"))

@@ -15,6 +15,7 @@ def advice(machine: Machine) -> Iterator[str]:
     """Yield one line a finding; nothing to say yields nothing."""
     yield from _device(machine)
     yield from _precision(machine)
+    yield from _kernels(machine)
     yield from _threads(machine)
     yield from _room(machine)
 
@@ -43,6 +44,14 @@ def _precision(machine: Machine) -> Iterator[str]:
         yield (
             f"bfloat16 is emulated here (measured {half:.0f} GFLOP/s against {single:.0f} in "
             "float32): --dtype bfloat16 saves memory but is slower."
+        )
+
+
+def _kernels(machine: Machine) -> Iterator[str]:
+    if machine.device == "cpu" and machine.kernels is None:
+        yield (
+            "The native kernels are missing, so plain PyTorch runs, several times slower: install "
+            "a C++ compiler and Polydelta again."
         )
 
 

@@ -24,7 +24,8 @@ def doctor(output: Format = "text") -> None:
             ("memory", f"{machine.memory:.1f} GB, {machine.free_memory:.1f} GB available"),
             ("disk", f"{machine.free_disk:.0f} GB free for the cache"),
             ("CUDA", "; ".join(gpus) or "none"),
-            ("compiler", machine.compiler or "none (none is needed)"),
+            ("compiler", machine.compiler or "none"),
+            ("kernels", machine.kernels or "none: plain PyTorch runs"),
             ("auto picks", f"--device {machine.device} --dtype {machine.dtype}"),
         ]
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import torch
 
+from deltas.kernels import load_kernels
+from deltas.kernels.build import find_compiler
 from server.cli.speeds import product_speed, reading_speed
 from server.model.precision import choose_device, choose_dtype
 
@@ -17,7 +19,6 @@ _INSTRUCTIONS = (
     *("avx2", "avx512_f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16"),
     *("neon", "bf16", "sve"),
 )
-_COMPILERS = ("g++", "clang++", "c++")
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Gpu:
 class Machine:
     """Versions, processor, memory and disk (gigabytes), and speeds.
 
+    `kernels` names the instruction set that the native kernels were loaded for.
     `cores` are those that the scheduler and the control group leave to this process, `threads`
     those that Torch computes with; `products` are in GFLOP/s by precision, `reading` in GB/s.
     `device` and `dtype` are what the settings' "auto" comes to.
@@ -47,6 +49,7 @@ class Machine:
     free_memory: float
     free_disk: float
     compiler: str | None
+    kernels: str | None
     gpus: tuple[Gpu, ...]
     device: str
     dtype: str
@@ -68,13 +71,19 @@ def inspect_machine(cache: Path) -> Machine:
         memory=min(_meminfo("MemTotal"), _memory_limit()),
         free_memory=min(_meminfo("MemAvailable"), _memory_limit()),
         free_disk=shutil.disk_usage(_existing(cache)).free / 1e9,
-        compiler=next((path for name in _COMPILERS if (path := shutil.which(name))), None),
+        compiler=find_compiler(),
+        kernels=_kernels(device),
         gpus=tuple(_gpu(index) for index in range(torch.cuda.device_count())),
         device=device.type,
         dtype=_name(choose_dtype("auto", device)),
         products={_name(kind): product_speed(kind) for kind in (torch.float32, torch.bfloat16)},
         reading=reading_speed(),
     )
+
+
+def _kernels(device: torch.device) -> str | None:
+    kernels = load_kernels(choose_dtype("auto", device), device.type)
+    return None if kernels is None else kernels.variant
 
 
 def _usable_cores() -> float:

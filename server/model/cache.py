@@ -1,25 +1,25 @@
-"""The key/value cache: flat rows of blocks, one pair of tensors a layer."""
+"""Key/value caches: blocks of tokens, one pair of tensors a layer.
+
+Which blocks belong to which sequence is the scheduler's business.
+"""
 
 import torch
 from torch import Tensor
 
 from deltas.base import BaseSpec
-from deltas.site import Role
+from deltas.kernels import Kernels
+from deltas.site import Role, Site
 
 BLOCK = 16
-"""Tokens in a block."""
+"""Tokens in a block; the kernels know it too."""
 
 
 class KeyValueCache:
-    """Keys and values [blocks * BLOCK, heads, width] of every layer.
-
-    Which blocks belong to which sequence is the scheduler's business.
-    """
+    """Keys and values [blocks * BLOCK, heads, width] of every layer."""
 
     def __init__(
         self, base: BaseSpec, blocks: int, dtype: torch.dtype, device: torch.device
     ) -> None:
-        self.blocks = blocks
         shapes = [
             (blocks * BLOCK, site.heads, site.outputs) for site in base.of_role(Role.ATTENTION)
         ]
@@ -30,6 +30,30 @@ class KeyValueCache:
         """Store keys and values [n, heads, width] at places [n]."""
         self.keys[layer].index_copy_(0, places, keys.to(self.keys[layer].dtype))
         self.values[layer].index_copy_(0, places, values.to(self.values[layer].dtype))
+
+
+class PanelCache:
+    """Keys and values [blocks, heads, size] of every layer, each block as the kernels pack it."""
+
+    def __init__(self, kernels: Kernels, sites: list[Site], blocks: int) -> None:
+        self._dtype = kernels.dtype
+        self._heads = sites[0].heads
+        self._sizes = kernels.cache_sizes(sites[0].outputs)
+        self.keys = [self._empty(blocks, 0) for _ in sites]
+        self.values = [self._empty(blocks, 1) for _ in sites]
+
+    def of(self, layer: int) -> tuple[Tensor, Tensor]:
+        """One layer's keys and values."""
+        return self.keys[layer], self.values[layer]
+
+    def grow(self, blocks: int) -> None:
+        """Make room for as many blocks, whatever they held."""
+        if blocks > len(self.keys[0]):
+            self.keys = [self._empty(blocks, 0) for _ in self.keys]
+            self.values = [self._empty(blocks, 1) for _ in self.values]
+
+    def _empty(self, blocks: int, which: int) -> Tensor:
+        return torch.zeros(blocks, self._heads, self._sizes[which], dtype=self._dtype)
 
 
 def bytes_per_block(base: BaseSpec, dtype: torch.dtype) -> int:

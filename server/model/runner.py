@@ -1,11 +1,14 @@
 """The runner: one forward pass of the frozen base over a packed batch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from deltas.base import LM_HEAD_SITE
+from deltas.kernels import Kernels, load_kernels
+from deltas.kinds import Extent
 from deltas.kinds.head import BARE_ENCODER
 from deltas.segments import BASE_SLOT, Segment, Segments
 from deltas.site import Role
@@ -13,7 +16,11 @@ from deltas.wiring import Wiring
 from server.model import attention
 from server.model.base import Base
 from server.model.batch import Batch, Item, pack
-from server.model.cache import BLOCK, KeyValueCache
+from server.model.cache import KeyValueCache
+from server.model.gated import GatedDecoder
+from server.model.native_attention import NativeAttention
+from server.model.plain_attention import PlainAttention
+from server.model.projection import Projection
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +41,20 @@ class Runner:
     def __init__(self, base: Base, cache_blocks: int) -> None:
         self.base = base
         self.wiring = Wiring(base.model, base.spec)
-        self._family = base.spec.family
+        self.kernels = load_kernels(base.dtype, base.device.type)
         self._backbone: nn.Module = base.model.base_model
         self._cap: float | None = getattr(base.model.config, "final_logit_softcapping", None)
-        self.cache = (
-            KeyValueCache(base.spec, cache_blocks, base.dtype, base.device)
-            if base.generates
-            else None
-        )
-        self._step = attention.Step(self.wiring, self.cache)
-        self._attentions = [site.name for site in base.spec.of_role(Role.ATTENTION)]
-        modules = {name: self._backbone.get_submodule(name) for name in self._attentions}
-        attention.attach(self._step, modules)
+        self.attention = self._attention(cache_blocks if base.generates else 0)
+        sites = base.spec.of_role(Role.ATTENTION)
+        modules = [self._backbone.get_submodule(site.name) for site in sites]
+        attention.attach(self.attention, modules)
         base.model.set_attn_implementation(attention.NAME)
         if not base.generates:
             self.wiring.install(BASE_SLOT, BARE_ENCODER)
+        self._hidden: Callable[[Batch], Tensor] = self._run_modules
+        self._lm_head: Callable[[Tensor], Tensor] = self._run_lm_head
+        if self.kernels is not None and isinstance(self.attention, NativeAttention):
+            self._speed_up(self.kernels, self.attention)
 
     @torch.inference_mode()
     def forward(self, items: Sequence[Item]) -> Forward:
@@ -57,9 +63,9 @@ class Runner:
         Items of one slot should be neighbours: each kind then acts on them at once. Running the
         same items again gives the same result, since a row's place in the cache is its own.
         """
-        block = BLOCK if self.cache is not None else 0
-        batch = pack(items, block, self._family.first_position, self.base.device)
-        self._place_prefixes(items)
+        batch = pack(items, self.base.spec.family.first_position, self.base.device)
+        self.wiring.bind(batch.segments)
+        self.attention.begin(batch)
         hidden = self._hidden(batch)
         chosen = batch.segments.items
         wanted = {
@@ -75,14 +81,20 @@ class Runner:
         scores = self.wiring.scores(slot, hidden)
         return None if scores is None else scores.float()
 
-    def _hidden(self, batch: Batch) -> Tensor:
-        self._step.batch = batch
-        self.wiring.bind(batch.segments)
-        extra = {"use_cache": False} if self._family.causal else {}
+    def _attention(self, blocks: int) -> NativeAttention | PlainAttention:
+        base = self.base
+        sites = base.spec.of_role(Role.ATTENTION)
+        if self.kernels is not None and sites[0].outputs % 2 == 0:
+            queries: int = base.model.config.num_attention_heads
+            return NativeAttention(self.wiring, sites, self.kernels, blocks, queries)
+        cache = KeyValueCache(base.spec, blocks, base.dtype, base.device) if blocks else None
+        return PlainAttention(self.wiring, [site.name for site in sites], cache)
+
+    def _run_modules(self, batch: Batch) -> Tensor:
+        extra = {"use_cache": False} if self.base.generates else {}
         output = self._backbone(
             input_ids=batch.tokens[None], position_ids=batch.positions[None], **extra
         )
-        self._step.batch = None
         return output.last_hidden_state[0]
 
     def _logits(self, items: Sequence[Item], segments: Sequence[Segment], hidden: Tensor) -> Tensor:
@@ -94,20 +106,38 @@ class Runner:
         self.wiring.bind(
             Segments.of(Segment(rows.slot, at, at + 1) for at, rows in enumerate(wanting))
         )
-        logits = self.base.lm_head(hidden[rows]).float()
+        logits = self._lm_head(hidden[rows]).float()
         return logits if self._cap is None else torch.tanh(logits / self._cap) * self._cap
 
-    def _place_prefixes(self, items: Sequence[Item]) -> None:
-        if self.cache is None:
+    def _run_lm_head(self, hidden: Tensor) -> Tensor:
+        return self.base.lm_head(hidden)
+
+    @torch.inference_mode()
+    def _speed_up(self, kernels: Kernels, native: NativeAttention) -> None:
+        """Take the fast path if the base has one and it says what the modules say."""
+        gated, base = self.base.spec.family.gated, self.base
+        head = base.lm_head if base.generates else None
+        if gated is None or not isinstance(head, nn.Linear):
             return
-        for item in items:
-            if item.offset or not item.extent.cached:
-                continue
-            count = item.extent.cached
-            index = torch.arange(count, device=self.base.device)
-            blocks = torch.tensor(list(item.blocks), device=self.base.device)
-            places = blocks[index // BLOCK] * BLOCK + index % BLOCK
-            for layer, site in enumerate(self._attentions):
-                pair = self.wiring.key_values(site, item.slot)
-                if pair is not None:
-                    self.cache.write(layer, places, *pair)
+        tokens = list(range(0, base.spec.vocabulary, base.spec.vocabulary // _PROBES))[:_PROBES]
+        items = [Item(BASE_SLOT, tokens, 0, Extent(), [0])]
+        batch = pack(items, base.spec.family.first_position, base.device)
+        self.wiring.bind(batch.segments)
+        native.begin(batch)
+        expected = self._run_modules(batch)
+        decoder = GatedDecoder(base, gated, self.wiring, native, kernels)
+        native.begin(batch)
+        found = decoder(batch)
+        strays = (found - expected).float().norm(dim=1) / expected.float().norm(dim=1)
+        # A single row may amplify rounding a hundredfold; a mistake would show in all of them.
+        if not strays.median() < _TRUST[base.dtype]:
+            return
+        projection = Projection.of(kernels, {LM_HEAD_SITE: head})
+        self._hidden = decoder
+        self._lm_head = lambda hidden: projection(kernels, self.wiring, hidden)
+
+
+_PROBES = 11
+"""Tokens on which the fast path must agree with the modules; one block's worth at most."""
+_TRUST = {torch.float32: 1e-4, torch.bfloat16: 0.1}
+"""How far the fast path may be from the modules, as a share of what they say: rounding's reach."""

@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.nn import functional
 from transformers.activations import get_activation
 
+from deltas.activations import ACTIVATIONS
 from deltas.base import AFTER_ATTENTION, AFTER_FEED_FORWARD, describe
 from deltas.delta import Delta, Part, TaskType
 from deltas.families import FAMILIES
 from deltas.kinds import check
-from deltas.kinds.bottleneck import ACTIVATIONS
 from deltas.kinds.head import BARE_ENCODER
 from deltas.segments import BASE_SLOT, Segment, Segments
 from deltas.wiring import Wiring

@@ -17,6 +17,7 @@ FINE = Machine(
     free_memory=32,
     free_disk=100,
     compiler=None,
+    kernels="avx2",
     gpus=(Gpu("any", 80, (9, 0)),),
     device="cuda",
     dtype="bfloat16",
@@ -48,6 +49,7 @@ def test_a_fine_machine_gets_no_advice() -> None:
     ("machine", "words"),
     [
         (CPU, "No CUDA device"),
+        (replace(CPU, kernels=None), "native kernels are missing"),
         (replace(FINE, products={"float32": 100, "bfloat16": 20}), "bfloat16 is emulated"),
         (replace(CPU, threads=16), "set OMP_NUM_THREADS=8"),
         (replace(CPU, threads=1), "1 of 8 cores"),

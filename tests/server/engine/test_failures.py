@@ -92,7 +92,7 @@ async def test_what_is_not_finite(served: Engine, llama: Deltas, task: str) -> N
 @pytest.mark.parametrize(
     ("task", "flaw", "error"),
     [
-        ("broken", misshapen, RowFailed),
+        ("broken", misshapen, DeltaUnavailable),
         ("classifier", misshapen, RowFailed),
         ("broken", misplaced, DeltaUnavailable),
         ("broken", unreadable, DeltaUnavailable),
@@ -153,7 +153,7 @@ async def test_a_broken_observer(llama: Deltas, tmp_path: Path) -> None:
 async def test_the_base_stays_as_it_is(served: Engine, llama: Deltas) -> None:
     before = digest_of(served.base.model)
     flawed(served, broken=misshapen)
-    await check_fails_alone(served, llama, "broken", RowFailed)
+    await check_fails_alone(served, llama, "broken", DeltaUnavailable)
     await check_fails_alone(served, llama, "overflowing", RowFailed)
     for kind in ("prefix", "bottleneck", "prompt"):
         served.registry.put("swapped", llama[0][kind])

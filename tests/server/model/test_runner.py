@@ -103,7 +103,7 @@ def test_a_step_run_again_changes_nothing(mixed: Mixed) -> None:
 
 
 def test_nothing_is_read_that_was_not_written(mixed: Mixed) -> None:
-    cache = mixed.runner.cache
+    cache = mixed.runner.attention.cache
     assert cache is not None
     for tensor in (*cache.keys, *cache.values):
         tensor.fill_(float("nan"))

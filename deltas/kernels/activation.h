@@ -1,0 +1,55 @@
+// Non-linearities on LANES values at a time.
+#pragma once
+
+#include "panels.h"
+
+namespace {
+
+enum Activation { NONE, RELU, GELU, GELU_TANH, SILU, TANH, LEAKY_RELU };
+
+// e^x by range reduction to [-ln 2 / 2, ln 2 / 2] and a polynomial (as in Cephes' expf): within two
+// units in the last place, 0 far below zero and infinity far above.
+inline Lanes exponential(Lanes x) {
+    const Lanes low = spread(-87.3f), high = spread(88.7f);
+    const auto is_low = x < low, is_high = x > high;
+    Lanes inside = is_low ? low : is_high ? high : x;
+    const Lanes scaled = inside * 1.44269504f + 12582912.0f;  // rounds to an integer
+    const Lanes whole = scaled - 12582912.0f;
+    inside = inside - whole * 0.693359375f + whole * 2.12194440e-4f;
+    Lanes y = spread(1.9875691500e-4f);
+    y = y * inside + 1.3981999507e-3f;
+    y = y * inside + 8.3334519073e-3f;
+    y = y * inside + 4.1665795894e-2f;
+    y = y * inside + 1.6666665459e-1f;
+    y = y * inside + 5.0000001201e-1f;
+    y = y * inside * inside + inside + 1.0f;
+    typedef int32_t Ints __attribute__((vector_size(LANES * 4)));
+    const Ints exponent = (__builtin_convertvector(whole, Ints) + 127) << 23;
+    y *= (Lanes)exponent;
+    y = is_low ? Lanes{} : y;
+    return is_high ? spread(INFINITY) : x != x ? x : y;
+}
+
+inline Lanes sigmoid(Lanes x) { return 1.0f / (1.0f + exponential(-x)); }
+
+inline Lanes hyperbolic_tangent(Lanes x) { return 2.0f * sigmoid(2.0f * x) - 1.0f; }
+
+inline Lanes activate(Lanes x, int activation) {
+    switch (activation) {
+        case RELU: return x > 0 ? x : x != x ? x : Lanes{};
+        case GELU:
+            for (int lane = 0; lane < LANES; ++lane)
+                x[lane] = 0.5f * x[lane] * (1.0f + std::erf(x[lane] * 0.70710678f));
+            return x;
+        case GELU_TANH:
+            return 0.5f * x * (1.0f + hyperbolic_tangent(0.79788456f * (x + 0.044715f * x * x * x)));
+        case SILU: return x * sigmoid(x);
+        case TANH:
+            for (int lane = 0; lane < LANES; ++lane) x[lane] = std::tanh(x[lane]);
+            return x;
+        case LEAKY_RELU: return x > 0 ? x : 0.01f * x;
+        default: return x;
+    }
+}
+
+}  // namespace

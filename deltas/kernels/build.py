@@ -1,0 +1,63 @@
+"""Builds the library, once for each instruction set: `python deltas/kernels/build.py`.
+
+Needs a C++ compiler and nothing else, so that packaging can run it before anything is installed.
+"""
+
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+BUILT = FOLDER / "built"
+
+_FLAGS = ["-O3", "-std=c++17", "-shared", "-fPIC", "-ffp-contract=fast", "-fno-math-errno"]
+_WARNINGS = ["-Wall", "-Wextra", "-Wno-psabi"]
+_X86 = {
+    "avx512_bf16": ["-march=x86-64-v4", "-mavx512bf16"],
+    "avx512": ["-march=x86-64-v4"],
+    "avx2": ["-march=x86-64-v3"],
+}
+
+
+def variants() -> dict[str, list[str]]:
+    """The compiler's flags for each instruction set of this architecture, the widest first."""
+    wider = _X86 if platform.machine() in ("x86_64", "AMD64") else {}
+    return wider | {"baseline": []}
+
+
+def find_compiler() -> str | None:
+    """The C++ compiler: $CXX, or the first of the usual names."""
+    names = (os.environ.get("CXX", ""), "c++", "g++", "clang++")
+    return next((path for name in names if name and (path := shutil.which(name))), None)
+
+
+def build() -> bool:
+    """Compile every variant; False where there is no compiler, or none that can."""
+    compiler = find_compiler()
+    if compiler is None:
+        return False
+    BUILT.mkdir(exist_ok=True)
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        jobs = [threads.submit(_compile, compiler, *pair) for pair in variants().items()]
+    return all(job.result() for job in jobs)
+
+
+def _compile(compiler: str, name: str, flags: list[str]) -> bool:
+    # A running server keeps the file that it has mapped: the new one takes its name whole.
+    with tempfile.NamedTemporaryFile(dir=BUILT, suffix=".so", delete=False) as partial:
+        command = [compiler, *_FLAGS, *_WARNINGS, *flags, str(FOLDER / "kernels.cpp")]
+        done = subprocess.run([*command, "-o", partial.name], check=False)
+    if done.returncode:
+        Path(partial.name).unlink()
+        return False
+    Path(partial.name).chmod(0o755)
+    Path(partial.name).rename(BUILT / f"{name}.so")
+    return True
+
+
+if __name__ == "__main__":
+    raise SystemExit(0 if build() else "No C++ compiler could build the kernels.")

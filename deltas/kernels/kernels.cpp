@@ -1,0 +1,68 @@
+// The library's plain C interface. Every function comes for float32 and for bfloat16; addresses and
+// measures are the caller's to check.
+
+#include "attention.h"
+#include "linear.h"
+#include "parallel.h"
+#include "small_rank.h"
+
+extern "C" {
+
+void polydelta_use_threads(ParallelFor function) { parallel_for = function; }
+
+#define POLYDELTA_KERNELS(T, NAME)                                                                 \
+    int64_t polydelta_packed_size_##NAME(int64_t outputs, int64_t inputs) {                        \
+        return padded(outputs, LANES) * groups<T>(inputs) * Arithmetic<T>::GROUP;                  \
+    }                                                                                              \
+    /* `to` holds zeros; w [outputs, inputs] has any strides. */                                   \
+    void polydelta_pack_##NAME(                                                                    \
+        const T* w, int64_t row_stride, int64_t column_stride, int64_t outputs, int64_t inputs,    \
+        T* to) {                                                                                   \
+        in_parallel(outputs, 64, [&](int64_t begin, int64_t end) {                                 \
+            for (int64_t row = begin; row < end; ++row)                                            \
+                for (int64_t column = 0; column < inputs; ++column)                                \
+                    to[packed_place<T>(row, column, outputs, inputs)] =                            \
+                        w[row * row_stride + column * column_stride];                              \
+        });                                                                                        \
+    }                                                                                              \
+    void polydelta_linear_##NAME(                                                                  \
+        const T* x, int64_t x_stride, int64_t rows, const T* w, const T* bias, int64_t outputs,    \
+        int64_t inputs, T* y, int64_t y_stride) {                                                  \
+        linear(x, x_stride, rows, w, bias, outputs, inputs, y, y_stride);                          \
+    }                                                                                              \
+    void polydelta_small_rank_##NAME(                                                              \
+        const T* x, int64_t x_stride, int64_t inputs, T* y, int64_t y_stride, int64_t outputs,     \
+        const Run* runs, int64_t count, const Part* parts, int64_t slots) {                        \
+        small_rank(x, x_stride, inputs, y, y_stride, outputs, runs, count, parts, slots);          \
+    }                                                                                              \
+    void polydelta_add_norm_##NAME(                                                                \
+        T* x, const T* y, int64_t y_stride, const float* weight, float epsilon, int64_t rows,      \
+        int64_t width, T* to) {                                                                    \
+        add_norm(x, y, y_stride, weight, epsilon, rows, width, to);                                \
+    }                                                                                              \
+    void polydelta_gate_##NAME(const T* x, int64_t rows, int64_t width, int64_t activation, T* to) { \
+        gate(x, rows, width, int(activation), to);                                                 \
+    }                                                                                              \
+    int64_t polydelta_key_size_##NAME(int64_t width) { return key_size<T>(width); }                \
+    int64_t polydelta_value_size_##NAME(int64_t width) { return value_size(width); }               \
+    void polydelta_place_##NAME(                                                                   \
+        T* fused, int64_t stride, int64_t rows, int64_t queries, int64_t key_heads, int64_t width, \
+        const float* query_norm, const float* key_norm, float epsilon, const float* cosine,        \
+        const float* sine, const int32_t* places, T* keys, T* values) {                            \
+        place(                                                                                     \
+            fused, stride, rows, {queries, key_heads, width}, query_norm, key_norm, epsilon,       \
+            cosine, sine, places, keys, values);                                                   \
+    }                                                                                              \
+    void polydelta_attend_##NAME(                                                                  \
+        const T* q, int64_t q_stride, int64_t queries, int64_t key_heads, int64_t width,           \
+        const T* keys, const T* values, const Chunk* chunks, int64_t count, const int32_t* tables, \
+        float scale, int64_t causal, int64_t window, T* out, int64_t out_stride) {                 \
+        attend(                                                                                    \
+            q, q_stride, {queries, key_heads, width}, keys, values, chunks, count, tables,         \
+            {window, scale, int32_t(causal)}, out, out_stride);                                    \
+    }
+
+POLYDELTA_KERNELS(float, float32)
+POLYDELTA_KERNELS(BFloat16, bfloat16)
+
+}

@@ -1,0 +1,211 @@
+"""The library of kernels: found, loaded and called on tensors.
+
+Shapes and types are checked here, since the C++ side checks nothing: whoever asks for what a kernel
+cannot do gets a ValueError.
+"""
+
+import ctypes
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from deltas.kernels.build import BUILT, variants
+
+SWITCH = "POLYDELTA_KERNELS"
+"""Set to "off", the library is not used."""
+
+DTYPES = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
+ACTIVATIONS = {
+    name: code
+    for code, names in enumerate(
+        (
+            ("none",), ("relu",), ("gelu",), ("gelu_new", "gelu_pytorch_tanh"), ("silu", "swish"),
+            ("tanh",), ("leakyrelu",),
+        )
+    )
+    for name in names
+}  # fmt: skip
+"""The names of non-linearities, as the kernels number them."""
+
+# Above this many multiplications a product is worth giving up the interpreter's lock for.
+_LONG = 1 << 24
+
+_A, _I, _F = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
+_SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
+    "packed_size": (_I, [_I, _I]),
+    "pack": (None, [_A, _I, _I, _I, _I, _A]),
+    "linear": (None, [_A, _I, _I, _A, _A, _I, _I, _A, _I]),
+    "small_rank": (None, [_A, _I, _I, _A, _I, _I, _A, _I, _A, _I]),
+    "add_norm": (None, [_A, _A, _I, _A, _F, _I, _I, _A]),
+    "gate": (None, [_A, _I, _I, _I, _A]),
+    "key_size": (_I, [_I]),
+    "value_size": (_I, [_I]),
+    "place": (None, [_A, _I, _I, _I, _I, _I, _A, _A, _F, _A, _A, _A, _A, _A]),
+    "attend": (None, [_A, _I, _I, _I, _I, _A, _A, _A, _I, _A, _F, _I, _I, _A, _I]),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A matrix [outputs, inputs] as the kernels want it; `bias` [outputs] if it has one."""
+
+    data: Tensor
+    outputs: int
+    inputs: int
+    bias: Tensor | None = None
+
+
+class Kernels:
+    """The kernels for tensors of one type on the CPU."""
+
+    def __init__(self, path: Path, dtype: torch.dtype) -> None:
+        self.dtype = dtype
+        self.variant = path.stem
+        # Short calls keep the interpreter's lock: taking it back would cost more than they do.
+        self._short = _functions(ctypes.PyDLL(str(path)), DTYPES[dtype])
+        self._long = _functions(ctypes.CDLL(str(path)), DTYPES[dtype])
+
+    def takes(self, tensor: Tensor) -> bool:
+        """Whether a tensor's rows can be handed to the kernels as they are."""
+        return tensor.dtype is self.dtype and tensor.device.type == "cpu" and tensor.stride(-1) == 1
+
+    def pack(self, weight: Tensor, bias: Tensor | None = None) -> Packed:
+        """Pack a matrix [outputs, inputs] of any strides."""
+        outputs, inputs = weight.shape
+        size = self._short["packed_size"](outputs, inputs)
+        data = torch.zeros(size, dtype=self.dtype)
+        self._long["pack"](weight.data_ptr(), *weight.stride(), outputs, inputs, data.data_ptr())
+        return Packed(data, outputs, inputs, None if bias is None else bias.contiguous())
+
+    def linear(self, x: Tensor, matrix: Packed) -> Tensor:
+        """x·Wᵀ + b for x [rows, inputs]."""
+        rows = len(x)
+        y = torch.empty(rows, matrix.outputs, dtype=self.dtype)
+        long = rows * matrix.outputs * matrix.inputs > _LONG
+        (self._long if long else self._short)["linear"](
+            x.data_ptr(), x.stride(0), rows, matrix.data.data_ptr(), _address(matrix.bias),
+            matrix.outputs, matrix.inputs, y.data_ptr(), matrix.outputs,
+        )  # fmt: skip
+        return y
+
+    def small_rank(self, x: Tensor, y: Tensor, runs: Tensor, parts: Tensor) -> None:
+        """Add to y [rows, outputs] each run's own small-rank product of x [rows, inputs].
+
+        `runs` [n, 3] int32 are (slot, start, end) in order; `parts` [slots, 6] int64 hold for each
+        slot the addresses of packed A and B and of their biases, the rank (0 for none) and the
+        activation's number.
+        """
+        long = x.shape[0] * x.shape[1] > _LONG >> 8
+        (self._long if long else self._short)["small_rank"](
+            x.data_ptr(), x.stride(0), x.shape[1], y.data_ptr(), y.stride(0), y.shape[1],
+            runs.data_ptr(), len(runs), parts.data_ptr(), len(parts),
+        )  # fmt: skip
+
+    def add_norm(self, x: Tensor, y: Tensor | None, weight: Tensor, epsilon: float) -> Tensor:
+        """Add y to x in place, if there is one, and return RMSNorm(x)·weight, in float32."""
+        to = torch.empty_like(x)
+        self._short["add_norm"](
+            x.data_ptr(), _address(y), 0 if y is None else y.stride(0), weight.data_ptr(), epsilon,
+            *x.shape, to.data_ptr(),
+        )  # fmt: skip
+        return to
+
+    def gate(self, x: Tensor, activation: int) -> Tensor:
+        """act(x₁)·x₂ for x [rows, 2 x width] = (x₁, x₂)."""
+        rows, width = len(x), x.shape[1] // 2
+        to = torch.empty(rows, width, dtype=self.dtype)
+        self._short["gate"](x.data_ptr(), rows, width, activation, to.data_ptr())
+        return to
+
+    def cache_sizes(self, width: int) -> tuple[int, int]:
+        """How many numbers one block of one head takes, keys and values."""
+        return self._short["key_size"](width), self._short["value_size"](width)
+
+    def place(
+        self,
+        fused: Tensor,
+        heads: tuple[int, int, int],
+        norms: tuple[Tensor | None, Tensor | None],
+        epsilon: float,
+        angles: tuple[Tensor, Tensor] | None,
+        places: Tensor,
+        cache: tuple[Tensor, Tensor],
+    ) -> None:
+        """Norm and rotate queries and keys within `fused`, and store keys and values.
+
+        `fused` [rows, (queries + 2 x keys) x width] for `heads` (queries, keys, width); `angles`
+        are cosines and sines [rows, width] in float32, `places` [rows] int32 the cached tokens'.
+        """
+        cosine, sine = angles or (None, None)
+        self._short["place"](
+            fused.data_ptr(), fused.stride(0), len(fused), *heads, _address(norms[0]),
+            _address(norms[1]), epsilon, _address(cosine), _address(sine), places.data_ptr(),
+            cache[0].data_ptr(), cache[1].data_ptr(),
+        )  # fmt: skip
+
+    def attend(
+        self,
+        query: Tensor,
+        heads: tuple[int, int, int],
+        cache: tuple[Tensor, Tensor],
+        chunks: Tensor,
+        tables: Tensor,
+        scale: float,
+        causal: bool,
+        window: int | None,
+    ) -> Tensor:
+        """Attend queries [rows, ≥ queries x width] to the cache; returns [rows, queries x width].
+
+        `chunks` [n, 4] int32 are (first row, rows, cached tokens before them, where the sequence's
+        blocks begin in `tables` [m] int32).
+        """
+        to = torch.empty(len(query), heads[0] * heads[2], dtype=self.dtype)
+        self._long["attend"](
+            query.data_ptr(), query.stride(0), *heads, cache[0].data_ptr(), cache[1].data_ptr(),
+            chunks.data_ptr(), len(chunks), tables.data_ptr(), scale, causal, window or 0,
+            to.data_ptr(), to.stride(0),
+        )  # fmt: skip
+        return to
+
+
+@cache
+def load_kernels(dtype: torch.dtype, device: str = "cpu") -> Kernels | None:
+    """The kernels for a type, of the widest instruction set here; None where there are none."""
+    if dtype not in DTYPES or device != "cpu" or os.environ.get(SWITCH) == "off":
+        return None
+    path = next((path for name in usable() if (path := BUILT / f"{name}.so").is_file()), None)
+    return None if path is None else Kernels(path, dtype)
+
+
+def usable() -> list[str]:
+    """The variants that this processor can run, the widest first."""
+    found = torch.cpu.get_capabilities()
+    needs = {
+        "avx512_bf16": ("avx512_bf16", "avx512_bw", "avx512_vl", "avx512_dq"),
+        "avx512": ("avx512_f", "avx512_bw", "avx512_vl", "avx512_dq"),
+        "avx2": ("avx2", "fma3"),
+        "baseline": (),
+    }
+    return [name for name in variants() if all(found.get(flag) for flag in needs[name])]
+
+
+def _functions(library: ctypes.CDLL, dtype: str) -> dict[str, Callable[..., Any]]:
+    torch_cpu = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
+    threads = ctypes.cast(torch_cpu.torch_parallel_for, ctypes.c_void_p)
+    library.polydelta_use_threads(threads)
+    functions: dict[str, Callable[..., Any]] = {}
+    for name, (result, arguments) in _SIGNATURES.items():
+        function = getattr(library, f"polydelta_{name}_{dtype}")
+        function.restype, function.argtypes = result, arguments
+        functions[name] = function
+    return functions
+
+
+def _address(tensor: Tensor | None) -> int | None:
+    return None if tensor is None else tensor.data_ptr()

@@ -1,0 +1,255 @@
+// Panels: how matrices are stored for the one product that every kernel here is made of.
+//
+// A matrix W [outputs, inputs] becomes panels of WIDTH outputs, the last one perhaps of LANES. A
+// panel holds its outputs side by side for each group of inputs that one instruction takes, a pair
+// for bfloat16 and one for float32:
+//
+//     [panel][inputs / GROUP][width][GROUP], zero beyond the matrix's edges
+//
+// so that a product broadcasts a group of x, reads W once and in order, and never sums across lanes.
+// This file is compiled once for each instruction set; nothing in it may have external linkage.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#if defined(__AVX512BF16__)
+#include <immintrin.h>
+#endif
+
+namespace {
+
+// LANES fill a register; ROWS of x share one pass over a panel: as many as registers hold sums for.
+#if defined(__AVX512F__)
+constexpr int LANES = 16, ROWS = 12;
+#elif defined(__AVX__)
+constexpr int LANES = 8, ROWS = 6;
+#else
+constexpr int LANES = 4, ROWS = 6;
+#endif
+constexpr int COLUMNS = 2;
+constexpr int WIDTH = LANES * COLUMNS;
+
+typedef float Lanes __attribute__((vector_size(LANES * 4)));
+typedef uint32_t Words __attribute__((vector_size(LANES * 4)));
+typedef uint16_t Halves __attribute__((vector_size(LANES * 2)));
+
+struct BFloat16 {
+    uint16_t bits;
+};
+
+inline float widen(float value) { return value; }
+
+inline float widen(BFloat16 value) {
+    const uint32_t word = uint32_t(value.bits) << 16;
+    float wide;
+    std::memcpy(&wide, &word, 4);
+    return wide;
+}
+
+inline void narrow(float value, float* to) { *to = value; }
+
+// Round to nearest, ties to even, as PyTorch does.
+inline void narrow(float value, BFloat16* to) {
+    uint32_t word;
+    std::memcpy(&word, &value, 4);
+    to->bits = value != value ? 0x7fc0 : uint16_t((word + 0x7fff + ((word >> 16) & 1)) >> 16);
+}
+
+inline Lanes load(const float* from) {
+    Lanes lanes;
+    std::memcpy(&lanes, from, sizeof lanes);
+    return lanes;
+}
+
+inline Lanes load(const BFloat16* from) {
+    Halves halves;
+    std::memcpy(&halves, from, sizeof halves);
+    return (Lanes)(__builtin_convertvector(halves, Words) << 16);
+}
+
+inline void store(Lanes lanes, float* to) { std::memcpy(to, &lanes, sizeof lanes); }
+
+inline void store(Lanes lanes, BFloat16* to) {
+#if defined(__AVX512BF16__)
+    const __m256bh halves = _mm512_cvtneps_pbh((__m512)lanes);
+    std::memcpy(to, &halves, sizeof halves);
+#else
+    for (int lane = 0; lane < LANES; ++lane) narrow(lanes[lane], to + lane);
+#endif
+}
+
+inline Lanes spread(float value) { return value - Lanes{}; }
+
+inline float sum(Lanes lanes) {
+    float total = 0;
+    for (int lane = 0; lane < LANES; ++lane) total += lanes[lane];
+    return total;
+}
+
+inline float largest(Lanes lanes) {
+    float most = lanes[0];
+    for (int lane = 1; lane < LANES; ++lane) most = lanes[lane] > most ? lanes[lane] : most;
+    return most;
+}
+
+// Arithmetic<T>: a group of weights, a broadcast group of x, and the product of the two.
+template <class T>
+struct Arithmetic;
+
+template <>
+struct Arithmetic<float> {
+    static constexpr int GROUP = 1;
+    using Weights = Lanes;
+    using Spread = float;
+    static Weights weights(const float* from) { return load(from); }
+    static Spread broadcast(const float* from) { return *from; }
+    static Lanes add(Lanes total, Weights weights, Spread x) { return total + weights * x; }
+};
+
+template <>
+struct Arithmetic<BFloat16> {
+    static constexpr int GROUP = 2;
+#if defined(__AVX512BF16__)
+    using Weights = __m512bh;
+    using Spread = __m512bh;
+    static Weights weights(const BFloat16* from) { return (__m512bh)_mm512_loadu_si512(from); }
+    static Spread broadcast(const BFloat16* from) {
+        int32_t pair;
+        std::memcpy(&pair, from, 4);
+        return (__m512bh)_mm512_set1_epi32(pair);
+    }
+    static Lanes add(Lanes total, Weights weights, Spread x) {
+        return (Lanes)_mm512_dpbf16_ps((__m512)total, weights, x);
+    }
+#else
+    struct Weights {
+        Lanes even, odd;
+    };
+    struct Spread {
+        float even, odd;
+    };
+    static Weights weights(const BFloat16* from) {
+        Words words;
+        std::memcpy(&words, from, sizeof words);
+        return {(Lanes)(words << 16), (Lanes)(words & 0xffff0000u)};
+    }
+    static Spread broadcast(const BFloat16* from) { return {widen(from[0]), widen(from[1])}; }
+    static Lanes add(Lanes total, Weights weights, Spread x) {
+        return total + weights.even * x.even + weights.odd * x.odd;
+    }
+#endif
+};
+
+template <class T>
+constexpr int64_t groups(int64_t inputs) {
+    return (inputs + Arithmetic<T>::GROUP - 1) / Arithmetic<T>::GROUP;
+}
+
+constexpr int64_t padded(int64_t count, int64_t to) { return (count + to - 1) / to * to; }
+
+// The place of W[output, input] in a packed matrix of `outputs` rows.
+template <class T>
+inline int64_t packed_place(int64_t output, int64_t input, int64_t outputs, int64_t inputs) {
+    constexpr int GROUP = Arithmetic<T>::GROUP;
+    const int64_t panel = output / WIDTH, first = panel * WIDTH;
+    const int64_t rest = padded(outputs, LANES) - first;
+    const int64_t width = rest < WIDTH ? rest : WIDTH;
+    const int64_t start = first * groups<T>(inputs) * GROUP;
+    return start + ((input / GROUP) * width + (output - first)) * GROUP + input % GROUP;
+}
+
+// sums[M][C] += x [M, count groups] · one panel of C columns. Few rows leave the sums too few to
+// hide an instruction's latency, so these are spread over CHAINS partial sums. Never inlined: the
+// registers are for the sums alone.
+template <class T, int M, int C>
+__attribute__((noinline, noclone)) void accumulate(const T* x, int64_t stride, const T* panel, int64_t count, Lanes (*sums)[C]) {
+    using A = Arithmetic<T>;
+    constexpr int CHAINS = M * C >= 8 ? 1 : M * C >= 4 ? 2 : 4;
+    constexpr int64_t STEP = C * LANES * A::GROUP;
+    Lanes total[CHAINS][M][C] = {};
+    for (int m = 0; m < M; ++m)
+        for (int c = 0; c < C; ++c) total[0][m][c] = sums[m][c];
+    int64_t group = 0;
+    for (; group + CHAINS <= count; group += CHAINS) {
+        for (int chain = 0; chain < CHAINS; ++chain) {
+            typename A::Weights weights[C];
+            for (int c = 0; c < C; ++c)
+                weights[c] = A::weights(panel + (group + chain) * STEP + c * LANES * A::GROUP);
+            for (int m = 0; m < M; ++m) {
+                const auto spread = A::broadcast(x + m * stride + (group + chain) * A::GROUP);
+                for (int c = 0; c < C; ++c)
+                    total[chain][m][c] = A::add(total[chain][m][c], weights[c], spread);
+            }
+        }
+    }
+    for (; group < count; ++group)
+        for (int m = 0; m < M; ++m) {
+            const auto spread = A::broadcast(x + m * stride + group * A::GROUP);
+            for (int c = 0; c < C; ++c)
+                total[0][m][c] = A::add(
+                    total[0][m][c], A::weights(panel + group * STEP + c * LANES * A::GROUP), spread);
+        }
+    for (int m = 0; m < M; ++m)
+        for (int c = 0; c < C; ++c) {
+            for (int chain = 1; chain < CHAINS; ++chain) total[0][m][c] += total[chain][m][c];
+            sums[m][c] = total[0][m][c];
+        }
+}
+
+// Calls accumulate for a number of rows that is only known now, at most ROWS.
+template <class T, int C, int M = ROWS>
+inline void accumulate_rows(
+    int rows, const T* x, int64_t stride, const T* panel, int64_t count, Lanes (*sums)[C]) {
+    if constexpr (M == 1) {
+        accumulate<T, 1, C>(x, stride, panel, count, sums);
+    } else if (rows == M) {
+        accumulate<T, M, C>(x, stride, panel, count, sums);
+    } else {
+        accumulate_rows<T, C, M - 1>(rows, x, stride, panel, count, sums);
+    }
+}
+
+// For x [rows, inputs] and a packed W [outputs, inputs], hands `take(row, output, lanes)` LANES
+// outputs of x·Wᵀ at a time; the last ones of a matrix may be padding.
+template <class T, class Take>
+inline void multiply(
+    const T* x, int64_t stride, int rows, const T* w, int64_t outputs, int64_t inputs,
+    int64_t first_panel, int64_t last_panel, Take take) {
+    const int64_t count = groups<T>(inputs), all = padded(outputs, LANES);
+    for (int64_t panel = first_panel; panel < last_panel; ++panel) {
+        const int64_t output = panel * WIDTH;
+        const T* from = w + output * count * Arithmetic<T>::GROUP;
+        if (all - output >= WIDTH) {
+            Lanes sums[ROWS][COLUMNS] = {};
+            accumulate_rows<T, COLUMNS>(rows, x, stride, from, count, sums);
+            for (int row = 0; row < rows; ++row)
+                for (int c = 0; c < COLUMNS; ++c) take(row, output + c * LANES, sums[row][c]);
+        } else {
+            Lanes sums[ROWS][1] = {};
+            accumulate_rows<T, 1>(rows, x, stride, from, count, sums);
+            for (int row = 0; row < rows; ++row) take(row, output, sums[row][0]);
+        }
+    }
+}
+
+constexpr int64_t panels(int64_t outputs) { return (outputs + WIDTH - 1) / WIDTH; }
+
+// The first of `lanes` that fall inside a row's end.
+template <class T>
+inline void store_within(Lanes lanes, T* row, int64_t at, int64_t end) {
+    if (at + LANES <= end) {
+        store(lanes, row + at);
+    } else {
+        for (int lane = 0; at + lane < end; ++lane) narrow(lanes[lane], row + at + lane);
+    }
+}
+
+// The size of the next tile when `left` rows are split evenly into tiles of at most ROWS.
+inline int tile_of(int64_t left) {
+    const int64_t tiles = (left + ROWS - 1) / ROWS;
+    return int((left + tiles - 1) / tiles);
+}
+
+}  // namespace

@@ -1,0 +1,26 @@
+// Parallel loops on PyTorch's own threads, through its stable C interface: a second pool would
+// fight the first one for the cores.
+#pragma once
+
+#include <cstdint>
+
+namespace {
+
+using Body = void (*)(int64_t begin, int64_t end, void* context);
+using ParallelFor = int32_t (*)(int64_t begin, int64_t end, int64_t grain, Body body, void* context);
+
+ParallelFor parallel_for = nullptr;
+
+template <class F>
+inline void in_parallel(int64_t count, int64_t grain, F body) {
+    if (parallel_for == nullptr || count <= grain) {
+        body(0, count);
+        return;
+    }
+    parallel_for(
+        0, count, grain,
+        [](int64_t begin, int64_t end, void* context) { (*static_cast<F*>(context))(begin, end); },
+        &body);
+}
+
+}  // namespace

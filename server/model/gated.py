@@ -1,0 +1,176 @@
+"""The fast path of gated decoders: their layers by native kernels instead of their modules.
+
+What the modules compute stays the definition. A model is first run as it is, which tells how each
+of its layers looks at keys; the fast path must then say the same, or it is not taken.
+"""
+
+import inspect
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from deltas.base import AFTER_ATTENTION, AFTER_FEED_FORWARD
+from deltas.families import Gated
+from deltas.kernels import Kernels
+from deltas.kernels.library import ACTIVATIONS
+from deltas.wiring import Wiring
+from server.model.attention import View, view_of
+from server.model.base import Base
+from server.model.batch import Batch
+from server.model.native_attention import Angles, NativeAttention
+from server.model.projection import Projection
+
+
+@dataclass(frozen=True)
+class Norm:
+    """An RMS norm's weight in float32, and what keeps it from dividing by zero."""
+
+    weight: Tensor
+    epsilon: float
+
+    @classmethod
+    def of(cls, module: nn.Module, offset: float) -> "Norm":
+        """Read a module of any of Transformers' RMS norms."""
+        epsilon = getattr(module, "variance_epsilon", None) or getattr(module, "eps", None)
+        return cls(module.get_parameter("weight").float() + offset, float(str(epsilon)))
+
+
+@dataclass(frozen=True)
+class Half:
+    """Half a layer: what comes before its last projection is the half's own.
+
+    `norm` is applied to the residual stream, `after` to the half's output where the base has it;
+    `site` is where deltas act on that output.
+    """
+
+    site: str
+    norm: Norm
+    into: Projection
+    out: Projection
+    after: Norm | None
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer: attention, then feed-forward."""
+
+    attention: Half
+    feed_forward: Half
+    view: View
+    turn: str
+    head_norms: tuple[Norm, Norm] | None
+
+
+class GatedDecoder:
+    """Runs a decoder's layers over a batch: [T] tokens → [T, hidden] last hidden states."""
+
+    def __init__(
+        self, base: Base, gated: Gated, wiring: Wiring, attention: NativeAttention, kernels: Kernels
+    ) -> None:
+        self._family = base.spec.family
+        self._gated = gated
+        self._wiring = wiring
+        self._attention = attention
+        self._kernels = kernels
+        self._backbone: nn.Module = base.model.base_model
+        self._activation = _activation(base)
+        self._rotary = self._backbone.get_submodule("rotary_emb")
+        self._embedding = self._backbone.get_submodule(self._family.embedding)
+        self._norm = Norm.of(self._backbone.get_submodule("norm"), gated.norm_offset)
+        self._layers = [self._layer(index) for index in range(base.spec.layers)]
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """Compute one step."""
+        x: Tensor = self._embedding(batch.tokens[None])[0]
+        angles = self._angles(batch)
+        y: Tensor | None = None
+        for index, layer in enumerate(self._layers):
+            y = self._attend(index, layer, x, y, angles[layer.turn])
+            y = self._feed_forward(layer.feed_forward, x, y)
+        return self._kernels.add_norm(x, y, self._norm.weight, self._norm.epsilon)
+
+    def _attend(
+        self, index: int, layer: Layer, x: Tensor, y: Tensor | None, angles: Angles
+    ) -> Tensor:
+        half = layer.attention
+        rows = self._kernels.add_norm(x, y, half.norm.weight, half.norm.epsilon)
+        fused = half.into(self._kernels, self._wiring, rows)
+        norms, epsilon = (None, None), 0.0
+        if layer.head_norms is not None:
+            query, key = layer.head_norms
+            norms, epsilon = (query.weight, key.weight), query.epsilon
+        inner = self._attention.attend_fused(index, fused, layer.view, angles, norms, epsilon)
+        return self._end(half, x, inner)
+
+    def _feed_forward(self, half: Half, x: Tensor, y: Tensor) -> Tensor:
+        rows = self._kernels.add_norm(x, y, half.norm.weight, half.norm.epsilon)
+        inner = self._kernels.gate(half.into(self._kernels, self._wiring, rows), self._activation)
+        return self._end(half, x, inner)
+
+    def _end(self, half: Half, x: Tensor, inner: Tensor) -> Tensor:
+        """A half's output, which the next norm adds to the residual stream x."""
+        y = half.out(self._kernels, self._wiring, inner)
+        if self._wiring.acts_at(half.site):
+            y = self._wiring.after(half.site, x, y)
+        if half.after is None:
+            return y
+        return self._kernels.add_norm(y, None, half.after.weight, half.after.epsilon)
+
+    def _angles(self, batch: Batch) -> dict[str, Angles]:
+        """Cosines and sines of the rows' positions, for each sort of layer."""
+        found: dict[str, Angles] = {}
+        plain = torch.empty(0, dtype=torch.float32)
+        for turn in {layer.turn for layer in self._layers}:
+            named = (turn,) if turn else ()
+            cosine, sine = self._rotary(plain, batch.positions[None], *named)
+            found[turn] = cosine[0].contiguous(), sine[0].contiguous()
+        return found
+
+    def _layer(self, index: int) -> Layer:
+        path = f"{self._family.layers}.{index}"
+        layer = self._backbone.get_submodule(path)
+        gated, family = self._gated, self._family
+        head_norms = None
+        if gated.head_norms is not None:
+            query, key = (self._norm_at(layer, name) for name in gated.head_norms)
+            head_norms = query, key
+        attention = layer.get_submodule(family.attention)
+        typed = "layer_type" in inspect.signature(self._rotary.forward).parameters
+        return Layer(
+            attention=Half(
+                site=f"{path}.{AFTER_ATTENTION}",
+                norm=self._norm_at(layer, family.after_attention.residual),
+                into=self._projection(path, *gated.attention),
+                out=self._projection(path, gated.attention_output),
+                after=self._maybe_norm(layer, family.after_attention.norm),
+            ),
+            feed_forward=Half(
+                site=f"{path}.{AFTER_FEED_FORWARD}",
+                norm=self._norm_at(layer, family.after_feed_forward.residual),
+                into=self._projection(path, *gated.feed_forward),
+                out=self._projection(path, gated.feed_forward_output),
+                after=self._maybe_norm(layer, family.after_feed_forward.norm),
+            ),
+            view=view_of(attention),
+            turn=str(getattr(attention, "layer_type", "")) if typed else "",
+            head_norms=head_norms,
+        )
+
+    def _projection(self, layer: str, *names: str) -> Projection:
+        sites = [f"{layer}.{name}" for name in names]
+        modules = {site: self._backbone.get_submodule(site) for site in sites}
+        linears = {site: each for site, each in modules.items() if isinstance(each, nn.Linear)}
+        return Projection.of(self._kernels, linears)
+
+    def _norm_at(self, layer: nn.Module, name: str) -> Norm:
+        return Norm.of(layer.get_submodule(name), self._gated.norm_offset)
+
+    def _maybe_norm(self, layer: nn.Module, name: str | None) -> Norm | None:
+        return None if name is None else self._norm_at(layer, name)
+
+
+def _activation(base: Base) -> int:
+    config = base.model.config
+    name = getattr(config, "hidden_activation", None) or getattr(config, "hidden_act", None)
+    return ACTIVATIONS[str(name)]

@@ -1,0 +1,113 @@
+"""Attention by the native kernels: one call a layer, over a cache that is never copied."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from deltas.kernels import Kernels
+from deltas.site import Site
+from deltas.wiring import Wiring
+from server.model.attention import Attention, View
+from server.model.batch import Batch, Item
+from server.model.cache import BLOCK, PanelCache
+
+Angles = tuple[Tensor, Tensor]
+"""Cosines and sines of the rows' positions, each [T, width] in float32."""
+
+
+class NativeAttention(Attention):
+    """Queries, keys and values come fused; the cache's blocks are what the kernels read.
+
+    An encoder keeps nothing: its cache is one layer deep, its blocks are dealt out anew for every
+    step, and each layer writes over the one before.
+    """
+
+    def __init__(
+        self, wiring: Wiring, sites: list[Site], kernels: Kernels, blocks: int, queries: int
+    ) -> None:
+        super().__init__(wiring, [site.name for site in sites])
+        self.heads = (queries, sites[0].heads, sites[0].outputs)
+        self.cache = PanelCache(kernels, sites if blocks else sites[:1], blocks)
+        self._kernels = kernels
+        self._keeps = blocks > 0
+        self._prefixed: list[tuple[Item, Sequence[int]]] = []
+        self._places = self._chunks = self._tables = torch.empty(0, dtype=torch.int32)
+
+    def begin(self, batch: Batch) -> None:
+        """Lay out each sequence's blocks and write the prefixes of sequences that begin."""
+        tables = list(self._blocks(batch.items))
+        places: list[int] = []
+        chunks: list[tuple[int, int, int, int]] = []
+        flat: list[int] = []
+        for item, rows, blocks in zip(batch.items, batch.segments.items, tables, strict=True):
+            end = item.context + len(item.tokens)
+            places.extend(_places(blocks, item.context, end))
+            chunks.append((rows.start, len(item.tokens), item.context, len(flat)))
+            flat.extend(blocks)
+        self._places = torch.tensor(places, dtype=torch.int32)
+        self._chunks = torch.tensor(chunks, dtype=torch.int32)
+        self._tables = torch.tensor(flat, dtype=torch.int32)
+        self._prefixed = [
+            (item, blocks)
+            for item, blocks in zip(batch.items, tables, strict=True)
+            if item.offset == 0 and item.extent.cached
+        ]
+        if self._keeps:
+            for layer in range(len(self._layers)):
+                self._place_prefixes(layer)
+
+    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, view: View) -> Tensor:
+        """Attend one layer."""
+        fused = torch.cat([tensor.flatten(1) for tensor in (query, key, value)], dim=1)
+        return self.attend_fused(layer, fused, view).view(query.shape)
+
+    def attend_fused(
+        self,
+        layer: int,
+        fused: Tensor,
+        view: View,
+        angles: Angles | None = None,
+        norms: tuple[Tensor | None, Tensor | None] = (None, None),
+        epsilon: float = 0.0,
+    ) -> Tensor:
+        """Attend one layer from [T, (queries + 2 x keys) x width], which is rotated in place.
+
+        `norms` are the weights of the query and key heads' norms. Returns [T, queries x width].
+        """
+        if not self._keeps:
+            self._place_prefixes(layer)
+        cache = self.cache.of(layer if self._keeps else 0)
+        self._kernels.place(fused, self.heads, norms, epsilon, angles, self._places, cache)
+        return self._kernels.attend(
+            fused, self.heads, cache, self._chunks, self._tables, view.scale, view.causal,
+            view.window,
+        )  # fmt: skip
+
+    def _blocks(self, items: Sequence[Item]) -> Iterator[Sequence[int]]:
+        """The blocks of each item's sequence: its own, or for an encoder the next free ones."""
+        if self._keeps:
+            yield from (item.blocks for item in items)
+            return
+        counts = [-(-(item.context + len(item.tokens)) // BLOCK) for item in items]
+        self.cache.grow(sum(counts))
+        first = 0
+        for count in counts:
+            yield range(first, first + count)
+            first += count
+
+    def _place_prefixes(self, layer: int) -> None:
+        for item, blocks in self._prefixed:
+            pair = self._wiring.key_values(self._layers[layer], item.slot)
+            if pair is None:
+                continue
+            fused = torch.cat([tensor.flatten(1) for tensor in pair], dim=1)
+            places = torch.tensor(_places(blocks, 0, len(fused)), dtype=torch.int32)
+            cache = self.cache.of(layer if self._keeps else 0)
+            heads = (0, *self.heads[1:])
+            self._kernels.place(fused, heads, (None, None), 0.0, None, places, cache)
+
+
+def _places(blocks: Sequence[int], start: int, end: int) -> list[int]:
+    """Where a sequence's tokens [start, end) are in the cache."""
+    return [blocks[at // BLOCK] * BLOCK + at % BLOCK for at in range(start, end)]

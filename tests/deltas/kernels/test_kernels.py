@@ -1,0 +1,250 @@
+"""The kernels of every instruction set that runs here, against float64 arithmetic in PyTorch."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn import functional
+
+from deltas.activations import ACTIVATIONS
+from deltas.kernels import Kernels, load_kernels
+from deltas.kernels.build import BUILT, find_compiler
+from deltas.kernels.library import ACTIVATIONS as NUMBERS
+from deltas.kernels.library import DTYPES, SWITCH, usable
+from server.model.cache import BLOCK
+
+TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
+"""As a share of the largest value: a few roundings of each type."""
+VARIANTS = [
+    (name, dtype) for name in usable() if (BUILT / f"{name}.so").is_file() for dtype in DTYPES
+]
+
+sizes = st.integers(1, 70)
+even = st.integers(1, 40).map(lambda half: 2 * half)
+seeds = st.integers(0, 1000)
+
+
+@pytest.fixture(params=VARIANTS, ids=lambda pair: f"{pair[0]}-{DTYPES[pair[1]]}", scope="module")
+def kernels(request: pytest.FixtureRequest) -> Kernels:
+    name, dtype = request.param
+    return Kernels(BUILT / f"{name}.so", dtype)
+
+
+def close(found: Tensor, expected: Tensor) -> None:
+    bound = TOLERANCE[found.dtype] * max(1.0, float(expected.abs().max()))
+    torch.testing.assert_close(found.double(), expected, rtol=0, atol=bound)
+
+
+def draw(seed: int, dtype: torch.dtype, *shape: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
+
+
+def test_a_compiler_leaves_no_machine_without_kernels() -> None:
+    assert load_kernels(torch.float32) is not None or find_compiler() is None
+
+
+def test_they_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SWITCH, "off")
+    load_kernels.cache_clear()
+    assert load_kernels(torch.float32) is None
+    load_kernels.cache_clear()
+
+
+@settings(max_examples=40, deadline=None)
+@given(rows=sizes, inputs=even, outputs=sizes, biased=st.booleans(), seed=seeds)
+def test_linear(
+    kernels: Kernels, rows: int, inputs: int, outputs: int, biased: bool, seed: int
+) -> None:
+    x, w = draw(seed, kernels.dtype, rows, inputs), draw(seed + 1, kernels.dtype, outputs, inputs)
+    bias = draw(seed + 2, kernels.dtype, outputs) if biased else None
+    expected = functional.linear(x.double(), w.double(), None if bias is None else bias.double())
+    close(kernels.linear(x, kernels.pack(w, bias)), expected)
+
+
+def test_a_transposed_matrix_is_packed_as_it_reads(kernels: Kernels) -> None:
+    x, w = draw(0, kernels.dtype, 3, 34), draw(1, kernels.dtype, 34, 50)
+    close(kernels.linear(x, kernels.pack(w.T)), x.double() @ w.double())
+
+
+@st.composite
+def runs_of_slots(draw_: st.DrawFn) -> list[tuple[int, int, int]]:
+    """Runs (slot, start, end) in order, with gaps; slot 0 never has one."""
+    at, runs = 0, list[tuple[int, int, int]]()
+    for _ in range(draw_(st.integers(1, 6))):
+        start = at + draw_(st.integers(0, 3))
+        at = start + draw_(st.integers(1, 30))
+        runs.append((draw_(st.integers(1, 6)), start, at))
+    return runs
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    runs=runs_of_slots(),
+    ranks=st.lists(st.integers(0, 40), min_size=1, max_size=6),
+    inputs=even,
+    outputs=sizes,
+    biased=st.booleans(),
+    activation=st.sampled_from([None, *ACTIVATIONS]),
+    seed=seeds,
+)
+def test_small_rank(
+    kernels: Kernels,
+    runs: Sequence[tuple[int, int, int]],
+    ranks: Sequence[int],
+    inputs: int,
+    outputs: int,
+    biased: bool,
+    activation: str | None,
+    seed: int,
+) -> None:
+    dtype, rows = kernels.dtype, runs[-1][2] + 2
+    x, y = draw(seed, dtype, rows, inputs), draw(seed + 1, dtype, rows, outputs)
+    expected = y.double()
+    parts, kept = torch.zeros(1 + len(ranks), 6, dtype=torch.int64), list[object]()
+    for slot, rank in enumerate(ranks, start=1):
+        if not rank:
+            continue
+        a, b = draw(seed + slot, dtype, rank, inputs), draw(-seed - slot, dtype, outputs, rank)
+        a_bias = draw(seed + 7, dtype, rank) if biased else None
+        b_bias = draw(seed + 8, dtype, outputs) if biased else None
+        packed = kernels.pack(a, a_bias), kernels.pack(b, b_bias)
+        kept.append(packed)
+        biases = [0 if bias is None else bias.data_ptr() for bias in (a_bias, b_bias)]
+        addresses = [packed[0].data.data_ptr(), packed[1].data.data_ptr(), *biases]
+        parts[slot] = torch.tensor([*addresses, rank, NUMBERS[activation or "none"]])
+        for _, start, end in (run for run in runs if run[0] == slot):
+            inner = functional.linear(x[start:end].double(), a.double(), _double(a_bias))
+            inner = inner if activation is None else ACTIVATIONS[activation](inner)
+            expected[start:end] += functional.linear(inner, b.double(), _double(b_bias))
+    kernels.small_rank(x, y, torch.tensor(runs, dtype=torch.int32), parts)
+    close(y, expected)
+
+
+def _double(tensor: Tensor | None) -> Tensor | None:
+    return None if tensor is None else tensor.double()
+
+
+@settings(max_examples=25, deadline=None)
+@given(rows=sizes, width=sizes, added=st.booleans(), seed=seeds)
+def test_add_norm(kernels: Kernels, rows: int, width: int, added: bool, seed: int) -> None:
+    x = draw(seed, kernels.dtype, rows, width)
+    y = draw(seed + 1, kernels.dtype, rows, width) if added else None
+    weight = draw(seed + 2, torch.float32, width)
+    total = x.double() if y is None else (x.double() + y.double()).to(kernels.dtype).double()
+    expected = functional.rms_norm(total, (width,), weight.double(), 1e-5)
+    close(kernels.add_norm(x, y, weight, 1e-5), expected)
+    close(x, total)
+
+
+@settings(max_examples=25, deadline=None)
+@given(rows=sizes, width=sizes, activation=st.sampled_from(sorted(ACTIVATIONS)), seed=seeds)
+def test_gate(kernels: Kernels, rows: int, width: int, activation: str, seed: int) -> None:
+    x = 4 * draw(seed, kernels.dtype, rows, 2 * width)
+    left, right = x.double().chunk(2, dim=1)
+    close(kernels.gate(x, NUMBERS[activation]), ACTIVATIONS[activation](left) * right)
+
+
+def test_extreme_values_are_gated_as_pytorch_does(kernels: Kernels) -> None:
+    left = torch.tensor([[math.inf, -100.0, 100.0, -1e4, 0.0, math.nan, 88.0, -88.0]])
+    x = torch.cat([left, torch.ones_like(left)], dim=1).to(kernels.dtype)
+    expected = functional.silu(left)
+    found = kernels.gate(x, NUMBERS["silu"]).float()
+    torch.testing.assert_close(found, expected, rtol=1e-2, atol=1e-30, equal_nan=True)
+
+
+def rotated(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    """Rotary embedding of x [rows, heads, width] as its paper has it, halves being the parts."""
+    real, imaginary = x.chunk(2, dim=-1)
+    turned = torch.cat([-imaginary, real], dim=-1)
+    return x * cosine[:, None] + turned * sine[:, None]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    chunks=st.lists(st.tuples(st.integers(1, 40), st.integers(0, 40)), min_size=1, max_size=4),
+    heads=st.sampled_from([(4, 4), (6, 2), (9, 3), (8, 1)]),
+    width=st.sampled_from([2, 8, 16, 24, 64]),
+    window=st.sampled_from([None, 1, 5, 16, 33]),
+    causal=st.booleans(),
+    turned=st.booleans(),
+    seed=seeds,
+)
+def test_attention(
+    kernels: Kernels,
+    chunks: Sequence[tuple[int, int]],
+    heads: tuple[int, int],
+    width: int,
+    window: int | None,
+    causal: bool,
+    turned: bool,
+    seed: int,
+) -> None:
+    """Every sequence is placed in two steps, its blocks scattered amid blocks of NaN."""
+    window = window if causal else None
+    queries, keys = heads
+    generator = torch.Generator().manual_seed(seed)
+    lengths = [context + rows for rows, context in chunks]
+    counts = [-(-length // BLOCK) for length in lengths]
+    order = torch.randperm(sum(counts) + 2, generator=generator).tolist()
+    tables = [[order.pop() for _ in range(count)] for count in counts]
+    key_size, value_size = kernels.cache_sizes(width)
+    cache = tuple(
+        torch.full((sum(counts) + 2, keys, size), math.nan, dtype=kernels.dtype)
+        for size in (key_size, value_size)
+    )
+    columns = (queries + 2 * keys) * width
+    whole = [draw(seed + at, kernels.dtype, n, columns) for at, n in enumerate(lengths)]
+    angles = [torch.rand(n, width, generator=generator) for n in lengths]
+    fused: list[Tensor] = []
+    for second in (False, True):
+        spans = [(c, c + r) if second else (0, c) for r, c in chunks]
+        fused = [rows[start:end].clone() for rows, (start, end) in zip(whole, spans, strict=True)]
+        packed = torch.cat(fused)
+        turns = torch.cat([a[start:end] for a, (start, end) in zip(angles, spans, strict=True)])
+        places = [
+            table[at // BLOCK] * BLOCK + at % BLOCK
+            for table, span in zip(tables, spans, strict=True)
+            for at in range(*span)
+        ]
+        kernels.place(
+            packed, (queries, keys, width), (None, None), 0.0,
+            (turns.cos(), turns.sin()) if turned else None,
+            torch.tensor(places, dtype=torch.int32), (cache[0], cache[1]),
+        )  # fmt: skip
+        fused = [packed]
+    numbers, flat, start = list[tuple[int, int, int, int]](), list[int](), 0
+    for (rows, context), table in zip(chunks, tables, strict=True):
+        numbers.append((start, rows, context, len(flat)))
+        flat.extend(table)
+        start += rows
+    found = kernels.attend(
+        fused[0], (queries, keys, width), (cache[0], cache[1]),
+        torch.tensor(numbers, dtype=torch.int32), torch.tensor(flat, dtype=torch.int32),
+        width**-0.5, causal, window,
+    )  # fmt: skip
+    expected: list[Tensor] = []
+    for (rows, context), values, turns in zip(chunks, whole, angles, strict=True):
+        q, k, v = (
+            part.view(len(values), -1, width)
+            for part in values.double().split([queries * width, keys * width, keys * width], dim=1)
+        )
+        if turned:
+            q, k = (rotated(each, turns.double().cos(), turns.double().sin()) for each in (q, k))
+        at = torch.arange(len(values))
+        mask = at <= at[:, None] if causal else torch.ones(len(at), len(at), dtype=torch.bool)
+        mask = mask if window is None else mask & (at > at[:, None] - window)
+        answer = functional.scaled_dot_product_attention(
+            q.transpose(0, 1), k.transpose(0, 1), v.transpose(0, 1), mask, enable_gqa=True
+        )
+        expected.append(answer.transpose(0, 1)[context:].flatten(1))
+        assert rows == len(expected[-1])
+    close(found, torch.cat(expected))
+
+
+def test_the_sources_are_shipped_where_they_are_built() -> None:
+    assert (Path(BUILT).parent / "kernels.cpp").is_file()
