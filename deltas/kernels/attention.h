@@ -5,6 +5,7 @@
 // [tokens, width] and the values as a packed matrix [width, tokens].
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <vector>
 
@@ -32,13 +33,35 @@ constexpr int64_t value_size(int64_t width) { return padded(width, LANES) * BLOC
 template <class T>
 void keep(const T* key, const T* value, int64_t place, int64_t heads, int64_t width, T* keys, T* values) {
     const int64_t block = place / BLOCK, token = place % BLOCK;
+    constexpr int GROUP = Arithmetic<T>::GROUP;
+    // From one group of a token's inputs to the next: the width of the panel that the token is in.
+    const int64_t step = (BLOCK < WIDTH ? BLOCK : WIDTH) * GROUP;
     for (int64_t head = 0; head < heads; ++head) {
         T* k = keys + (block * heads + head) * key_size<T>(width);
         T* v = values + (block * heads + head) * value_size(width);
-        for (int64_t at = 0; at < width; ++at) {
-            k[packed_place<T>(token, at, BLOCK, width)] = key[head * width + at];
-            v[packed_place<T>(at, token, width, BLOCK)] = value[head * width + at];
+        k += packed_place<T>(token, 0, BLOCK, width);
+        for (int64_t at = 0; at < width; ++at)
+            k[at / GROUP * step + at % GROUP] = key[head * width + at];
+        for (int64_t at = 0; at < width; at += WIDTH) {
+            T* to = v + packed_place<T>(at, token, width, BLOCK);
+            for (int64_t i = 0; i < WIDTH && at + i < width; ++i)
+                to[i * GROUP] = value[head * width + at + i];
         }
+    }
+}
+
+// Clears the tokens of a packed block of values from `first` on.
+template <class T>
+void clear_tokens(T* values, int64_t width, int64_t first) {
+    constexpr int GROUP = Arithmetic<T>::GROUP;
+    for (int64_t at = 0; at < width; at += WIDTH) {
+        const int64_t across = std::min<int64_t>(WIDTH, padded(width, LANES) - at);
+        T* panel = values + at * BLOCK;
+        for (int64_t token = first; token % GROUP; ++token)
+            for (int64_t i = 0; i < across; ++i)
+                panel[(token / GROUP * across + i) * GROUP + token % GROUP] = T{};
+        T* rest = panel + padded(first, GROUP) * across;
+        std::fill(rest, panel + BLOCK * across, T{});
     }
 }
 
@@ -121,8 +144,15 @@ void attend_tile(
     scratch.scores.resize(rows * length);
     scratch.weights.resize(rows * length);
 
+    // Weights have pushed the cache out of the processor's own: each block is fetched one early.
+    const auto keys_of = [&](int64_t block) {
+        return keys + (table[first + block] * heads.keys + head) * key_size<T>(width);
+    };
+    const auto values_of = [&](int64_t block) {
+        return values + (table[first + block] * heads.keys + head) * value_size(width);
+    };
     for (int64_t block = 0; block < blocks; ++block) {
-        const T* panel = keys + (table[first + block] * heads.keys + head) * key_size<T>(width);
+        const T *panel = keys_of(block), *next = block + 1 < blocks ? keys_of(block + 1) : values_of(0);
         for (int64_t row = 0; row < rows;) {
             const int some = tile_of(rows - row);
             float* to = scratch.scores.data() + row * length + block * BLOCK;
@@ -130,7 +160,8 @@ void attend_tile(
                 scratch.queries.data() + row * inner, inner, some, panel, BLOCK, width, 0,
                 panels(BLOCK), [&](int i, int64_t at, Lanes lanes) {
                     store(lanes * view.scale, to + i * length + at);
-                });
+                },
+                next);
             row += some;
         }
     }
@@ -162,11 +193,9 @@ void attend_tile(
     // Beyond the last token a block may hold what others left there, and 0 times NaN is NaN.
     const T* tail = nullptr;
     if (tile.keys % BLOCK) {
-        const T* from = values + (table[last - 1] * heads.keys + head) * value_size(width);
+        const T* from = values_of(blocks - 1);
         scratch.block.assign(from, from + value_size(width));
-        for (int64_t token = tile.keys % BLOCK; token < BLOCK; ++token)
-            for (int64_t at = 0; at < width; ++at)
-                scratch.block[packed_place<T>(at, token, width, BLOCK)] = T{};
+        clear_tokens(scratch.block.data(), width, tile.keys % BLOCK);
         tail = scratch.block.data();
     }
     constexpr int64_t GROUPS = BLOCK / Arithmetic<T>::GROUP;
@@ -176,14 +205,15 @@ void attend_tile(
             const int some = tile_of(rows - row);
             Lanes pair[ROWS][COLUMNS] = {}, single[ROWS][1] = {};
             for (int64_t block = 0; block < blocks; ++block) {
-                const T* panel = block == blocks - 1 && tail
-                    ? tail
-                    : values + (table[first + block] * heads.keys + head) * value_size(width);
+                const T* panel = block == blocks - 1 && tail ? tail : values_of(block);
+                const T* next = block + 1 < blocks ? values_of(block + 1) : panel;
                 const T* x = scratch.weights.data() + row * length + block * BLOCK;
                 if (wide) {
-                    accumulate_rows<T, COLUMNS>(some, x, length, panel + at * BLOCK, GROUPS, pair);
+                    accumulate_rows<T, COLUMNS>(
+                        some, x, length, panel + at * BLOCK, GROUPS, pair, next + at * BLOCK);
                 } else {
-                    accumulate_rows<T, 1>(some, x, length, panel + at * BLOCK, GROUPS, single);
+                    accumulate_rows<T, 1>(
+                        some, x, length, panel + at * BLOCK, GROUPS, single, next + at * BLOCK);
                 }
             }
             for (int i = 0; i < some; ++i) {

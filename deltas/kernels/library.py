@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from deltas.kernels.build import BUILT, variants
+from deltas.kernels.memory import Arena
 
 SWITCH = "POLYDELTA_KERNELS"
 """Set to "off", the library is not used."""
@@ -67,6 +68,7 @@ class Kernels:
     def __init__(self, path: Path, dtype: torch.dtype) -> None:
         self.dtype = dtype
         self.variant = path.stem
+        self.arena = Arena()
         # Short calls keep the interpreter's lock: taking it back would cost more than they do.
         self._short = _functions(ctypes.PyDLL(str(path)), DTYPES[dtype])
         self._long = _functions(ctypes.CDLL(str(path)), DTYPES[dtype])
@@ -79,7 +81,7 @@ class Kernels:
         """Pack a matrix [outputs, inputs] of any strides."""
         outputs, inputs = weight.shape
         size = self._short["packed_size"](outputs, inputs)
-        data = torch.zeros(size, dtype=self.dtype)
+        data = self.arena.take(self.dtype, size).zero_()
         self._long["pack"](weight.data_ptr(), *weight.stride(), outputs, inputs, data.data_ptr())
         return Packed(data, outputs, inputs, None if bias is None else bias.contiguous())
 

@@ -30,6 +30,8 @@ constexpr int LANES = 4, ROWS = 6;
 #endif
 constexpr int COLUMNS = 2;
 constexpr int WIDTH = LANES * COLUMNS;
+// Bytes that a stream of weights is fetched ahead of its use.
+constexpr int64_t AHEAD = 2048;
 
 typedef float Lanes __attribute__((vector_size(LANES * 4)));
 typedef uint32_t Words __attribute__((vector_size(LANES * 4)));
@@ -161,10 +163,11 @@ inline int64_t packed_place(int64_t output, int64_t input, int64_t outputs, int6
 }
 
 // sums[M][C] += x [M, count groups] · one panel of C columns. Few rows leave the sums too few to
-// hide an instruction's latency, so these are spread over CHAINS partial sums. Never inlined: the
-// registers are for the sums alone.
+// hide an instruction's latency, so these are spread over CHAINS partial sums. Memory at `ahead` is
+// fetched meanwhile, as much as the panel holds. Never inlined: registers are for the sums alone.
 template <class T, int M, int C>
-__attribute__((noinline, noclone)) void accumulate(const T* x, int64_t stride, const T* panel, int64_t count, Lanes (*sums)[C]) {
+__attribute__((noinline, noclone)) void accumulate(
+    const T* x, int64_t stride, const T* panel, int64_t count, Lanes (*sums)[C], const T* ahead) {
     using A = Arithmetic<T>;
     constexpr int CHAINS = M * C >= 8 ? 1 : M * C >= 4 ? 2 : 4;
     constexpr int64_t STEP = C * LANES * A::GROUP;
@@ -174,6 +177,8 @@ __attribute__((noinline, noclone)) void accumulate(const T* x, int64_t stride, c
     int64_t group = 0;
     for (; group + CHAINS <= count; group += CHAINS) {
         for (int chain = 0; chain < CHAINS; ++chain) {
+            for (int64_t at = 0; at < STEP; at += 64 / int64_t(sizeof(T)))
+                __builtin_prefetch(ahead + (group + chain) * STEP + at);
             typename A::Weights weights[C];
             for (int c = 0; c < C; ++c)
                 weights[c] = A::weights(panel + (group + chain) * STEP + c * LANES * A::GROUP);
@@ -201,34 +206,38 @@ __attribute__((noinline, noclone)) void accumulate(const T* x, int64_t stride, c
 // Calls accumulate for a number of rows that is only known now, at most ROWS.
 template <class T, int C, int M = ROWS>
 inline void accumulate_rows(
-    int rows, const T* x, int64_t stride, const T* panel, int64_t count, Lanes (*sums)[C]) {
+    int rows, const T* x, int64_t stride, const T* panel, int64_t count, Lanes (*sums)[C],
+    const T* ahead) {
     if constexpr (M == 1) {
-        accumulate<T, 1, C>(x, stride, panel, count, sums);
+        accumulate<T, 1, C>(x, stride, panel, count, sums, ahead);
     } else if (rows == M) {
-        accumulate<T, M, C>(x, stride, panel, count, sums);
+        accumulate<T, M, C>(x, stride, panel, count, sums, ahead);
     } else {
-        accumulate_rows<T, C, M - 1>(rows, x, stride, panel, count, sums);
+        accumulate_rows<T, C, M - 1>(rows, x, stride, panel, count, sums, ahead);
     }
 }
 
 // For x [rows, inputs] and a packed W [outputs, inputs], hands `take(row, output, lanes)` LANES
-// outputs of x·Wᵀ at a time; the last ones of a matrix may be padding.
+// outputs of x·Wᵀ at a time; the last ones of a matrix may be padding. `next` is the matrix that
+// will be read next, of the same size or so; without one W itself is fetched a little ahead.
 template <class T, class Take>
 inline void multiply(
     const T* x, int64_t stride, int rows, const T* w, int64_t outputs, int64_t inputs,
-    int64_t first_panel, int64_t last_panel, Take take) {
+    int64_t first_panel, int64_t last_panel, Take take, const T* next = nullptr) {
     const int64_t count = groups<T>(inputs), all = padded(outputs, LANES);
     for (int64_t panel = first_panel; panel < last_panel; ++panel) {
         const int64_t output = panel * WIDTH;
-        const T* from = w + output * count * Arithmetic<T>::GROUP;
+        const int64_t start = output * count * Arithmetic<T>::GROUP;
+        const T* from = w + start;
+        const T* ahead = next ? next + start : from + AHEAD / sizeof(T);
         if (all - output >= WIDTH) {
             Lanes sums[ROWS][COLUMNS] = {};
-            accumulate_rows<T, COLUMNS>(rows, x, stride, from, count, sums);
+            accumulate_rows<T, COLUMNS>(rows, x, stride, from, count, sums, ahead);
             for (int row = 0; row < rows; ++row)
                 for (int c = 0; c < COLUMNS; ++c) take(row, output + c * LANES, sums[row][c]);
         } else {
             Lanes sums[ROWS][1] = {};
-            accumulate_rows<T, 1>(rows, x, stride, from, count, sums);
+            accumulate_rows<T, 1>(rows, x, stride, from, count, sums, ahead);
             for (int row = 0; row < rows; ++row) take(row, output, sums[row][0]);
         }
     }

@@ -36,6 +36,7 @@ class PanelCache:
     """Keys and values [blocks, heads, size] of every layer, each block as the kernels pack it."""
 
     def __init__(self, kernels: Kernels, sites: list[Site], blocks: int) -> None:
+        self._arena = kernels.arena
         self._dtype = kernels.dtype
         self._heads = sites[0].heads
         self._sizes = kernels.cache_sizes(sites[0].outputs)
@@ -53,7 +54,7 @@ class PanelCache:
             self.values = [self._empty(blocks, 1) for _ in self.values]
 
     def _empty(self, blocks: int, which: int) -> Tensor:
-        return torch.zeros(blocks, self._heads, self._sizes[which], dtype=self._dtype)
+        return self._arena.take(self._dtype, blocks, self._heads, self._sizes[which])
 
 
 def bytes_per_block(base: BaseSpec, dtype: torch.dtype) -> int:

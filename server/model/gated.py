@@ -66,7 +66,13 @@ class GatedDecoder:
     """Runs a decoder's layers over a batch: [T] tokens → [T, hidden] last hidden states."""
 
     def __init__(
-        self, base: Base, gated: Gated, wiring: Wiring, attention: NativeAttention, kernels: Kernels
+        self,
+        base: Base,
+        gated: Gated,
+        activation: int,
+        wiring: Wiring,
+        attention: NativeAttention,
+        kernels: Kernels,
     ) -> None:
         self._family = base.spec.family
         self._gated = gated
@@ -74,7 +80,7 @@ class GatedDecoder:
         self._attention = attention
         self._kernels = kernels
         self._backbone: nn.Module = base.model.base_model
-        self._activation = _activation(base)
+        self._activation = activation
         self._rotary = self._backbone.get_submodule("rotary_emb")
         self._embedding = self._backbone.get_submodule(self._family.embedding)
         self._norm = Norm.of(self._backbone.get_submodule("norm"), gated.norm_offset)
@@ -170,7 +176,8 @@ class GatedDecoder:
         return None if name is None else self._norm_at(layer, name)
 
 
-def _activation(base: Base) -> int:
+def activation_of(base: Base) -> int | None:
+    """The number of a base's non-linearity; None where the kernels have no such."""
     config = base.model.config
     name = getattr(config, "hidden_activation", None) or getattr(config, "hidden_act", None)
-    return ACTIVATIONS[str(name)]
+    return ACTIVATIONS.get(str(name))

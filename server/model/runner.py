@@ -17,7 +17,7 @@ from server.model import attention
 from server.model.base import Base
 from server.model.batch import Batch, Item, pack
 from server.model.cache import KeyValueCache
-from server.model.gated import GatedDecoder
+from server.model.gated import GatedDecoder, activation_of
 from server.model.native_attention import NativeAttention
 from server.model.plain_attention import PlainAttention
 from server.model.projection import Projection
@@ -117,7 +117,8 @@ class Runner:
         """Take the fast path if the base has one and it says what the modules say."""
         gated, base = self.base.spec.family.gated, self.base
         head = base.lm_head if base.generates else None
-        if gated is None or not isinstance(head, nn.Linear):
+        activation = activation_of(base)
+        if gated is None or activation is None or not isinstance(head, nn.Linear):
             return
         tokens = list(range(0, base.spec.vocabulary, base.spec.vocabulary // _PROBES))[:_PROBES]
         items = [Item(BASE_SLOT, tokens, 0, Extent(), [0])]
@@ -125,7 +126,7 @@ class Runner:
         self.wiring.bind(batch.segments)
         native.begin(batch)
         expected = self._run_modules(batch)
-        decoder = GatedDecoder(base, gated, self.wiring, native, kernels)
+        decoder = GatedDecoder(base, gated, activation, self.wiring, native, kernels)
         native.begin(batch)
         found = decoder(batch)
         strays = (found - expected).float().norm(dim=1) / expected.float().norm(dim=1)

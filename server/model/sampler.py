@@ -43,7 +43,8 @@ def sample(logits: Tensor, rows: Sequence[Row], end_tokens: Collection[int]) -> 
     """
     if not rows:
         return []
-    finite = torch.isfinite(logits).all(dim=-1).tolist()
+    lowest, highest = logits.aminmax(dim=-1)
+    finite = (lowest.isfinite() & highest.isfinite()).tolist()
     adjusted = _penalised(logits, rows, end_tokens)
     drawn = [index for index, row in enumerate(rows) if row.sampling.temperature > 0]
     tokens = adjusted.argmax(dim=-1).tolist()
