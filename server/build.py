@@ -27,6 +27,7 @@ def build_engine(settings: Settings) -> Engine:
         max_deltas=settings.max_deltas,
         host_cache_bytes=int(settings.host_cache_gb * (1 << 30)),
         kv_cache_bytes=int(settings.kv_cache_gb * (1 << 30)),
+        prefix_cache=settings.prefix_cache,
     )
     return Engine(base, registry, limits)
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from server.engine.engine import Engine
@@ -24,7 +24,7 @@ class Metrics:
 
     def __init__(self, engine: Engine) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_Gauges(engine))
+        self._registry.register(_Readings(engine))
         self._tasks: set[str] = set()
         self._first_token = self._histogram(
             "vllm:time_to_first_token_seconds", "Time to first token", _REQUEST_BUCKETS
@@ -91,13 +91,13 @@ class Metrics:
         return Counter(name, text, labels, registry=self._registry)
 
 
-class _Gauges(Collector):
+class _Readings(Collector):
     """Reads the engine when it is asked, so that nothing is stored that could grow stale."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         stats = self._engine.stats()
         yield GaugeMetricFamily(
             "vllm:num_requests_waiting", "Sequences that wait", value=stats.waiting
@@ -107,6 +107,14 @@ class _Gauges(Collector):
         )
         yield GaugeMetricFamily(
             "vllm:kv_cache_usage_perc", "Share of the cache in use", value=stats.cache_usage
+        )
+        yield CounterMetricFamily(
+            "vllm:prefix_cache_queries",
+            "Tokens looked for in the prefix cache",
+            value=stats.prefix_queries,
+        )
+        yield CounterMetricFamily(
+            "vllm:prefix_cache_hits", "Tokens found in the prefix cache", value=stats.prefix_hits
         )
         names = ["max_lora", "running_lora_adapters", "waiting_lora_adapters"]
         loras = GaugeMetricFamily(

@@ -60,6 +60,9 @@ class Settings(BaseSettings):
         default=1.0, description="host memory for deltas off the device"
     )
     kv_cache_gb: Gigabytes = Field(default=1.0, description="memory for keys and values")
+    prefix_cache: bool = Field(
+        default=True, description="compute equal beginnings of prompts only once"
+    )
     cache: Path = Field(default_factory=user_cache, description="directory for converted bases")
     store: Path = Field(default_factory=_store, description="directory for deltas")
     source_roots: list[Path] = Field(

@@ -45,7 +45,14 @@ class ChatBody(GenerationBody):
         most = self.max_completion_tokens or self.max_tokens or MAX_TOKENS
         alternatives = self.top_logprobs or 0 if self.logprobs else None
         messages = tuple(each.message() for each in self.messages)
-        return Request(name, self.model, messages, self.sampling(most, alternatives), generate=True)
+        return Request(
+            name,
+            self.model,
+            messages,
+            self.sampling(most, alternatives),
+            cache_salt=self.cache_salt or "",
+            generate=True,
+        )
 
 
 class TopLogprob(BaseModel):

@@ -33,8 +33,11 @@ class CompletionBody(GenerationBody):
     def requests(self, name: str) -> list[Request]:
         """What the engine is asked: one request for each prompt."""
         sampling = self.sampling(self.max_tokens, self.logprobs)
+        salt = self.cache_salt or ""
         return [
-            Request(f"{name}-{i}", self.model, each, sampling, raw=True, generate=True)
+            Request(
+                f"{name}-{i}", self.model, each, sampling, raw=True, cache_salt=salt, generate=True
+            )
             for i, each in enumerate(inputs_of(self.prompt))
         ]
 

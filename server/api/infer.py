@@ -12,7 +12,7 @@ from server.api.body import Body
 from server.api.connection import while_connected
 from server.api.events import EventStream, event_stream
 from server.api.identity import new_id
-from server.api.inputs import TaskInput, inputs_of
+from server.api.inputs import CacheSalt, TaskInput, inputs_of
 from server.api.outputs import ChosenToken, OutputBody, UsageBody, chosen_tokens, output_body
 from server.api.sampling import Alternatives, SamplingFields, TokenCount
 from server.engine.output import FinishReason, Piece
@@ -40,14 +40,18 @@ class InferBody(Body):
     input: TaskInput
     parameters: InferParameters = InferParameters()
     stream: bool = False
+    cache_salt: CacheSalt | None = None
 
     def requests(self, request_id: str) -> list[Request]:
         """What the engine is asked: one request for each input."""
         options = self.parameters
         sampling = options.sampling(options.max_tokens, options.logprobs)
         generate = True if self.stream else None
+        salt = self.cache_salt or ""
         return [
-            Request(f"{request_id}-{i}", self.task, each, sampling, generate=generate)
+            Request(
+                f"{request_id}-{i}", self.task, each, sampling, cache_salt=salt, generate=generate
+            )
             for i, each in enumerate(inputs_of(self.input))
         ]
 

@@ -20,6 +20,8 @@ Texts: TypeAlias = Annotated[list[Text], Field(min_length=1, max_length=MAX_BATC
 TokenId: TypeAlias = Annotated[int, Field(ge=0, lt=1 << 31)]
 TokenIds: TypeAlias = Annotated[list[TokenId], Field(min_length=1, max_length=MAX_TOKENS)]
 TokenLists: TypeAlias = Annotated[list[TokenIds], Field(min_length=1, max_length=MAX_BATCH)]
+CacheSalt: TypeAlias = Annotated[str, Field(min_length=1, max_length=128)]
+"""Requests reuse what others computed only under the same salt; vLLM's name and meaning."""
 
 
 class TextPart(BaseModel):

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, Field
 from pydantic_core import PydanticCustomError
 
 from server.api.body import Body
+from server.api.inputs import CacheSalt
 from server.api.outputs import UsageBody
 from server.api.sampling import SamplingFields
 from server.engine.output import Usage
@@ -43,6 +44,7 @@ class GenerationBody(SamplingFields):
     stream: bool = False
     stream_options: StreamOptions = StreamOptions()
     response_format: TextFormat = TextFormat(type="text")
+    cache_salt: CacheSalt | None = None
     logit_bias: Unsupported = None
 
 

@@ -21,21 +21,31 @@ LOWEST_LOGPROB = -9999.0
 """Stands for minus infinity, which JSON cannot hold; OpenAI's value."""
 
 
+class PromptDetails(BaseModel):
+    """How many of the tokens read were computed for earlier requests."""
+
+    cached_tokens: int
+
+
 class UsageBody(BaseModel):
-    """Tokens read and written."""
+    """Tokens read and written; the details are absent where nothing was computed before."""
 
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
+    prompt_tokens_details: PromptDetails | None = None
 
     @classmethod
     def of(cls, usage: Usage) -> "UsageBody":
         """Show the engine's count."""
-        return cls(
+        body = cls(
             prompt_tokens=usage.prompt_tokens,
             completion_tokens=usage.completion_tokens,
             total_tokens=usage.total_tokens,
         )
+        if usage.cached_tokens:
+            body.prompt_tokens_details = PromptDetails(cached_tokens=usage.cached_tokens)
+        return body
 
 
 class Alternative(BaseModel):

@@ -40,8 +40,9 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
     kind, flag = (list[str], "task") if name == "tasks" else (field.annotation, name)
     default = field.get_default(call_default_factory=True, validated_data={})
     shown = ", ".join(map(str, default)) if isinstance(default, list) else str(default)
+    spelt = flag.replace("_", "-")
     option = typer.Option(
-        f"--{flag.replace('_', '-')}",
+        f"--{spelt}/--no-{spelt}" if kind is bool else f"--{spelt}",
         help=f"{field.description} ({ENV_PREFIX}{name.upper()}).",
         metavar="NAME=DIR_OR_URI" if name == "tasks" else None,
         show_default=shown if default else False,

@@ -59,6 +59,7 @@ class Answer:
         self._observer = observer
         self._close = close
         self._submitted = time.monotonic()
+        self._cached: int | None = None
         self._queue: asyncio.Queue[Piece | Output | PolydeltaError] = asyncio.Queue()
         count = request.sampling.n if self.generates else 1
         stop = request.sampling.stop
@@ -78,7 +79,7 @@ class Answer:
     def usage(self) -> Usage:
         """Tokens read and written so far."""
         written = sum(choice.tokens for choice in self._choices)
-        return Usage(len(self._prompt.tokens), written)
+        return Usage(len(self._prompt.tokens), written, self._cached or 0)
 
     @property
     def keys(self) -> list[Key]:
@@ -143,6 +144,8 @@ class Answer:
         if isinstance(event, Token):
             return self._handle_token(index, choice, event)
         if isinstance(event, Started):
+            # What later choices or fresh starts find is this answer's own work.
+            self._cached = event.cached if self._cached is None else self._cached
             self._observer.started(self.task, time.monotonic() - self._submitted)
         elif isinstance(event, Scores):
             self._end(index, "stop")

@@ -112,8 +112,8 @@ class EngineCore:
 
     def _compute(self, scheduled: List[Scheduled]) -> None:
         for one in scheduled:
-            if one.sequence.computed == 0:
-                self._events.append(Started(one.sequence.key))
+            if one.sequence.computed == one.sequence.reused:
+                self._events.append(Started(one.sequence.key, one.sequence.cached_tokens))
         logits: list[Tensor] = []
         writers: list[Sequence] = []
         for part, forward in self._forward(scheduled):
@@ -123,7 +123,9 @@ class EngineCore:
                 sequence.computed += one.rows
                 if index in forward.hidden:
                     self._read(sequence, forward.hidden[index])
-                elif not sequence.pending:
+                elif sequence.pending:
+                    self.scheduler.publish(sequence)
+                else:
                     writers.append(sequence)
         if writers:
             self._write(writers, torch.cat(logits))
@@ -178,6 +180,7 @@ class EngineCore:
         if pick is None:
             self._fail(sequence, RowFailed("The base gave no finite answer to this input."))
             return
+        self.scheduler.publish(sequence)
         sequence.tokens.append(pick.token)
         finish, silent = self._finish(sequence, pick.token)
         self._events.append(Token(sequence.key, pick, finish, silent))
@@ -198,6 +201,7 @@ class EngineCore:
 
     def _fail(self, sequence: Sequence, error: PolydeltaError) -> None:
         self._events.append(Failed(sequence.key, error))
+        self.scheduler.disown(sequence)
         self._end(sequence)
 
     def _crashed(self, sequence: Sequence, error: Exception) -> None:

@@ -15,6 +15,7 @@ from server.engine.core import EngineCore
 from server.engine.event import Event
 from server.engine.limits import Limits
 from server.engine.observer import SILENT, Observer
+from server.engine.prefix_cache import PrefixCache
 from server.engine.prompt import Prompt, build_prompt
 from server.engine.request import Request
 from server.engine.residency import Residence, Residency
@@ -132,7 +133,7 @@ class Engine:
                 deltas.add(answer.task)
             for key in answer.open_keys:
                 (running if key in self._started else waiting)[answer.task] += 1
-        blocks = self._core.scheduler.blocks
+        blocks, prefixes = self._core.scheduler.blocks, self._core.scheduler.prefixes
         return Stats(
             waiting=waiting.total(),
             running=running.total(),
@@ -140,6 +141,8 @@ class Engine:
             running_tasks=tuple(sorted(deltas & running.keys())),
             waiting_tasks=tuple(sorted(deltas & waiting.keys())),
             max_deltas=self._limits.max_deltas,
+            prefix_queries=prefixes.queries if prefixes is not None else 0,
+            prefix_hits=prefixes.hits if prefixes is not None else 0,
         )
 
     def residence(self, ref: DeltaRef) -> Residence:
@@ -154,7 +157,10 @@ class Engine:
             runner.wiring, limits.max_deltas, limits.host_cache_bytes, self.registry.load, bell
         )
         pool = BlockPool(blocks, BLOCK) if blocks else None
-        scheduler = Scheduler(residency, pool, limits.max_batch_tokens, limits.max_sequences)
+        prefixes = PrefixCache(pool) if pool is not None and limits.prefix_cache else None
+        scheduler = Scheduler(
+            residency, pool, limits.max_batch_tokens, limits.max_sequences, prefixes
+        )
         return EngineCore(
             runner, residency, scheduler, self.context, bell, self._hand_over, self._die
         )

@@ -34,9 +34,10 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A sequence's first rows are in a step."""
+    """A sequence's first rows are in a step, after `cached` tokens that were computed before."""
 
     key: Key
+    cached: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ class Limits:
 
     `max_batch_tokens` rows a step, `max_sequences` running at once, `max_waiting` behind them,
     `max_deltas` device slots; `host_cache_bytes` of deltas in host memory, `kv_cache_bytes` of
-    keys and values.
+    keys and values, which `prefix_cache` lets sequences with equal beginnings share.
     """
 
     max_batch_tokens: int = 512
@@ -18,3 +18,4 @@ class Limits:
     max_deltas: int = 16
     host_cache_bytes: int = 1 << 30
     kv_cache_bytes: int = 1 << 30
+    prefix_cache: bool = True

@@ -19,7 +19,8 @@ Input: TypeAlias = str | tuple[int, ...] | tuple[Message, ...]
 class Request:
     """One input for one task.
 
-    `raw` generates from the text as it is, whatever prompt style the task's delta has.
+    `raw` generates from the text as it is, whatever prompt style the task's delta has. Nothing
+    computed for one `cache_salt` is reused for another.
     """
 
     id: str
@@ -27,5 +28,6 @@ class Request:
     input: Input
     sampling: Sampling = field(default_factory=Sampling)
     raw: bool = False
+    cache_salt: str = ""
     generate: bool | None = None
     """True or False where the caller needs a task that generates, or one that does not."""

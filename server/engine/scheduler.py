@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from deltas.errors import PolydeltaError
 from deltas.segments import BASE_SLOT
 from server.engine.blocks import BlockPool
+from server.engine.prefix_cache import PrefixCache
 from server.engine.residency import Residency
 from server.engine.sequence import Sequence
 
@@ -26,7 +27,8 @@ class Scheduler:
 
     Running sequences come first, so that decoding never stalls behind prefill; long prompts are
     split over steps. A sequence whose delta is not at hand is passed over, never waited for.
-    Without a pool of blocks (an encoder) a sequence is computed whole, in one step.
+    Without a pool of blocks (an encoder) a sequence is computed whole, in one step. Where there
+    is a prefix cache, a sequence begins after what it finds there.
     """
 
     def __init__(
@@ -35,10 +37,12 @@ class Scheduler:
         blocks: BlockPool | None,
         max_rows: int,
         max_sequences: int,
+        prefixes: PrefixCache | None = None,
     ) -> None:
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []
         self.blocks = blocks
+        self.prefixes = prefixes
         self._residency = residency
         self._max_rows = max_rows
         self._max_sequences = max_sequences
@@ -60,6 +64,16 @@ class Scheduler:
         """Sequences dropped since the last call because their delta could not be loaded."""
         failed, self._failed = self._failed, []
         return failed
+
+    def publish(self, sequence: Sequence) -> None:
+        """Let others begin with what a sequence has computed, which is known to be sound."""
+        if self.prefixes is not None:
+            self.prefixes.publish(sequence)
+
+    def disown(self, sequence: Sequence) -> None:
+        """Let nobody begin with what a sequence has computed."""
+        if self.prefixes is not None:
+            self.prefixes.disown(sequence)
 
     def end(self, sequence: Sequence) -> None:
         """Free all that a sequence holds."""
@@ -99,9 +113,10 @@ class Scheduler:
             if not self._acquire(sequence):
                 starving = starving or sequence.passed_over > _PATIENCE
                 continue
-            if not self._room(sequence):
+            if not self._begin(sequence):
                 self._let_go(sequence)
                 return
+            rows = min(rows, sequence.pending)
             self.waiting.remove(sequence)
             self.running.append(sequence)
             self._reserve(sequence, rows)
@@ -113,12 +128,19 @@ class Scheduler:
             return min(sequence.pending, budget)
         return sequence.pending if sequence.pending <= budget or alone else 0
 
-    def _room(self, sequence: Sequence) -> bool:
+    def _begin(self, sequence: Sequence) -> bool:
+        """Take up what is computed already; returns False if there is no room for the rest."""
         if self.blocks is None:
             return True
+        if self.prefixes is not None:
+            self.prefixes.enter(sequence)
         # Room for the whole prompt and a token: less would soon be taken away again.
         wanted = sequence.cache_length(sequence.pending) + sequence.generates
-        return self.blocks.lacking(0, wanted) <= self.blocks.free
+        if self.blocks.lacking(len(sequence.blocks), wanted) > self.blocks.free:
+            return False
+        if self.prefixes is not None:
+            self.prefixes.count(sequence)
+        return True
 
     def _acquire(self, sequence: Sequence) -> bool:
         if sequence.is_base:
@@ -148,14 +170,12 @@ class Scheduler:
         """Take everything from a sequence and let it start over, its tokens kept."""
         self.running.remove(sequence)
         self._let_go(sequence)
-        sequence.computed = 0
-        sequence.hidden.clear()
+        sequence.preempted = True
         self.waiting.appendleft(sequence)
 
     def _let_go(self, sequence: Sequence) -> None:
         if self.blocks is not None:
             self.blocks.give_back(sequence.blocks)
-        sequence.blocks.clear()
         if not sequence.is_base:
             self._residency.release(sequence.version.ref)
-        sequence.slot = None
+        sequence.reset()

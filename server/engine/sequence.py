@@ -28,7 +28,9 @@ class Sequence:
     """Mutable progress of one row of the batch; only the core thread touches it once submitted.
 
     `tokens` are the input rows, the delta's virtual ones first, then what was generated.
-    `computed` counts the rows whose keys are cached. `slot` is None while the sequence waits.
+    `computed` counts the rows whose keys are cached, `reused` those of them that were found so;
+    `published` counts the blocks, from the first, that others may find, and `keys` are what they
+    are found by. `slot` is None while the sequence waits.
     """
 
     key: Key
@@ -37,9 +39,14 @@ class Sequence:
     sampling: Sampling
     generates: bool
     generator: torch.Generator
+    salt: str = ""
     prompt: int = 0
     computed: int = 0
+    reused: int = 0
+    published: int = 0
+    preempted: bool = False
     blocks: list[int] = field(default_factory=list[int])
+    keys: list[bytes] = field(default_factory=list[bytes])
     slot: int | None = None
     passed_over: int = 0
     hidden: list[Tensor] = field(default_factory=list[Tensor])
@@ -72,6 +79,18 @@ class Sequence:
     def generated(self) -> Tokens[int]:
         """The generated tokens."""
         return self.tokens[self.prompt :]
+
+    @property
+    def cached_tokens(self) -> int:
+        """The text's tokens that were found in the cache."""
+        return max(0, self.reused - self.extent.rows)
+
+    def reset(self) -> None:
+        """Forget all progress but the tokens."""
+        self.computed = self.reused = self.published = 0
+        self.blocks.clear()
+        self.hidden.clear()
+        self.slot = None
 
     def cache_length(self, rows: int) -> int:
         """Cached tokens once `rows` more rows are computed."""
@@ -107,6 +126,7 @@ def sequences_of(request: Request, version: Version, tokens: Tokens[int]) -> lis
             sampling=request.sampling,
             generates=generates,
             generator=torch.Generator().manual_seed(first + index),
+            salt=request.cache_salt,
         )
         for index in range(request.sampling.n if generates else 1)
     ]

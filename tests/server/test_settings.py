@@ -25,6 +25,7 @@ def test_defaults_are_those_that_are_documented() -> None:
     assert (settings.dtype, settings.device) == ("auto", "auto")
     assert (settings.max_batch_tokens, settings.max_sequences) == (512, 64)
     assert (settings.max_waiting, settings.max_deltas) == (1024, 16)
+    assert settings.prefix_cache
     assert settings.tasks == {}
 
 

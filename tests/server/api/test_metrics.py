@@ -30,6 +30,20 @@ def test_what_is_served_is_counted(live: Live):
     assert grown["polydelta_sequences_total[('reason', 'length'), ('task', 'prefix')]"] == 2
 
 
+def test_the_prefix_cache_is_counted_in_tokens(live: Live):
+    before = counts(live)
+    answers = [live.infer("bottleneck", "see you at noon " * 9, max_tokens=2) for _ in range(2)]
+    after = counts(live)
+    asked, found = (
+        after[f"vllm:prefix_cache_{name}_total[]"] - before[f"vllm:prefix_cache_{name}_total[]"]
+        for name in ("queries", "hits")
+    )
+    usages = [answer["usage"] for answer in answers]
+    assert asked == sum(usage["prompt_tokens"] for usage in usages)
+    assert "prompt_tokens_details" not in usages[0]
+    assert found == usages[1]["prompt_tokens_details"]["cached_tokens"] > 0
+
+
 def test_gauges_show_an_idle_engine(live: Live):
     live.settle()
     found = counts(live)

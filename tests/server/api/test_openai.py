@@ -91,6 +91,30 @@ def test_completions_of_text_and_of_tokens(live: Live, client: openai.OpenAI):
     assert text.usage.prompt_tokens == len(tokens)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("chat", [False, True])
+def test_cached_tokens_are_those_of_the_salt(client: openai.OpenAI, chat: bool, stream: bool):
+    text = f"{chat} {stream} " + "the meeting is at noon " * 9
+
+    def cached(salt: str | None) -> int | None:
+        options: dict[str, Any] = {"model": "prefix", "max_tokens": 2, "stream": stream}
+        options["extra_body"] = {"cache_salt": salt}
+        if stream:
+            options["stream_options"] = {"include_usage": True}
+        if chat:
+            options["messages"] = [{"role": "user", "content": text}]
+            answer = client.chat.completions.create(**options)
+        else:
+            answer = client.completions.create(prompt=text, **options)
+        usage = ([*answer][-1] if stream else answer).usage
+        return usage.prompt_tokens_details and usage.prompt_tokens_details.cached_tokens
+
+    first, again = ([cached(salt) for salt in (None, "one", "other")] for _ in range(2))
+    assert first == [None] * 3
+    assert again[0]
+    assert again == [again[0]] * 3
+
+
 def test_completion_logprobs_and_stream(client: openai.OpenAI):
     options: dict[str, Any] = {
         "model": "base",

@@ -10,6 +10,7 @@ import torch
 from server.engine.blocks import BlockPool
 from server.engine.core import EngineCore
 from server.engine.event import Event, Failed, Started, Token
+from server.engine.prefix_cache import PrefixCache
 from server.engine.residency import Residency
 from server.engine.scheduler import Scheduler
 from server.engine.sequence import Sequence
@@ -36,7 +37,7 @@ class Hand:
         runner = Runner(base, BLOCKS)
         self.residency = Residency(runner.wiring, 2, 1 << 20, self.registry.load, self.arrived)
         self.blocks = BlockPool(BLOCKS, BLOCK)
-        scheduler = Scheduler(self.residency, self.blocks, 16, 8)
+        scheduler = Scheduler(self.residency, self.blocks, 16, 8, PrefixCache(self.blocks))
         self.events: list[Event] = []
         self.core = EngineCore(
             runner, self.residency, scheduler, 256, self.arrived, self._deliver, self._died
@@ -84,6 +85,19 @@ def test_a_long_prompt_is_split_and_base_rows_join(hand: Hand) -> None:
     # The long prompt came first and fills the step.
     assert hand.step() == []
     assert [event.key[0] for event in hand.step() if isinstance(event, Token)] == ["long", "short"]
+
+
+def test_a_prompt_under_way_is_shared_as_far_as_it_is_computed(hand: Hand) -> None:
+    first = hand.submit("first", 40, base_version())
+    hand.step()
+    hand.step()
+    second = hand.submit("second", 40, base_version())
+    # The first has eight rows left in this step, and so has the second.
+    events = hand.step()
+    assert [event.cached for event in events if isinstance(event, Started)] == [32]
+    assert [event.key[0] for event in events if isinstance(event, Token)] == ["first", "second"]
+    assert first.tokens == second.tokens
+    assert first.blocks[:2] == second.blocks[:2]
 
 
 @pytest.mark.parametrize("steps", [0, 1, 3])

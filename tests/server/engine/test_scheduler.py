@@ -1,7 +1,9 @@
 """The scheduler in pure integers: under random use nothing leaks, is shared or waits for ever."""
 
 from collections import Counter
+from copy import deepcopy
 from itertools import pairwise
+from typing import TypeAlias
 
 import pytest
 import torch
@@ -14,6 +16,7 @@ from deltas.kinds import Extent
 from deltas.segments import BASE_SLOT
 from deltas.slots import SlotTable
 from server.engine.blocks import BlockPool
+from server.engine.prefix_cache import PrefixCache
 from server.engine.residency import Residency
 from server.engine.scheduler import Scheduled, Scheduler
 from server.engine.sequence import Sequence
@@ -21,12 +24,18 @@ from server.errors import DeltaUnavailable
 from server.model.sampling import Sampling
 from server.registry.version import Version
 
-ROWS, SEQUENCES, SLOTS, BLOCKS, BLOCK = 12, 5, 2, 8, 4
+ROWS, SEQUENCES, SLOTS, BLOCKS, BLOCK = 11, 5, 2, 8, 4
 CONTEXT = BLOCKS * BLOCK
 PROMPTS = integers(1, CONTEXT // 2)
 LENGTHS = integers(1, CONTEXT // 2)
 EXTENTS = (Extent(), Extent(rows=3), Extent(cached=5, shift=5))
 TASKS = ("base", "broken", *(f"task-{index}" for index in range(5)))
+# Beginnings that part ways in the second block.
+TEXTS = [9] * CONTEXT, [9] * 6 + [8] * CONTEXT
+SALTS = ("", "salt")
+
+Row: TypeAlias = tuple[str, str, int, tuple[int, ...]]
+"""All that a row's keys and values depend on: version, salt, place and the tokens so far."""
 
 
 class Slots(Residency):
@@ -64,31 +73,47 @@ class Slots(Residency):
         self.asked.clear()
 
 
-def sequence(number: int, task: str, prompt: int, length: int) -> Sequence:
+def sequence(number: int, task: str, prompt: int, length: int, salt: str = "") -> Sequence:
     """A sequence of a task whose delta adds an extent of its own."""
     index = TASKS.index(task)
     ref = DeltaRef(task, f"{index:064x}" if index else "")
     extent = EXTENTS[index % len(EXTENTS)] if index else Extent()
     version = Version(ref, TaskType.GENERATE, (), (), PromptStyle.TEXT, extent, 0, 0.0)
     sampling = Sampling(max_tokens=length)
-    return Sequence((task, number), version, [9] * prompt, sampling, True, torch.Generator())
+    tokens = TEXTS[number % 2][:prompt]
+    return Sequence((task, number), version, tokens, sampling, True, torch.Generator(), salt)
+
+
+def place(sequence: Sequence, at: int) -> int:
+    """Where a sequence's row is in the cache."""
+    return sequence.blocks[at // BLOCK] * BLOCK + at % BLOCK
+
+
+def row(sequence: Sequence, at: int) -> Row:
+    tokens = sequence.tokens[: max(0, at + 1 - sequence.extent.cached)]
+    return sequence.version.ref.digest, sequence.salt, at, tuple(tokens)
 
 
 class Machine(RuleBasedStateMachine):
-    """Adds, aborts and computes sequences in any order; computing is adding up."""
+    """Adds, aborts, computes and fails sequences in any order; computing is writing down."""
+
+    shares = True
 
     def __init__(self) -> None:
         super().__init__()
         self.deltas = Slots()
         self.pool = BlockPool(BLOCKS, BLOCK)
-        self.scheduler = Scheduler(self.deltas, self.pool, ROWS, SEQUENCES)
+        prefixes = PrefixCache(self.pool) if self.shares else None
+        self.scheduler = Scheduler(self.deltas, self.pool, ROWS, SEQUENCES, prefixes)
+        self.cache: dict[int, Row | None] = {}
         self.added = 0
         self.open: list[Sequence] = []
+        self.doomed: set[Sequence] = set()
 
-    @rule(task=sampled_from(TASKS), prompt=PROMPTS, length=LENGTHS)
-    def add(self, task: str, prompt: int, length: int) -> None:
+    @rule(task=sampled_from(TASKS), prompt=PROMPTS, length=LENGTHS, salt=sampled_from(SALTS))
+    def add(self, task: str, prompt: int, length: int, salt: str) -> None:
         self.added += 1
-        new = sequence(self.added, task, prompt, length)
+        new = sequence(self.added, task, prompt, length, salt)
         if new.cache_length(new.pending) < CONTEXT:
             self.open.append(new)
             self.scheduler.add(new)
@@ -97,6 +122,12 @@ class Machine(RuleBasedStateMachine):
     @rule(number=integers(0, 100))
     def abort(self, number: int) -> None:
         self.scheduler.end(self.open.pop(number % len(self.open)))
+
+    @precondition(lambda self: self.open)
+    @rule(number=integers(0, 100))
+    def doom(self, number: int) -> None:
+        """Let a sequence's next rows come out wrong."""
+        self.doomed.add(self.open[number % len(self.open)])
 
     @rule()
     def arrive(self) -> None:
@@ -114,9 +145,27 @@ class Machine(RuleBasedStateMachine):
             assert failed.version.ref.task == "broken"
             self.open.remove(failed)
         for one in scheduled:
-            one.sequence.computed += one.rows
+            self.write(one)
+        for one in scheduled:
+            if one.sequence in self.doomed:
+                self.open.remove(one.sequence)
+                self.scheduler.disown(one.sequence)
+                self.scheduler.end(one.sequence)
+                continue
+            self.scheduler.publish(one.sequence)
             if not one.sequence.pending:
                 self.grow(one.sequence)
+
+    def write(self, one: Scheduled) -> None:
+        """Compute rows as the runner would: in place, reading all that are before them."""
+        sequence = one.sequence
+        start = sequence.cache_length(0) if sequence.computed else 0
+        for at in range(start):
+            assert self.cache[place(sequence, at)] == row(sequence, at)
+        sequence.computed += one.rows
+        wrong = sequence in self.doomed
+        for at in range(start, sequence.cache_length(0)):
+            self.cache[place(sequence, at)] = None if wrong else row(sequence, at)
 
     def grow(self, sequence: Sequence) -> None:
         sequence.tokens.append(9)
@@ -136,10 +185,9 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def every_block_is_in_one_place(self) -> None:
-        held = [block for one in self.scheduler.running for block in one.blocks]
-        assert len(held) + self.pool.free == BLOCKS
-        assert set(held) | set(self.pool.take(self.pool.free)) == set(range(BLOCKS))
-        self.pool.give_back(set(range(BLOCKS)) - set(held))
+        held = {block for one in self.scheduler.running for block in one.blocks}
+        free = deepcopy(self.pool).take(self.pool.free)
+        assert sorted([*held, *free]) == list(range(BLOCKS))
         assert not any(one.blocks or one.computed for one in self.scheduler.waiting)
 
     @invariant()
@@ -168,13 +216,37 @@ class Machine(RuleBasedStateMachine):
         assert self.deltas.table.available
 
 
+class Apart(Machine):
+    """The same without a prefix cache: every block has one holder."""
+
+    shares = False
+
+    @invariant()
+    def blocks_are_not_shared(self) -> None:
+        assert sum(len(one.blocks) for one in self.scheduler.running) + self.pool.free == BLOCKS
+
+
 Machine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 TestScheduler = Machine.TestCase
+Apart.TestCase.settings = settings(max_examples=20, stateful_step_count=40, deadline=None)
+TestSchedulerWithoutPrefixCache = Apart.TestCase
 
 
 @pytest.fixture
 def scheduler() -> Scheduler:
-    return Scheduler(Slots(), BlockPool(BLOCKS, BLOCK), ROWS, SEQUENCES)
+    pool = BlockPool(BLOCKS, BLOCK)
+    return Scheduler(Slots(), pool, ROWS, SEQUENCES, PrefixCache(pool))
+
+
+def compute(scheduler: Scheduler, *new: Sequence) -> None:
+    """Take sequences in and do a step, after which those without rows to compute get a token."""
+    for one in new:
+        scheduler.add(one)
+    for one in scheduler.schedule():
+        one.sequence.computed += one.rows
+        scheduler.publish(one.sequence)
+        if not one.sequence.pending:
+            one.sequence.tokens.append(9)
 
 
 def test_decoding_rows_come_before_a_prompt(scheduler: Scheduler) -> None:
@@ -197,6 +269,43 @@ def test_a_base_row_passes_a_long_prompt_whose_delta_loads(scheduler: Scheduler)
     scheduler.add(loading)
     scheduler.add(passing)
     assert [one.sequence for one in scheduler.schedule()] == [running, passing]
+
+
+def test_a_preempted_sequence_finds_its_own_blocks(scheduler: Scheduler) -> None:
+    old, young = sequence(1, "base", 11, 20), sequence(2, "base", 11, 20)
+    compute(scheduler, old)
+    compute(scheduler, young)
+    while young.blocks:
+        compute(scheduler)
+    computed = len(young.tokens)
+    assert young.computed == 0
+    scheduler.end(old)
+    (again,) = scheduler.schedule()
+    assert again.sequence is young
+    assert again.rows < BLOCK < computed
+
+
+def test_equal_beginnings_are_computed_once(scheduler: Scheduler) -> None:
+    first, second, other = (
+        sequence(at, "base", 9, 9, salt) for at, salt in ((1, ""), (3, ""), (5, "x"))
+    )
+    compute(scheduler, first)
+    scheduler.add(second)
+    scheduler.add(other)
+    assert scheduler.schedule() == [Scheduled(first, 1), Scheduled(second, 1), Scheduled(other, 9)]
+    assert second.blocks[:2] == first.blocks[:2]
+    assert not {*second.blocks[2:], *other.blocks} & {*first.blocks}
+    prefixes = scheduler.prefixes
+    assert prefixes is not None
+    assert (prefixes.queries, prefixes.hits) == (27, 8)
+
+
+def test_a_row_is_left_to_compute(scheduler: Scheduler) -> None:
+    first, second = sequence(1, "base", 2 * BLOCK, 9), sequence(3, "base", 2 * BLOCK, 9)
+    compute(scheduler, first)
+    scheduler.end(first)
+    scheduler.add(second)
+    assert scheduler.schedule() == [Scheduled(second, BLOCK)]
 
 
 def test_an_encoder_computes_a_sequence_whole() -> None:
