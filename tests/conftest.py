@@ -3,8 +3,13 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.bases import save_base
+
+# Tiny models gain nothing from a second thread, and threads that wait for each other on a busy
+# machine cost minutes.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Sequence as List
 from queue import SimpleQueue
@@ -20,6 +21,8 @@ from server.model.runner import Forward, Runner
 from server.model.sampler import Chosen, Row, sample
 
 _log = logging.getLogger(__name__)
+
+_STOP_SECONDS = 60.0
 
 
 class EngineCore:
@@ -41,6 +44,8 @@ class EngineCore:
     ) -> None:
         self.residency = residency
         self.scheduler = scheduler
+        self.busy_since: float | None = None
+        """When the step under way began, by the monotonic clock; None between steps."""
         self._runner = runner
         self._context = context
         self._bell = bell
@@ -58,10 +63,10 @@ class EngineCore:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop after the step under way and wait for the thread."""
+        """Stop after the step under way and wait for the thread, unless that step never ends."""
         self._stopping = True
         self._bell.set()
-        self._thread.join()
+        self._thread.join(_STOP_SECONDS)
         self.residency.close()
 
     def submit(self, sequences: Iterable[Sequence]) -> None:
@@ -93,7 +98,11 @@ class EngineCore:
     def _run(self) -> None:
         try:
             while not self._stopping:
-                if not self.step():
+                self.busy_since = time.monotonic()
+                worked = self.step()
+                self.busy_since = None
+                # Told to stop while the step cleared the bell, nothing would ring it again.
+                if not worked and not self._stopping:
                     self._bell.wait()
         except Exception as error:
             _log.exception("The engine stopped.")
@@ -112,7 +121,7 @@ class EngineCore:
 
     def _compute(self, scheduled: List[Scheduled]) -> None:
         for one in scheduled:
-            if one.sequence.computed == one.sequence.reused:
+            if one.sequence.computed == one.sequence.reused and not one.sequence.preempted:
                 self._events.append(Started(one.sequence.key, one.sequence.cached_tokens))
         logits: list[Tensor] = []
         writers: list[Sequence] = []
@@ -209,4 +218,6 @@ class EngineCore:
             # No fault of the row's: the device computes nothing any more in this process.
             raise error
         _log.error("A row failed.", exc_info=error)
+        if not sequence.is_base:
+            self.residency.blame(sequence.version.ref)
         self._fail(sequence, RowFailed.of(error))

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+import time
 from collections import Counter
 from collections.abc import Sequence as List
 from concurrent.futures import ThreadPoolExecutor
@@ -58,6 +59,7 @@ class Engine:
         self._idle = asyncio.Event()
         self._idle.set()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._tokenizing = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
         blocks = _cache_blocks(base, limits)
         self.context = min(base.spec.context, blocks * BLOCK or base.spec.context)
@@ -68,16 +70,20 @@ class Engine:
         """Begin to serve from the running loop."""
         self._loop = asyncio.get_running_loop()
         self._core.start()
+        self._watching = asyncio.create_task(self._watch())
 
     async def stop(self, patience: float) -> None:
         """Take nothing new, give what runs `patience` seconds to end, and stop for good."""
         self.begin_drain()
+        if self._watching is not None:
+            self._watching.cancel()
         try:
             async with asyncio.timeout(patience):
                 await self._idle.wait()
         except TimeoutError:
             self._fail_all(ShuttingDown("The server stopped before this request ended."))
-        await asyncio.to_thread(self._core.stop)
+        if self.alive:
+            await asyncio.to_thread(self._core.stop)
         self._tokenizing.shutdown(wait=False)
         await asyncio.to_thread(self.registry.close)
 
@@ -234,6 +240,16 @@ class Engine:
         self._started.difference_update(keys)
         self._core.abort(keys)
         answer.lease.release()
+
+    async def _watch(self) -> None:
+        """Give up on a core whose step does not end: callers get an error, never a hang."""
+        limit = self._limits.stall_seconds
+        while self.alive:
+            await asyncio.sleep(min(1.0, limit / 4))
+            since = self._core.busy_since
+            if since is not None and time.monotonic() - since > limit:
+                _log.critical("A step has not ended for %.0f s: the engine is given up.", limit)
+                self._die(TimeoutError())
 
     def _die(self, error: Exception) -> None:
         self._error = error

@@ -9,7 +9,8 @@ class Limits:
 
     `max_batch_tokens` rows a step, `max_sequences` running at once, `max_waiting` behind them,
     `max_deltas` device slots; `host_cache_bytes` of deltas in host memory, `kv_cache_bytes` of
-    keys and values, which `prefix_cache` lets sequences with equal beginnings share.
+    keys and values, which `prefix_cache` lets sequences with equal beginnings share. A step that
+    lasts `stall_seconds` is taken for one that never ends.
     """
 
     max_batch_tokens: int = 512
@@ -19,3 +20,4 @@ class Limits:
     host_cache_bytes: int = 1 << 30
     kv_cache_bytes: int = 1 << 30
     prefix_cache: bool = True
+    stall_seconds: float = 300.0

@@ -9,6 +9,7 @@ one another out unused.
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from server.engine.host import HostCache
 from server.errors import DeltaUnavailable
 
 _BACKOFF_SECONDS = 5.0
+_MOST_CRASHES = 3
+"""Crashed rows after which a delta gets no more for a while: each one costs all others a step."""
 _READ_AHEAD = 8
 """Deltas on their way to host memory at once."""
 
@@ -58,6 +61,7 @@ class Residency:
         self._host = HostCache(host_bytes)
         self._loading: set[DeltaRef] = set()
         self._failed: dict[DeltaRef, _Failure] = {}
+        self._crashes: Counter[DeltaRef] = Counter()
         self._unneeded: set[DeltaRef] = set()
         self._arrived: SimpleQueue[tuple[DeltaRef, Delta | PolydeltaError]] = SimpleQueue()
         self._forgotten: SimpleQueue[DeltaRef] = SimpleQueue()
@@ -66,8 +70,10 @@ class Residency:
     def acquire(self, ref: DeltaRef) -> int | None:
         """Pin a delta in a slot; None if it is still loading or every slot is pinned.
 
-        Raises the error that its load ended with, until a short time has passed.
+        Raises the error that its load ended with, or that it keeps crashing, until a short time
+        has passed.
         """
+        self._check_failed(ref)
         slot = self._slots.find(ref)
         if slot is None:
             delta = self._fetch(ref)
@@ -82,6 +88,13 @@ class Residency:
     def release(self, ref: DeltaRef) -> None:
         """Undo one acquire."""
         self._slots.unpin(ref)
+
+    def blame(self, ref: DeltaRef) -> None:
+        """Note that a row of a delta crashed its step; one that keeps doing so is left alone."""
+        self._crashes[ref] += 1
+        if self._crashes[ref] >= _MOST_CRASHES:
+            message = f"The delta of task '{ref.task}' keeps failing; it is left alone for a while."
+            self._fail(ref, DeltaUnavailable(message))
 
     def loading(self, ref: DeltaRef) -> bool:
         """Whether a delta is on its way to host memory."""
@@ -121,13 +134,20 @@ class Residency:
         delta = self._host.get(ref)
         if delta is not None:
             return delta
-        failure = self._failed.get(ref)
-        if failure is not None:
-            if time.monotonic() < failure.until:
-                raise failure.error
-            del self._failed[ref]
         self._start_reading(ref, wanted_now=self._slots.available)
         return None
+
+    def _check_failed(self, ref: DeltaRef) -> None:
+        failure = self._failed.get(ref)
+        if failure is None:
+            return
+        if time.monotonic() < failure.until:
+            raise failure.error
+        del self._failed[ref]
+
+    def _fail(self, ref: DeltaRef, error: PolydeltaError) -> None:
+        self._crashes.pop(ref, None)
+        self._failed[ref] = _Failure(error, time.monotonic() + _BACKOFF_SECONDS)
 
     def _start_reading(self, ref: DeltaRef, *, wanted_now: bool) -> None:
         most = int(wanted_now) if self._host.full else _READ_AHEAD
@@ -141,12 +161,13 @@ class Residency:
         if isinstance(read, Delta):
             self._host.add(ref, read)
         else:
-            self._failed[ref] = _Failure(read, time.monotonic() + _BACKOFF_SECONDS)
+            self._fail(ref, read)
 
     def _drop(self, ref: DeltaRef) -> None:
         self._unneeded.discard(ref)
         self._host.discard(ref)
         self._failed.pop(ref, None)
+        self._crashes.pop(ref, None)
         slot = self._slots.drop(ref)
         if slot is not None:
             self._wiring.remove(slot)
@@ -160,7 +181,9 @@ class Residency:
             self._wiring.install(slot, delta)
         except Exception as error:
             self._slots.drop(ref)
-            raise _unreadable(ref, error) from error
+            failure = _unreadable(ref, error)
+            self._fail(ref, failure)
+            raise failure from error
         return slot
 
     def _read(self, ref: DeltaRef) -> None:

@@ -1,6 +1,6 @@
 """The scheduler: who computes how many rows in the next step, in integers alone."""
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 
 from deltas.errors import PolydeltaError
@@ -104,7 +104,7 @@ class Scheduler:
     def _admit(self, chosen: list[Scheduled]) -> None:
         budget = self._max_rows - sum(scheduled.rows for scheduled in chosen)
         starving = False
-        for sequence in list(self.waiting):
+        for sequence in self._in_turn():
             if len(self.running) >= self._max_sequences or budget <= 0:
                 return
             rows = self._first_rows(sequence, budget, alone=not chosen)
@@ -122,6 +122,19 @@ class Scheduler:
             self._reserve(sequence, rows)
             chosen.append(Scheduled(sequence, rows))
             budget -= rows
+
+    def _in_turn(self) -> list[Sequence]:
+        """Waiting sequences, tasks taking turns; within a task the oldest is first.
+
+        What a task has running already counts as its turns, and what was preempted has had its own.
+        """
+        turns = Counter(sequence.version.ref.task for sequence in self.running)
+        order: list[tuple[int, Sequence]] = []
+        for sequence in self.waiting:
+            task = sequence.version.ref.task
+            order.append((-1 if sequence.preempted else turns[task], sequence))
+            turns[task] += 1
+        return [sequence for _, sequence in sorted(order, key=lambda pair: pair[0])]
 
     def _first_rows(self, sequence: Sequence, budget: int, *, alone: bool) -> int:
         if self.blocks is not None:

@@ -128,3 +128,22 @@ def test_a_step_without_work_computes_nothing(hand: Hand) -> None:
     hand.submit("row", 4, base_version())
     assert hand.core.step()
     assert not any(isinstance(event, Failed) for event in hand.events)
+
+
+def test_a_task_with_many_requests_keeps_no_other_waiting(hand: Hand) -> None:
+    for index in range(20):
+        hand.submit(f"many-{index}", 6)
+    hand.load()
+    one = hand.submit("one", 6, base_version())
+    hand.core.abort([("many-0", 0)])
+    hand.step()
+    assert one.slot is not None
+
+
+def test_the_first_start_alone_is_told(hand: Hand) -> None:
+    hand.blocks.take(BLOCKS - 12)
+    first, second = (hand.submit(key, 9, base_version()) for key in ("first", "second"))
+    first.sampling = second.sampling = Sampling(max_tokens=200, ignore_eos=True)
+    told = [event.key for _ in range(300) for event in hand.step() if isinstance(event, Started)]
+    assert second.preempted
+    assert sorted(told) == [("first", 0), ("second", 0)]

@@ -1,8 +1,10 @@
 """Failures: whatever goes wrong in one row stays there."""
 
 import asyncio
+import threading
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from deltas.formats import native
 from server.engine import residency
 from server.engine.engine import Engine
 from server.engine.request import Request, Sampling
-from server.errors import DeltaUnavailable, RowFailed
+from server.errors import DeltaUnavailable, EngineDead, RowFailed
 from tests.server.engine.engines import (
     Starts,
     ask,
@@ -23,6 +25,7 @@ from tests.server.engine.engines import (
     serving,
     tiny_base,
     tiny_engine,
+    tiny_limits,
 )
 from tests.server.engine.flaws import (
     Flawed,
@@ -130,6 +133,37 @@ async def test_an_unreadable_delta_is_left_alone_for_a_while(
     registry.flaws.clear()
     monkeypatch.setattr(residency.time, "monotonic", lambda: float("inf"))
     check_greedy(llama[1]["lora"], PROMPT, await generate(served, "x", "broken", PROMPT, 5), 5)
+
+
+async def test_a_delta_that_keeps_crashing_is_left_alone_for_a_while(
+    served: Engine, monkeypatch: pytest.MonkeyPatch, llama: Deltas
+) -> None:
+    served.registry.put("crashing", llama[0]["ia3"])
+    flawed(served, crashing=misshapen)
+    for attempt in range(3):
+        with pytest.raises(RowFailed):
+            await ask(served, Request(f"{attempt}", "crashing", PROMPT))
+    with pytest.raises(DeltaUnavailable, match="keeps failing"):
+        await ask(served, Request("again", "crashing", PROMPT))
+    await check_others(served, llama, 3)
+    monkeypatch.setattr(residency.time, "monotonic", lambda: float("inf"))
+    with pytest.raises(RowFailed):
+        await ask(served, Request("later", "crashing", PROMPT))
+
+
+async def test_a_step_that_never_ends(llama: Deltas, tmp_path: Path) -> None:
+    limits = replace(tiny_limits(), stall_seconds=0.2)
+    engine = tiny_engine(tiny_base("llama"), llama[0], tmp_path, limits)
+    ends = threading.Event()
+    engine._core._runner.forward = lambda items: ends.wait()  # pyright: ignore[reportPrivateUsage]
+    await engine.start()
+    with pytest.raises(EngineDead):
+        await ask(engine, Request("stuck", "base", PROMPT))
+    assert not engine.alive
+    with pytest.raises(EngineDead):
+        await engine.submit(Request("later", "base", PROMPT))
+    ends.set()
+    await engine.stop(0)
 
 
 async def test_a_broken_observer(llama: Deltas, tmp_path: Path) -> None:
