@@ -1,6 +1,7 @@
 """Banks: all resident tensors of one kind at one site."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor, nn
@@ -21,6 +22,15 @@ class Place:
     site: Site
     module: nn.Module | None
     norm: nn.Module | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one bank is to change in a step: output y [rows, outputs], given input x."""
+
+    bank: "Bank"
+    x: Tensor
+    y: Tensor
 
 
 @dataclass
@@ -51,6 +61,11 @@ class Bank:
         """Change a site's output y [rows, outputs], given its input x; may write into y."""
         del x, segments
         return y
+
+    @classmethod
+    def apply_all(cls, work: Sequence[Work], segments: Segments) -> list[Tensor]:
+        """Change the outputs of sites that are computed together, all their banks being alike."""
+        return [one.bank.apply(one.x, one.y, segments) for one in work]
 
     def key_values(self, slot: int) -> tuple[Tensor, Tensor] | None:
         """Keys and values [tokens, heads, width] placed before a slot's own."""

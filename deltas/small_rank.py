@@ -1,20 +1,21 @@
 """Small-rank banks: changes that are a product of two narrow matrices, for all rows at once."""
 
 from abc import abstractmethod
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from deltas.activations import ACTIVATIONS
-from deltas.bank import RowBank
+from deltas.bank import RowBank, Work
 from deltas.delta import Part
 from deltas.errors import InvalidDelta
 from deltas.kernels import Kernels, load_kernels
 from deltas.kernels.library import ACTIVATIONS as NUMBERS
-from deltas.kernels.library import Packed
+from deltas.kernels.library import Packed, SmallRankSite
 from deltas.segments import Segments
 from deltas.site import Site
 
@@ -51,7 +52,7 @@ class Factors:
 
 
 @dataclass
-class _Table:
+class Table:
     """One source's parts as the kernel reads them; `packed` keeps what it points at."""
 
     numbers: Tensor
@@ -68,7 +69,7 @@ class SmallRankBank(RowBank):
     are wanted, each run is computed by plain PyTorch.
     """
 
-    _tables: dict[Hashable, _Table] = field(default_factory=dict[Hashable, _Table])
+    tables: dict[Hashable, Table] = field(default_factory=dict[Hashable, Table])
 
     @abstractmethod
     def factors(self, part: Part) -> Factors:
@@ -101,11 +102,11 @@ class SmallRankBank(RowBank):
     def drop(self, slot: int) -> None:
         """Forget a slot's part."""
         super().drop(slot)
-        for source, table in list(self._tables.items()):
+        for source, table in list(self.tables.items()):
             if table.packed.pop(slot, None) is not None:
                 table.numbers[slot] = 0
             if not table.packed:
-                del self._tables[source]
+                del self.tables[source]
 
     def change(self, part: Part, x: Tensor, y: Tensor) -> Tensor:
         """Return the changed output for rows of one slot."""
@@ -113,19 +114,36 @@ class SmallRankBank(RowBank):
 
     def apply(self, x: Tensor, y: Tensor, segments: Segments) -> Tensor:
         """Change the rows of each resident slot."""
+        return self.apply_all([Work(self, x, y)], segments)[0]
+
+    @classmethod
+    def apply_all(cls, work: Sequence[Work], segments: Segments) -> list[Tensor]:
+        """Change all sites' rows in one call where the kernels are at hand."""
+        y = work[0].y
         kernels = None if torch.is_grad_enabled() else load_kernels(y.dtype, y.device.type)
-        if kernels is None or not self._tables or not kernels.takes(y):
-            return super().apply(x, y, segments)
-        for source, table in self._tables.items():
+        banks = [cast(SmallRankBank, one.bank) for one in work]
+        if kernels is None or not all(bank.tables for bank in banks):
+            pairs = zip(banks, work, strict=True)
+            return [RowBank.apply(bank, one.x, one.y, segments) for bank, one in pairs]
+        sites = [
+            site
+            for bank, one in zip(banks, work, strict=True)
+            for site in bank.sites(one.x, one.y, segments)
+        ]
+        if sites:
+            kernels.small_rank(sites, segments.table)
+        return [one.y for one in work]
+
+    def sites(self, x: Tensor, y: Tensor, segments: Segments) -> Iterator[SmallRankSite]:
+        """What the kernel is to do here: as many sites as sources that some row's part reads."""
+        for source, table in self.tables.items():
             if not segments.slots.isdisjoint(table.packed):
-                inner = _rows(self.inner(source, x, y))
-                kernels.small_rank(inner, y, segments.table, table.numbers)
-        return y
+                yield _rows(self.inner(source, x, y)), y, table.numbers
 
     def _pack(self, kernels: Kernels, slot: int, source: Hashable, factors: Factors) -> None:
         a = kernels.pack(factors.a, factors.a_bias)
         b = kernels.pack(factors.b, factors.b_bias)
-        table = self._tables.setdefault(source, _Table(torch.zeros(0, _FIELDS, dtype=torch.int64)))
+        table = self.tables.setdefault(source, Table(torch.zeros(0, _FIELDS, dtype=torch.int64)))
         if slot >= len(table.numbers):
             grown = torch.zeros(2 * slot, _FIELDS, dtype=torch.int64)
             grown[: len(table.numbers)] = table.numbers

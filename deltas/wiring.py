@@ -4,21 +4,23 @@ A module of the base is hooked only while some resident delta acts there, so wha
 costs nothing.
 """
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 from transformers import PreTrainedModel
 
-from deltas.bank import Bank, Place
+from deltas.bank import Bank, Place, Work
 from deltas.base import AFTER_ATTENTION, HEAD_SITE, LM_HEAD_SITE, BaseSpec
 from deltas.delta import Delta, Part
 from deltas.families import Block
 from deltas.kinds import KINDS, kind_named
 from deltas.segments import Segments
 from deltas.site import Role, Site
+
+_Together: TypeAlias = tuple[type[Bank], list[tuple[int, Bank]]]
 
 
 class Wiring:
@@ -37,6 +39,7 @@ class Wiring:
         self._at: dict[str, list[Bank]] = {}
         self._hooks: dict[str, list[RemovableHandle]] = {}
         self._residuals: dict[str, Tensor] = {}
+        self._plans: dict[tuple[str, ...], list[_Together]] = {}
 
     def bind(self, segments: Segments) -> None:
         """Say whose rows the next forward pass holds."""
@@ -74,9 +77,30 @@ class Wiring:
 
     def after(self, site: str, x: Tensor, y: Tensor) -> Tensor:
         """What the banks at a site make of its output, rows [T, outputs]; may write into y."""
-        for bank in self._at.get(site, ()):
-            y = bank.apply(x, y, self.segments)
-        return y
+        return self.after_all((site,), (x,), (y,))[0]
+
+    def after_all(
+        self, sites: tuple[str, ...], xs: Sequence[Tensor], ys: Sequence[Tensor]
+    ) -> list[Tensor]:
+        """The same for sites that are computed together, given all their inputs and outputs."""
+        found = list(ys)
+        for kind, banks in self._together(sites):
+            work = [Work(bank, xs[at], found[at]) for at, bank in banks]
+            for (at, _), y in zip(banks, kind.apply_all(work, self.segments), strict=True):
+                found[at] = y
+        return found
+
+    def _together(self, sites: tuple[str, ...]) -> list[_Together]:
+        """The banks of sites kind by kind, with the places of their sites."""
+        known = self._plans.get(sites)
+        if known is None:
+            known = self._plans[sites] = []
+            for kind in KINDS:
+                keys = enumerate((kind, site) for site in sites)
+                banks = [(at, self._banks[key]) for at, key in keys if key in self._banks]
+                if banks:
+                    known.append((type(banks[0][1]), banks))
+        return known
 
     def key_values(self, site: str, slot: int) -> tuple[Tensor, Tensor] | None:
         """Keys and values [tokens, heads, width] that a slot places first at an attention site."""
@@ -108,6 +132,7 @@ class Wiring:
         self._rewire(key[1])
 
     def _rewire(self, name: str) -> None:
+        self._plans.clear()
         for handle in self._hooks.pop(name, ()):
             handle.remove()
         # In one order whatever was installed first: at one site kinds do not commute.

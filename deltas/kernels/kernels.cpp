@@ -31,9 +31,8 @@ void polydelta_use_threads(ParallelFor function) { parallel_for = function; }
         linear(x, x_stride, rows, w, bias, outputs, inputs, y, y_stride);                          \
     }                                                                                              \
     void polydelta_small_rank_##NAME(                                                              \
-        const T* x, int64_t x_stride, int64_t inputs, T* y, int64_t y_stride, int64_t outputs,     \
-        const Run* runs, int64_t count, const Part* parts, int64_t slots) {                        \
-        small_rank(x, x_stride, inputs, y, y_stride, outputs, runs, count, parts, slots);          \
+        const Site* sites, int64_t count, const Run* runs, int64_t run_count) {                    \
+        small_rank<T>(sites, count, runs, run_count);                                              \
     }                                                                                              \
     void polydelta_add_norm_##NAME(                                                                \
         T* x, const T* y, int64_t y_stride, const float* weight, float epsilon, int64_t rows,      \

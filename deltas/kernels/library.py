@@ -6,11 +6,12 @@ cannot do gets a ValueError.
 
 import ctypes
 import os
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -42,7 +43,7 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "packed_size": (_I, [_I, _I]),
     "pack": (None, [_A, _I, _I, _I, _I, _A]),
     "linear": (None, [_A, _I, _I, _A, _A, _I, _I, _A, _I]),
-    "small_rank": (None, [_A, _I, _I, _A, _I, _I, _A, _I, _A, _I]),
+    "small_rank": (None, [_A, _I, _A, _I]),
     "add_norm": (None, [_A, _A, _I, _A, _F, _I, _I, _A]),
     "gate": (None, [_A, _I, _I, _I, _A]),
     "key_size": (_I, [_I]),
@@ -60,6 +61,14 @@ class Packed:
     outputs: int
     inputs: int
     bias: Tensor | None = None
+
+
+SmallRankSite: TypeAlias = tuple[Tensor, Tensor, Tensor]
+"""Rows x [T, inputs], rows y [T, outputs], and the parts of a site, [slots, 6] int64.
+
+A part is the addresses of packed A and B and of their biases, the rank (0 for none) and the
+activation's number.
+"""
 
 
 class Kernels:
@@ -96,18 +105,20 @@ class Kernels:
         )  # fmt: skip
         return y
 
-    def small_rank(self, x: Tensor, y: Tensor, runs: Tensor, parts: Tensor) -> None:
-        """Add to y [rows, outputs] each run's own small-rank product of x [rows, inputs].
+    def small_rank(self, sites: Sequence[SmallRankSite], runs: Tensor) -> None:
+        """Add to each site's y each run's own small-rank product of its x.
 
-        `runs` [n, 3] int32 are (slot, start, end) in order; `parts` [slots, 6] int64 hold for each
-        slot the addresses of packed A and B and of their biases, the rank (0 for none) and the
-        activation's number.
+        `runs` [n, 3] int32 are (slot, start, end) in order, over the rows of every site.
         """
-        long = x.shape[0] * x.shape[1] > _LONG >> 8
+        described = array("q")
+        for x, y, parts in sites:
+            described.extend((x.data_ptr(), x.stride(0), x.shape[1]))
+            described.extend((y.data_ptr(), y.stride(0), y.shape[1]))
+            described.extend((parts.data_ptr(), len(parts)))
+        long = sites[0][0].numel() > _LONG >> 8
         (self._long if long else self._short)["small_rank"](
-            x.data_ptr(), x.stride(0), x.shape[1], y.data_ptr(), y.stride(0), y.shape[1],
-            runs.data_ptr(), len(runs), parts.data_ptr(), len(parts),
-        )  # fmt: skip
+            described.buffer_info()[0], len(sites), runs.data_ptr(), len(runs)
+        )
 
     def add_norm(self, x: Tensor, y: Tensor | None, weight: Tensor, epsilon: float) -> Tensor:
         """Add y to x in place, if there is one, and return RMSNorm(x)·weight, in float32."""

@@ -22,26 +22,41 @@ struct Part {
     int64_t rank, activation;
 };
 
-// Each matrix is fetched while the one before it is used: A, B, then the next run's A.
+// Rows x [T, inputs] and y [T, outputs] of one place, and the parts that act there by slot; slots
+// from `slots` on have none.
+struct Site {
+    const void* x;
+    int64_t x_stride, inputs;
+    void* y;
+    int64_t y_stride, outputs;
+    const Part* parts;
+    int64_t slots;
+
+    const Part* part(int32_t slot) const {
+        return slot < slots && parts[slot].rank ? parts + slot : nullptr;
+    }
+};
+
+// Each matrix is fetched while the one before it is used: A, B, then the next part's A.
 template <class T>
-void small_rank_tile(
-    const T* x, int64_t x_stride, int64_t inputs, T* y, int64_t y_stride, int64_t outputs, int rows,
-    const Part& part, const Part& next) {
+void small_rank_tile(const Site& site, int64_t row, int rows, const Part& part, const Part* next) {
     T inner[ROWS * MAX_RANK];
-    const int64_t rank = part.rank, width = padded(rank, LANES);
+    const int64_t rank = part.rank, width = padded(rank, LANES), outputs = site.outputs;
     const T *a_bias = static_cast<const T*>(part.a_bias), *b_bias = static_cast<const T*>(part.b_bias);
     multiply(
-        x, x_stride, rows, static_cast<const T*>(part.a), rank, inputs, 0, panels(rank),
-        [&](int row, int64_t at, Lanes lanes) {
+        static_cast<const T*>(site.x) + row * site.x_stride, site.x_stride, rows,
+        static_cast<const T*>(part.a), rank, site.inputs, 0, panels(rank),
+        [&](int at_row, int64_t at, Lanes lanes) {
             for (int64_t lane = 0; a_bias && lane < LANES && at + lane < rank; ++lane)
                 lanes[lane] += widen(a_bias[at + lane]);
-            store(activate(lanes, int(part.activation)), inner + row * width + at);
+            store(activate(lanes, int(part.activation)), inner + at_row * width + at);
         },
         static_cast<const T*>(part.b));
+    T* y = static_cast<T*>(site.y) + row * site.y_stride;
     multiply(
         inner, width, rows, static_cast<const T*>(part.b), outputs, rank, 0, panels(outputs),
-        [&](int row, int64_t at, Lanes lanes) {
-            T* to = y + row * y_stride;
+        [&](int at_row, int64_t at, Lanes lanes) {
+            T* to = y + at_row * site.y_stride;
             if (at + LANES <= outputs) {
                 if (b_bias) lanes += load(b_bias + at);
                 store(lanes + load(to + at), to + at);
@@ -52,34 +67,40 @@ void small_rank_tile(
                 narrow(lanes[lane] + bias + widen(to[at + lane]), to + at + lane);
             }
         },
-        static_cast<const T*>(next.a));
+        static_cast<const T*>(next ? next->a : nullptr));
 }
 
-// Runs are in order of their rows; threads share the rows evenly, whoever they belong to. Slots from
-// `slots` on have no part.
+// Rows [from, to) of one slot at every site: a tile at a time, since its x is at hand then.
 template <class T>
-void small_rank(
-    const T* x, int64_t x_stride, int64_t inputs, T* y, int64_t y_stride, int64_t outputs,
-    const Run* runs, int64_t count, const Part* parts, int64_t slots) {
-    const auto acts = [&](const Run& run) { return run.slot < slots && parts[run.slot].rank; };
+void small_rank_run(
+    const Site* sites, int64_t count, int32_t slot, int64_t from, int64_t to, int32_t following) {
+    while (from < to) {
+        const int tile = tile_of(to - from);
+        for (int64_t i = 0; i < count; ++i) {
+            const Part* part = sites[i].part(slot);
+            if (part == nullptr) continue;
+            const Part* next = i + 1 < count ? sites[i + 1].part(slot)
+                : from + tile < to           ? sites[0].part(slot)
+                                             : sites[0].part(following);
+            small_rank_tile<T>(sites[i], from, tile, *part, next);
+        }
+        from += tile;
+    }
+}
+
+// Runs are in order of their rows; threads share the rows evenly, whoever they belong to.
+template <class T>
+void small_rank(const Site* sites, int64_t count, const Run* runs, int64_t run_count) {
     int64_t rows = 0;
-    for (int64_t i = 0; i < count; ++i)
-        if (acts(runs[i])) rows += runs[i].end - runs[i].start;
+    for (int64_t i = 0; i < run_count; ++i) rows += runs[i].end - runs[i].start;
     in_parallel(rows, 4, [&](int64_t begin, int64_t end) {
         int64_t before = 0;
-        for (int64_t i = 0; i < count && before < end; ++i) {
-            if (!acts(runs[i])) continue;
+        for (int64_t i = 0; i < run_count && before < end; ++i) {
             const int64_t start = runs[i].start, length = runs[i].end - start;
-            const int64_t after = i + 1 < count && acts(runs[i + 1]) ? i + 1 : i;
-            int64_t row = start + std::max<int64_t>(begin - before, 0);
-            const int64_t last = start + std::min(end - before, length);
-            while (row < last) {
-                const int tile = tile_of(last - row);
-                small_rank_tile(
-                    x + row * x_stride, x_stride, inputs, y + row * y_stride, y_stride, outputs,
-                    tile, parts[runs[i].slot], parts[runs[after].slot]);
-                row += tile;
-            }
+            const int64_t from = start + std::max<int64_t>(begin - before, 0);
+            const int64_t to = start + std::min(end - before, length);
+            const int32_t following = i + 1 < run_count ? runs[i + 1].slot : runs[i].slot;
+            small_rank_run<T>(sites, count, runs[i].slot, from, to, following);
             before += length;
         }
     });

@@ -31,19 +31,16 @@ class Projection:
     def __call__(self, kernels: Kernels, wiring: Wiring, x: Tensor) -> Tensor:
         """The outputs side by side for rows x, with what the deltas make of them."""
         y = kernels.linear(x, self.matrix)
-        start = 0
-        for site, end in zip(self.sites, self.ends, strict=True):
-            if wiring.acts_at(site):
-                self._change(kernels, wiring, site, x, y[:, start:end], slice(start, end))
-            start = end
+        if not any(wiring.acts_at(site) for site in self.sites):
+            return y
+        starts = (0, *self.ends)
+        columns = [slice(*pair) for pair in zip(starts, self.ends, strict=False)]
+        xs = [wiring.before(site, x) for site in self.sites]
+        ys = [y[:, each] for each in columns]
+        for inputs, each, old in zip(xs, columns, ys, strict=True):
+            if inputs is not x:
+                old.copy_(kernels.linear(inputs, self.matrix)[:, each])
+        for old, new in zip(ys, wiring.after_all(self.sites, xs, ys), strict=True):
+            if new is not old:
+                old.copy_(new)
         return y
-
-    def _change(
-        self, kernels: Kernels, wiring: Wiring, site: str, x: Tensor, y: Tensor, columns: slice
-    ) -> None:
-        inputs = wiring.before(site, x)
-        if inputs is not x:
-            y.copy_(kernels.linear(inputs, self.matrix)[:, columns])
-        changed = wiring.after(site, inputs, y)
-        if changed is not y:
-            y.copy_(changed)

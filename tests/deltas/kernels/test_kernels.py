@@ -121,7 +121,7 @@ def test_small_rank(
             inner = functional.linear(x[start:end].double(), a.double(), _double(a_bias))
             inner = inner if activation is None else ACTIVATIONS[activation](inner)
             expected[start:end] += functional.linear(inner, b.double(), _double(b_bias))
-    kernels.small_rank(x, y, torch.tensor(runs, dtype=torch.int32), parts)
+    kernels.small_rank([(x, y, parts)], torch.tensor(runs, dtype=torch.int32))
     close(y, expected)
 
 
