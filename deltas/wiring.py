@@ -184,6 +184,10 @@ class Wiring:
             return Place(site, module, self._backbone.get_submodule(path) if path else None)
         return Place(site, self._module(site))
 
+    def module(self, site: str) -> nn.Module:
+        """The module of the base at a site."""
+        return self._module(self.base.sites[site])
+
     def _module(self, site: Site) -> nn.Module:
         if site.role is Role.BLOCK:
             return self._backbone.get_submodule(_join(_layer(site), self._block(site).output))

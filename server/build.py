@@ -1,5 +1,7 @@
 """Building a server's engine from its settings."""
 
+from dataclasses import replace
+
 from server.engine.engine import Engine
 from server.engine.limits import Limits
 from server.model.base import Base, load_base
@@ -37,4 +39,5 @@ def open_base(settings: Settings) -> Base:
     source = resolve_base(settings.base, settings.cache)
     device = choose_device(settings.device)
     dtype = choose_dtype(settings.dtype, device)
-    return load_base(source.name, source.directory, dtype, device)
+    base = load_base(source.name, source.directory, dtype, device)
+    return replace(base, quantize=settings.quantize == "int8")

@@ -116,6 +116,9 @@ class _Readings(Collector):
         yield CounterMetricFamily(
             "vllm:prefix_cache_hits", "Tokens found in the prefix cache", value=stats.prefix_hits
         )
+        yield CounterMetricFamily(
+            "vllm:num_preemptions", "Sequences that had to start over", value=stats.preemptions
+        )
         names = ["max_lora", "running_lora_adapters", "waiting_lora_adapters"]
         loras = GaugeMetricFamily(
             "vllm:lora_requests_info", "When the tasks at work were these", labels=names

@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535, description="port to listen on")
     dtype: Dtype = Field(default="auto", description="precision of the base")
     device: Device = Field(default="auto", description="where the base runs")
+    quantize: Literal["none", "int8"] = Field(
+        default="none", description="round the base's weights, never a delta's"
+    )
     max_batch_tokens: PositiveInt = Field(default=512, description="tokens in one engine step")
     max_sequences: PositiveInt = Field(default=64, description="sequences running at once")
     max_waiting: PositiveInt = Field(

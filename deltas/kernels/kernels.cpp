@@ -6,6 +6,23 @@
 #include "parallel.h"
 #include "small_rank.h"
 
+namespace {
+
+// Packs w [outputs, inputs] of any strides as a matrix that rows of T are multiplied by; `to` holds
+// zeros.
+template <class T, class W>
+void pack(
+    const W* w, int64_t row_stride, int64_t column_stride, int64_t outputs, int64_t inputs, W* to) {
+    in_parallel(outputs, 64, [&](int64_t begin, int64_t end) {
+        for (int64_t row = begin; row < end; ++row)
+            for (int64_t column = 0; column < inputs; ++column)
+                to[packed_place<T>(row, column, outputs, inputs)] =
+                    w[row * row_stride + column * column_stride];
+    });
+}
+
+}  // namespace
+
 extern "C" {
 
 void polydelta_use_threads(ParallelFor function) { parallel_for = function; }
@@ -14,16 +31,20 @@ void polydelta_use_threads(ParallelFor function) { parallel_for = function; }
     int64_t polydelta_packed_size_##NAME(int64_t outputs, int64_t inputs) {                        \
         return padded(outputs, LANES) * groups<T>(inputs) * Arithmetic<T>::GROUP;                  \
     }                                                                                              \
-    /* `to` holds zeros; w [outputs, inputs] has any strides. */                                   \
     void polydelta_pack_##NAME(                                                                    \
         const T* w, int64_t row_stride, int64_t column_stride, int64_t outputs, int64_t inputs,    \
         T* to) {                                                                                   \
-        in_parallel(outputs, 64, [&](int64_t begin, int64_t end) {                                 \
-            for (int64_t row = begin; row < end; ++row)                                            \
-                for (int64_t column = 0; column < inputs; ++column)                                \
-                    to[packed_place<T>(row, column, outputs, inputs)] =                            \
-                        w[row * row_stride + column * column_stride];                              \
-        });                                                                                        \
+        pack<T>(w, row_stride, column_stride, outputs, inputs, to);                                \
+    }                                                                                              \
+    void polydelta_pack_bytes_##NAME(                                                              \
+        const int8_t* w, int64_t row_stride, int64_t column_stride, int64_t outputs,               \
+        int64_t inputs, int8_t* to) {                                                              \
+        pack<T>(w, row_stride, column_stride, outputs, inputs, to);                                \
+    }                                                                                              \
+    void polydelta_linear_bytes_##NAME(                                                            \
+        const T* x, int64_t x_stride, int64_t rows, const int8_t* w, const float* scales,          \
+        const T* bias, int64_t outputs, int64_t inputs, T* y, int64_t y_stride) {                  \
+        linear_bytes(x, x_stride, rows, w, scales, bias, outputs, inputs, y, y_stride);            \
     }                                                                                              \
     void polydelta_linear_##NAME(                                                                  \
         const T* x, int64_t x_stride, int64_t rows, const T* w, const T* bias, int64_t outputs,    \

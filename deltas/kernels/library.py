@@ -42,6 +42,8 @@ _A, _I, _F = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
 _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "packed_size": (_I, [_I, _I]),
     "pack": (None, [_A, _I, _I, _I, _I, _A]),
+    "pack_bytes": (None, [_A, _I, _I, _I, _I, _A]),
+    "linear_bytes": (None, [_A, _I, _I, _A, _A, _A, _I, _I, _A, _I]),
     "linear": (None, [_A, _I, _I, _A, _A, _I, _I, _A, _I]),
     "small_rank": (None, [_A, _I, _A, _I]),
     "add_norm": (None, [_A, _A, _I, _A, _F, _I, _I, _A]),
@@ -55,12 +57,16 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A matrix [outputs, inputs] as the kernels want it; `bias` [outputs] if it has one."""
+    """A matrix [outputs, inputs] as the kernels want it; `bias` [outputs] if it has one.
+
+    One of bytes has `scales`, a float32 for each output and for what pads them.
+    """
 
     data: Tensor
     outputs: int
     inputs: int
     bias: Tensor | None = None
+    scales: Tensor | None = None
 
 
 SmallRankSite: TypeAlias = tuple[Tensor, Tensor, Tensor]
@@ -94,11 +100,31 @@ class Kernels:
         self._long["pack"](weight.data_ptr(), *weight.stride(), outputs, inputs, data.data_ptr())
         return Packed(data, outputs, inputs, None if bias is None else bias.contiguous())
 
+    def pack_bytes(self, weight: Tensor, bias: Tensor | None = None) -> Packed:
+        """Pack a matrix rounded to 8 bits, symmetrically for each output."""
+        outputs, inputs = weight.shape
+        largest = weight.float().abs().amax(dim=1)
+        scales = torch.where(largest > 0, largest / 127, 1.0)
+        rounded = (weight.float() / scales[:, None]).round().to(torch.int8)
+        size = self._short["packed_size"](outputs, inputs)
+        data = self.arena.take(torch.int8, size).zero_()
+        self._long["pack_bytes"](
+            rounded.data_ptr(), *rounded.stride(), outputs, inputs, data.data_ptr()
+        )
+        padded = torch.nn.functional.pad(scales, (0, size // inputs + 1 - outputs))
+        return Packed(data, outputs, inputs, None if bias is None else bias.contiguous(), padded)
+
     def linear(self, x: Tensor, matrix: Packed) -> Tensor:
         """x·Wᵀ + b for x [rows, inputs]."""
         rows = len(x)
         y = torch.empty(rows, matrix.outputs, dtype=self.dtype)
         long = rows * matrix.outputs * matrix.inputs > _LONG
+        if matrix.scales is not None:
+            (self._long if long else self._short)["linear_bytes"](
+                x.data_ptr(), x.stride(0), rows, matrix.data.data_ptr(), matrix.scales.data_ptr(),
+                _address(matrix.bias), matrix.outputs, matrix.inputs, y.data_ptr(), matrix.outputs,
+            )  # fmt: skip
+            return y
         (self._long if long else self._short)["linear"](
             x.data_ptr(), x.stride(0), rows, matrix.data.data_ptr(), _address(matrix.bias),
             matrix.outputs, matrix.inputs, y.data_ptr(), matrix.outputs,

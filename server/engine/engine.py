@@ -63,6 +63,7 @@ class Engine:
         self._tokenizing = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
         blocks = _cache_blocks(base, limits)
         self.context = min(base.spec.context, blocks * BLOCK or base.spec.context)
+        self.runner = Runner(base, blocks)
         self._core = self._build_core(blocks)
         registry.on_forgotten = self._core.residency.forget
 
@@ -149,6 +150,7 @@ class Engine:
             max_deltas=self._limits.max_deltas,
             prefix_queries=prefixes.queries if prefixes is not None else 0,
             prefix_hits=prefixes.hits if prefixes is not None else 0,
+            preemptions=self._core.scheduler.preemptions,
         )
 
     def residence(self, ref: DeltaRef) -> Residence:
@@ -157,7 +159,7 @@ class Engine:
 
     def _build_core(self, blocks: int) -> EngineCore:
         bell = threading.Event()
-        runner = Runner(self.base, blocks)
+        runner = self.runner
         limits = self._limits
         residency = Residency(
             runner.wiring, limits.max_deltas, limits.host_cache_bytes, self.registry.load, bell

@@ -41,6 +41,7 @@ class Scheduler:
     ) -> None:
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []
+        self.preemptions = 0
         self.blocks = blocks
         self.prefixes = prefixes
         self._residency = residency
@@ -184,6 +185,7 @@ class Scheduler:
         self.running.remove(sequence)
         self._let_go(sequence)
         sequence.preempted = True
+        self.preemptions += 1
         self.waiting.appendleft(sequence)
 
     def _let_go(self, sequence: Sequence) -> None:

@@ -8,7 +8,7 @@ class Stats:
     """What the engine is doing now; the tasks listed are those with a delta.
 
     `prefix_queries` and `prefix_hits` count since the start the tokens that were looked for in
-    the prefix cache and those found.
+    the prefix cache and those found, `preemptions` the sequences that had to start over.
     """
 
     waiting: int
@@ -19,3 +19,4 @@ class Stats:
     max_deltas: int
     prefix_queries: int
     prefix_hits: int
+    preemptions: int

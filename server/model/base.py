@@ -23,11 +23,15 @@ from deltas.wiring import freeze
 
 @dataclass(frozen=True)
 class Base:
-    """A frozen model ready to serve; `generates` tells decoders from encoders."""
+    """A frozen model ready to serve; `generates` tells decoders from encoders.
+
+    `quantize` asks for its projections rounded to 8 bits.
+    """
 
     spec: BaseSpec
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerFast
+    quantize: bool = False
 
     @property
     def name(self) -> str:

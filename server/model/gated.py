@@ -5,6 +5,7 @@ of its layers looks at keys; the fast path must then say the same, or it is not 
 """
 
 import inspect
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -84,7 +85,15 @@ class GatedDecoder:
         self._rotary = self._backbone.get_submodule("rotary_emb")
         self._embedding = self._backbone.get_submodule(self._family.embedding)
         self._norm = Norm.of(self._backbone.get_submodule("norm"), gated.norm_offset)
+        self._quantize = base.quantize
         self._layers = [self._layer(index) for index in range(base.spec.layers)]
+
+    @property
+    def projections(self) -> Iterator[Projection]:
+        """All projections of the layers."""
+        for layer in self._layers:
+            for half in (layer.attention, layer.feed_forward):
+                yield from (half.into, half.out)
 
     def __call__(self, batch: Batch) -> Tensor:
         """Compute one step."""
@@ -167,7 +176,7 @@ class GatedDecoder:
         sites = [f"{layer}.{name}" for name in names]
         modules = {site: self._backbone.get_submodule(site) for site in sites}
         linears = {site: each for site, each in modules.items() if isinstance(each, nn.Linear)}
-        return Projection.of(self._kernels, linears)
+        return Projection.of(self._kernels, linears, quantize=self._quantize)
 
     def _norm_at(self, layer: nn.Module, name: str) -> Norm:
         return Norm.of(layer.get_submodule(name), self._gated.norm_offset)

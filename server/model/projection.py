@@ -1,5 +1,6 @@
 """Projections: several of the base's linear modules computed as one product."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -20,13 +21,21 @@ class Projection:
     ends: tuple[int, ...]
 
     @classmethod
-    def of(cls, kernels: Kernels, modules: dict[str, nn.Linear]) -> "Projection":
-        """Pack modules, by site name, one under the other."""
+    def of(cls, kernels: Kernels, modules: dict[str, nn.Linear], *, quantize: bool) -> "Projection":
+        """Pack modules, by site name, one under the other; rounded to 8 bits if told to."""
         weights: list[Tensor] = [module.weight for module in modules.values()]
         biases: list[Tensor | None] = [module.bias for module in modules.values()]
         present = [bias for bias in biases if bias is not None]
-        matrix = kernels.pack(torch.cat(weights), torch.cat(present) if present else None)
+        pack = kernels.pack_bytes if quantize else kernels.pack
+        matrix = pack(torch.cat(weights), torch.cat(present) if present else None)
         return cls(matrix, tuple(modules), tuple(accumulate(len(each) for each in weights)))
+
+    @property
+    def tensors(self) -> Iterator[Tensor]:
+        """All that it multiplies by."""
+        matrix = self.matrix
+        found = (matrix.data, matrix.bias, matrix.scales)
+        return (tensor for tensor in found if tensor is not None)
 
     def __call__(self, kernels: Kernels, wiring: Wiring, x: Tensor) -> Tensor:
         """The outputs side by side for rows x, with what the deltas make of them."""

@@ -13,6 +13,7 @@ from deltas.kinds.head import BARE_ENCODER
 from deltas.segments import BASE_SLOT, Segment, Segments
 from deltas.site import Role
 from deltas.wiring import Wiring
+from server.errors import InvalidSettings
 from server.model import attention
 from server.model.base import Base
 from server.model.batch import Batch, Item, pack
@@ -53,8 +54,15 @@ class Runner:
             self.wiring.install(BASE_SLOT, BARE_ENCODER)
         self._hidden: Callable[[Batch], Tensor] = self._run_modules
         self._lm_head: Callable[[Tensor], Tensor] = self._run_lm_head
-        if self.kernels is not None and isinstance(self.attention, NativeAttention):
-            self._speed_up(self.kernels, self.attention)
+        self.projections: tuple[Projection, ...] = ()
+        """The base's weights in the fast path, whose modules have theirs no longer."""
+        native = self.attention if isinstance(self.attention, NativeAttention) else None
+        fast = self.kernels is not None and native and self._speed_up(self.kernels, native)
+        if base.quantize and not fast:
+            raise InvalidSettings(
+                f"The base '{base.name}' cannot be served in 8 bits here: that needs the native "
+                "kernels and a family with a fast path; leave out --quantize."
+            )
 
     @torch.inference_mode()
     def forward(self, items: Sequence[Item]) -> Forward:
@@ -113,13 +121,13 @@ class Runner:
         return self.base.lm_head(hidden)
 
     @torch.inference_mode()
-    def _speed_up(self, kernels: Kernels, native: NativeAttention) -> None:
+    def _speed_up(self, kernels: Kernels, native: NativeAttention) -> bool:
         """Take the fast path if the base has one and it says what the modules say."""
         gated, base = self.base.spec.family.gated, self.base
         head = base.lm_head if base.generates else None
         activation = activation_of(base)
         if gated is None or activation is None or not isinstance(head, nn.Linear):
-            return
+            return False
         tokens = list(range(0, base.spec.vocabulary, base.spec.vocabulary // _PROBES))[:_PROBES]
         items = [Item(BASE_SLOT, tokens, 0, Extent(), [0])]
         batch = pack(items, base.spec.family.first_position, base.device)
@@ -128,17 +136,29 @@ class Runner:
         expected = self._run_modules(batch)
         decoder = GatedDecoder(base, gated, activation, self.wiring, native, kernels)
         native.begin(batch)
-        found = decoder(batch)
-        strays = (found - expected).float().norm(dim=1) / expected.float().norm(dim=1)
+        strays = (decoder(batch) - expected).float().norm(dim=1) / expected.float().norm(dim=1)
         # A single row may amplify rounding a hundredfold; a mistake would show in all of them.
-        if not strays.median() < _TRUST[base.dtype]:
-            return
-        projection = Projection.of(kernels, {LM_HEAD_SITE: head})
+        if not strays.median() < (_TRUST_BYTES if base.quantize else _TRUST[base.dtype]):
+            return False
+        projection = Projection.of(kernels, {LM_HEAD_SITE: head}, quantize=base.quantize)
         self._hidden = decoder
         self._lm_head = lambda hidden: projection(kernels, self.wiring, hidden)
+        self.projections = (*decoder.projections, projection)
+        self._release()
+        return True
+
+    def _release(self) -> None:
+        """Let go of the weights that are packed: no step asks their modules any more."""
+        for projection in self.projections:
+            for site in projection.sites:
+                module = self.wiring.module(site)
+                for name, parameter in module.named_parameters():
+                    empty = nn.Parameter(parameter.new_empty(0), requires_grad=False)
+                    module.register_parameter(name, empty)
 
 
 _PROBES = 11
 """Tokens on which the fast path must agree with the modules; one block's worth at most."""
+_TRUST_BYTES = 0.3
 _TRUST = {torch.float32: 1e-4, torch.bfloat16: 0.1}
 """How far the fast path may be from the modules, as a share of what they say: rounding's reach."""

@@ -66,6 +66,22 @@ def test_linear(
     close(kernels.linear(x, kernels.pack(w, bias)), expected)
 
 
+@settings(max_examples=30, deadline=None)
+@given(rows=sizes, inputs=even, outputs=sizes, biased=st.booleans(), seed=seeds)
+def test_linear_over_bytes(
+    kernels: Kernels, rows: int, inputs: int, outputs: int, biased: bool, seed: int
+) -> None:
+    x, w = draw(seed, kernels.dtype, rows, inputs), draw(seed + 1, kernels.dtype, outputs, inputs)
+    bias = draw(seed + 2, kernels.dtype, outputs) if biased else None
+    packed = kernels.pack_bytes(w, bias)
+    assert packed.scales is not None
+    scales = packed.scales[:outputs, None].double()
+    rounded = (w.float() / scales.float()).round().double() * scales
+    assert (rounded - w.double()).abs().max() <= scales.max() / 2 + 1e-6
+    expected = functional.linear(x.double(), rounded, _double(bias))
+    close(kernels.linear(x, packed), expected)
+
+
 def test_a_transposed_matrix_is_packed_as_it_reads(kernels: Kernels) -> None:
     x, w = draw(0, kernels.dtype, 3, 34), draw(1, kernels.dtype, 34, 50)
     close(kernels.linear(x, kernels.pack(w.T)), x.double() @ w.double())

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tokenizers import Tokenizer, models, pre_tokenizers
-from torch import nn
 from transformers import PreTrainedTokenizerFast
 
 from deltas.base import describe
@@ -19,6 +18,7 @@ from server.engine.output import Generated, Output, TokenLogprob
 from server.engine.request import Request, Sampling
 from server.model.base import Base
 from server.model.cache import BLOCK, bytes_per_block
+from server.model.runner import Runner
 from server.registry.registry import Registry
 from server.registry.store import Store
 from tests.models import VOCABULARY, tiny_model
@@ -136,10 +136,11 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.001)
 
 
-def digest_of(module: nn.Module) -> str:
-    """A hash of all that a model holds, parameters and buffers."""
+def digest_of(runner: Runner) -> str:
+    """A hash of all that a base is computed from: parameters, buffers, packed weights."""
     digest = hashlib.sha256()
-    for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
-        digest.update(name.encode())
+    model = runner.base.model
+    packed = [tensor for each in runner.projections for tensor in each.tensors]
+    for tensor in [*model.parameters(), *model.buffers(), *packed]:
         digest.update(tensor.detach().numpy().tobytes())
     return digest.hexdigest()

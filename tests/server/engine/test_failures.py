@@ -155,7 +155,7 @@ async def test_a_step_that_never_ends(llama: Deltas, tmp_path: Path) -> None:
     limits = replace(tiny_limits(), stall_seconds=0.2)
     engine = tiny_engine(tiny_base("llama"), llama[0], tmp_path, limits)
     ends = threading.Event()
-    engine._core._runner.forward = lambda items: ends.wait()  # pyright: ignore[reportPrivateUsage]
+    engine.runner.forward = lambda items: ends.wait()
     await engine.start()
     with pytest.raises(EngineDead):
         await ask(engine, Request("stuck", "base", PROMPT))
@@ -185,7 +185,7 @@ async def test_a_broken_observer(llama: Deltas, tmp_path: Path) -> None:
 
 
 async def test_the_base_stays_as_it_is(served: Engine, llama: Deltas) -> None:
-    before = digest_of(served.base.model)
+    before = digest_of(served.runner)
     flawed(served, broken=misshapen)
     await check_fails_alone(served, llama, "broken", DeltaUnavailable)
     await check_fails_alone(served, llama, "overflowing", RowFailed)
@@ -193,4 +193,4 @@ async def test_the_base_stays_as_it_is(served: Engine, llama: Deltas) -> None:
         served.registry.put("swapped", llama[0][kind])
         await ask(served, Request(kind, "swapped", PROMPT))
     served.registry.remove("swapped")
-    assert digest_of(served.base.model) == before
+    assert digest_of(served.runner) == before

@@ -13,7 +13,7 @@ from deltas.segments import BASE_SLOT
 from server.model.batch import Item
 from server.model.runner import Runner
 from tests.models import DECODERS
-from tests.server.engine.engines import tiny_base
+from tests.server.engine.engines import digest_of, tiny_base
 from tests.server.engine.references import TOLERANCE, Reference, references
 
 BLOCKS_EACH = 4
@@ -72,6 +72,13 @@ def close(found: dict[int, Tensor], mixed: Mixed, *absent: int) -> None:
         torch.testing.assert_close(found[slot], expected, rtol=0, atol=TOLERANCE)
 
 
+def test_gated_decoders_take_the_fast_path_and_keep_no_weight_twice(mixed: Mixed) -> None:
+    gated = mixed.runner.base.spec.family.gated is not None
+    assert bool(mixed.runner.projections) is (gated and mixed.runner.kernels is not None)
+    weights = [parameter.numel() for parameter in mixed.runner.base.model.parameters()]
+    assert (0 in weights) is bool(mixed.runner.projections)
+
+
 def test_all_together(mixed: Mixed) -> None:
     close(mixed.run({slot: (0, len(rows)) for slot, rows in mixed.rows.items()}), mixed)
 
@@ -117,7 +124,6 @@ def test_nothing_is_read_that_was_not_written(mixed: Mixed) -> None:
 
 
 def test_the_base_is_never_changed(mixed: Mixed) -> None:
-    before = {name: tensor.clone() for name, tensor in mixed.runner.base.model.state_dict().items()}
+    before = digest_of(mixed.runner)
     mixed.run({slot: (0, len(rows)) for slot, rows in mixed.rows.items()})
-    for name, tensor in mixed.runner.base.model.state_dict().items():
-        assert torch.equal(before[name], tensor), name
+    assert digest_of(mixed.runner) == before
