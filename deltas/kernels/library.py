@@ -9,8 +9,9 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -60,6 +61,24 @@ class Packed:
     outputs: int
     inputs: int
     bias: Tensor | None = None
+
+
+class SmallRankKernels(Protocol):
+    """What small-rank banks ask of kernels, on whatever device."""
+
+    dtype: torch.dtype
+    variant: str
+
+    def takes(self, tensor: Tensor) -> bool:
+        """Whether a tensor's rows can be handed to the kernels as they are."""
+        ...
+
+    def pack(self, weight: Tensor, bias: Tensor | None = None) -> Packed:
+        """Lay a matrix [outputs, inputs] out for `small_rank`."""
+        ...
+
+    def small_rank(self, x: Tensor, y: Tensor, runs: Tensor, parts: Tensor) -> None:
+        """Add each run's own small-rank product of x to y, as `Kernels` describes."""
 
 
 class Kernels:
@@ -177,9 +196,18 @@ class Kernels:
 
 
 @cache
-def load_kernels(dtype: torch.dtype, device: str = "cpu") -> Kernels | None:
-    """The kernels for a type, of the widest instruction set here; None where there are none."""
-    if dtype not in DTYPES or device != "cpu" or os.environ.get(SWITCH) == "off":
+def load_kernels(dtype: torch.dtype, device: str = "cpu") -> SmallRankKernels | None:
+    """The kernels for a type, of the widest instruction set here; None where there are none.
+
+    On CUDA they are Triton's, for small-rank banks alone.
+    """
+    if os.environ.get(SWITCH) == "off":
+        return None
+    if device == "cuda" and torch.cuda.is_available() and find_spec("triton") is not None:
+        from deltas.kernels.triton_kernels import load_triton
+
+        return load_triton(dtype)
+    if dtype not in DTYPES or device != "cpu":
         return None
     path = next((path for name in usable() if (path := BUILT / f"{name}.so").is_file()), None)
     return None if path is None else Kernels(path, dtype)
