@@ -61,15 +61,17 @@ $(done)/base-%: requirements-%.txt | $(done)/server
 	touch $@
 
 # Resolves pyproject's ranges anew. torch keeps no local version, so that its CPU and CUDA builds
-# both satisfy the pin; what a CUDA build needs besides, torch itself pins.
+# both satisfy the pin; what a CUDA build needs besides, torch itself pins. Tests need triton with any
+# build, and find it for Linux alone.
 lock:
 	rm -rf .lock
 	$(PYTHON) -m venv .lock
 	.lock/bin/pip install . ./clients/python
-	$(freeze) > requirements.txt
+	$(freeze) | grep -v '^triton=' > requirements.txt
 	.lock/bin/pip install '.[dev]' ./clients/python
 	(echo '--requirement requirements.txt'; $(freeze) | grep -vxFf requirements.txt) > requirements-dev.txt
 	rm -rf .lock
 
 freeze = .lock/bin/pip freeze --all --exclude pip --exclude polydelta --exclude polydelta-client \
-    | sed -E -e '/^(nvidia|cuda|triton)/d' -e 's/\+[a-z0-9.]+$$//'
+    | sed -E -e '/^(nvidia|cuda)/d' -e 's/\+[a-z0-9.]+$$//' \
+        -e 's/^triton=.*/&; platform_system == "Linux"/'

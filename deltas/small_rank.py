@@ -13,7 +13,7 @@ from deltas.activations import ACTIVATIONS
 from deltas.bank import RowBank, Work
 from deltas.delta import Part
 from deltas.errors import InvalidDelta
-from deltas.kernels import Kernels, load_kernels
+from deltas.kernels import SmallRankKernels, load_kernels
 from deltas.kernels.library import ACTIVATIONS as NUMBERS
 from deltas.kernels.library import Packed, SmallRankSite
 from deltas.segments import Segments
@@ -140,12 +140,15 @@ class SmallRankBank(RowBank):
             if not segments.slots.isdisjoint(table.packed):
                 yield _rows(self.inner(source, x, y)), y, table.numbers
 
-    def _pack(self, kernels: Kernels, slot: int, source: Hashable, factors: Factors) -> None:
+    def _pack(
+        self, kernels: SmallRankKernels, slot: int, source: Hashable, factors: Factors
+    ) -> None:
         a = kernels.pack(factors.a, factors.a_bias)
         b = kernels.pack(factors.b, factors.b_bias)
-        table = self.tables.setdefault(source, Table(torch.zeros(0, _FIELDS, dtype=torch.int64)))
+        none = a.data.new_zeros(0, _FIELDS, dtype=torch.int64)
+        table = self.tables.setdefault(source, Table(none))
         if slot >= len(table.numbers):
-            grown = torch.zeros(2 * slot, _FIELDS, dtype=torch.int64)
+            grown = none.new_zeros(2 * slot, _FIELDS)
             grown[: len(table.numbers)] = table.numbers
             table.numbers = grown
         table.packed[slot] = a, b
@@ -154,7 +157,7 @@ class SmallRankBank(RowBank):
         table.numbers[slot] = torch.tensor(numbers)
 
 
-def _kernels_for(factors: Factors) -> Kernels | None:
+def _kernels_for(factors: Factors) -> SmallRankKernels | None:
     """The kernels, if they can stand in for these factors."""
     # Autograd must see the parameters of a delta in training, and pairs of inputs need even widths.
     if factors.a.requires_grad or factors.a.shape[1] % 2:

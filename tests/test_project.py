@@ -48,7 +48,8 @@ def pins() -> dict[str, str]:
         for line in (ROOT / file).read_text().splitlines()
         if not line.startswith(("#", "-"))
     ]
-    return {canonicalize_name(name): version for name, version in (x.split("==") for x in lines)}
+    versions = (line.partition(";")[0].split("==") for line in lines)
+    return {canonicalize_name(name): version for name, version in versions}
 
 
 @pytest.mark.parametrize("name", modules())

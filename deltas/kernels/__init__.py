@@ -1,8 +1,9 @@
-"""Kernels: the arithmetic that PyTorch has no fast operator for, in C++ built from this folder.
+"""Kernels: the arithmetic that PyTorch has no fast operator for, built from this folder.
 
-Everything here has an equal in plain PyTorch elsewhere, which runs where the library is missing.
+In C++ for the CPU, in Triton for CUDA. Everything here has an equal in plain PyTorch elsewhere,
+which runs where a kernel is missing.
 """
 
-from deltas.kernels.library import Kernels, load_kernels
+from deltas.kernels.library import Kernels, SmallRankKernels, load_kernels
 
-__all__ = ["Kernels", "load_kernels"]
+__all__ = ["Kernels", "SmallRankKernels", "load_kernels"]

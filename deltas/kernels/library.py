@@ -10,8 +10,9 @@ from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
@@ -75,6 +76,24 @@ SmallRankSite: TypeAlias = tuple[Tensor, Tensor, Tensor]
 A part is the addresses of packed A and B and of their biases, the rank (0 for none) and the
 activation's number.
 """
+
+
+class SmallRankKernels(Protocol):
+    """What small-rank banks ask of kernels, on whatever device."""
+
+    dtype: torch.dtype
+    variant: str
+
+    def takes(self, tensor: Tensor) -> bool:
+        """Whether a tensor's rows can be handed to the kernels as they are."""
+        ...
+
+    def pack(self, weight: Tensor, bias: Tensor | None = None) -> Packed:
+        """Lay a matrix [outputs, inputs] out for `small_rank`."""
+        ...
+
+    def small_rank(self, sites: Sequence[SmallRankSite], runs: Tensor) -> None:
+        """Add to each site's y each run's own small-rank product of its x."""
 
 
 class Kernels:
@@ -214,9 +233,18 @@ class Kernels:
 
 
 @cache
-def load_kernels(dtype: torch.dtype, device: str = "cpu") -> Kernels | None:
-    """The kernels for a type, of the widest instruction set here; None where there are none."""
-    if dtype not in DTYPES or device != "cpu" or os.environ.get(SWITCH) == "off":
+def load_kernels(dtype: torch.dtype, device: str = "cpu") -> SmallRankKernels | None:
+    """The kernels for a type, of the widest instruction set here; None where there are none.
+
+    On CUDA they are Triton's, for small-rank banks alone.
+    """
+    if os.environ.get(SWITCH) == "off":
+        return None
+    if device == "cuda" and torch.cuda.is_available() and find_spec("triton") is not None:
+        from deltas.kernels.triton_kernels import load_triton
+
+        return load_triton(dtype)
+    if dtype not in DTYPES or device != "cpu":
         return None
     path = next((path for name in usable() if (path := BUILT / f"{name}.so").is_file()), None)
     return None if path is None else Kernels(path, dtype)

@@ -42,7 +42,9 @@ class Runner:
     def __init__(self, base: Base, cache_blocks: int) -> None:
         self.base = base
         self.wiring = Wiring(base.model, base.spec)
-        self.kernels = load_kernels(base.dtype, base.device.type)
+        kernels = load_kernels(base.dtype, base.device.type)
+        # The base itself has kernels on the CPU alone.
+        self.kernels = kernels if isinstance(kernels, Kernels) else None
         self._backbone: nn.Module = base.model.base_model
         self._cap: float | None = getattr(base.model.config, "final_logit_softcapping", None)
         self.attention = self._attention(cache_blocks if base.generates else 0)

@@ -17,9 +17,8 @@ from deltas.kernels.build import BUILT, find_compiler
 from deltas.kernels.library import ACTIVATIONS as NUMBERS
 from deltas.kernels.library import DTYPES, SWITCH, usable
 from server.model.cache import BLOCK
+from tests.deltas.kernels.small_rank import Case, cases, check, close
 
-TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
-"""As a share of the largest value: a few roundings of each type."""
 VARIANTS = [
     (name, dtype) for name in usable() if (BUILT / f"{name}.so").is_file() for dtype in DTYPES
 ]
@@ -33,11 +32,6 @@ seeds = st.integers(0, 1000)
 def kernels(request: pytest.FixtureRequest) -> Kernels:
     name, dtype = request.param
     return Kernels(BUILT / f"{name}.so", dtype)
-
-
-def close(found: Tensor, expected: Tensor) -> None:
-    bound = TOLERANCE[found.dtype] * max(1.0, float(expected.abs().max()))
-    torch.testing.assert_close(found.double(), expected, rtol=0, atol=bound)
 
 
 def draw(seed: int, dtype: torch.dtype, *shape: int) -> Tensor:
@@ -87,62 +81,14 @@ def test_a_transposed_matrix_is_packed_as_it_reads(kernels: Kernels) -> None:
     close(kernels.linear(x, kernels.pack(w.T)), x.double() @ w.double())
 
 
-@st.composite
-def runs_of_slots(draw_: st.DrawFn) -> list[tuple[int, int, int]]:
-    """Runs (slot, start, end) in order, with gaps; slot 0 never has one."""
-    at, runs = 0, list[tuple[int, int, int]]()
-    for _ in range(draw_(st.integers(1, 6))):
-        start = at + draw_(st.integers(0, 3))
-        at = start + draw_(st.integers(1, 30))
-        runs.append((draw_(st.integers(1, 6)), start, at))
-    return runs
-
-
 @settings(max_examples=60, deadline=None)
-@given(
-    runs=runs_of_slots(),
-    ranks=st.lists(st.integers(0, 40), min_size=1, max_size=6),
-    inputs=even,
-    outputs=sizes,
-    biased=st.booleans(),
-    activation=st.sampled_from([None, *ACTIVATIONS]),
-    seed=seeds,
-)
-def test_small_rank(
-    kernels: Kernels,
-    runs: Sequence[tuple[int, int, int]],
-    ranks: Sequence[int],
-    inputs: int,
-    outputs: int,
-    biased: bool,
-    activation: str | None,
-    seed: int,
-) -> None:
-    dtype, rows = kernels.dtype, runs[-1][2] + 2
-    x, y = draw(seed, dtype, rows, inputs), draw(seed + 1, dtype, rows, outputs)
-    expected = y.double()
-    parts, kept = torch.zeros(1 + len(ranks), 6, dtype=torch.int64), list[object]()
-    for slot, rank in enumerate(ranks, start=1):
-        if not rank:
-            continue
-        a, b = draw(seed + slot, dtype, rank, inputs), draw(-seed - slot, dtype, outputs, rank)
-        a_bias = draw(seed + 7, dtype, rank) if biased else None
-        b_bias = draw(seed + 8, dtype, outputs) if biased else None
-        packed = kernels.pack(a, a_bias), kernels.pack(b, b_bias)
-        kept.append(packed)
-        biases = [0 if bias is None else bias.data_ptr() for bias in (a_bias, b_bias)]
-        addresses = [packed[0].data.data_ptr(), packed[1].data.data_ptr(), *biases]
-        parts[slot] = torch.tensor([*addresses, rank, NUMBERS[activation or "none"]])
-        for _, start, end in (run for run in runs if run[0] == slot):
-            inner = functional.linear(x[start:end].double(), a.double(), _double(a_bias))
-            inner = inner if activation is None else ACTIVATIONS[activation](inner)
-            expected[start:end] += functional.linear(inner, b.double(), _double(b_bias))
-    kernels.small_rank([(x, y, parts)], torch.tensor(runs, dtype=torch.int32))
-    close(y, expected)
-
-
 def _double(tensor: Tensor | None) -> Tensor | None:
     return None if tensor is None else tensor.double()
+
+
+@given(case=cases(even, sizes))
+def test_small_rank(kernels: Kernels, case: Case) -> None:
+    check(kernels, case)
 
 
 @settings(max_examples=25, deadline=None)
