@@ -66,8 +66,8 @@ class Wiring:
                 self._discard(key)
 
     def acts_at(self, site: str) -> bool:
-        """Whether any resident delta acts at a site."""
-        return site in self._at
+        """Whether a resident delta acts at a site, and some row of the batch has a delta."""
+        return site in self._at and bool(self.segments.runs)
 
     def before(self, site: str, x: Tensor) -> Tensor:
         """What the banks at a site make of its input, rows [T, inputs]; x itself if nothing."""

@@ -8,13 +8,15 @@
 
 namespace {
 
-// Multiplies all rows by one panel, `from`, of W; `finish(lanes, output)` is what becomes y.
+// Multiplies all rows by one panel, `from`, of W; `finish(lanes, output)` is what becomes y. The
+// last rows find the panel in the processor's cache, so that the next one can be fetched meanwhile.
 template <class T, class Finish>
 void linear_panel(
     const T* x, int64_t x_stride, int64_t rows, const T* from, int64_t panel, int64_t outputs,
     int64_t inputs, T* y, int64_t y_stride, Finish finish) {
     // As `multiply` counts panels from W's start.
-    const T* w = from - panel * WIDTH * groups<T>(inputs) * Arithmetic<T>::GROUP;
+    const int64_t size = WIDTH * groups<T>(inputs) * Arithmetic<T>::GROUP;
+    const T* w = from - panel * size;
     for (int64_t row = 0; row < rows;) {
         const int tile = tile_of(rows - row);
         T* to = y + row * y_stride;
@@ -22,7 +24,8 @@ void linear_panel(
             x + row * x_stride, x_stride, tile, w, outputs, inputs, panel, panel + 1,
             [&](int at_row, int64_t at, Lanes lanes) {
                 store_within(finish(lanes, at), to + at_row * y_stride, at, outputs);
-            });
+            },
+            row > 0 && row + tile == rows ? w + size : nullptr);
         row += tile;
     }
 }

@@ -178,7 +178,7 @@ __attribute__((noinline, noclone)) void accumulate(
     for (; group + CHAINS <= count; group += CHAINS) {
         for (int chain = 0; chain < CHAINS; ++chain) {
             for (int64_t at = 0; at < STEP; at += 64 / int64_t(sizeof(T)))
-                __builtin_prefetch(ahead + (group + chain) * STEP + at);
+                __builtin_prefetch(ahead + (group + chain) * STEP + at, 0, 2);
             typename A::Weights weights[C];
             for (int c = 0; c < C; ++c)
                 weights[c] = A::weights(panel + (group + chain) * STEP + c * LANES * A::GROUP);
