@@ -35,7 +35,7 @@ void keep(const T* key, const T* value, int64_t place, int64_t heads, int64_t wi
     const int64_t block = place / BLOCK, token = place % BLOCK;
     constexpr int GROUP = Arithmetic<T>::GROUP;
     // From one group of a token's inputs to the next: the width of the panel that the token is in.
-    const int64_t step = (BLOCK < WIDTH ? BLOCK : WIDTH) * GROUP;
+    const int64_t step = packed_width(token, BLOCK) * GROUP;
     for (int64_t head = 0; head < heads; ++head) {
         T* k = keys + (block * heads + head) * key_size<T>(width);
         T* v = values + (block * heads + head) * value_size(width);

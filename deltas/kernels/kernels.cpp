@@ -13,11 +13,15 @@ namespace {
 template <class T, class W>
 void pack(
     const W* w, int64_t row_stride, int64_t column_stride, int64_t outputs, int64_t inputs, W* to) {
-    in_parallel(outputs, 64, [&](int64_t begin, int64_t end) {
-        for (int64_t row = begin; row < end; ++row)
+    constexpr int GROUP = Arithmetic<T>::GROUP;
+    in_parallel(outputs, 1 + (1 << 20) / inputs, [&](int64_t begin, int64_t end) {
+        for (int64_t row = begin; row < end; ++row) {
+            const W* from = w + row * row_stride;
+            W* at = to + packed_place<T>(row, 0, outputs, inputs);
+            const int64_t step = packed_width(row, outputs) * GROUP;
             for (int64_t column = 0; column < inputs; ++column)
-                to[packed_place<T>(row, column, outputs, inputs)] =
-                    w[row * row_stride + column * column_stride];
+                at[column / GROUP * step + column % GROUP] = from[column * column_stride];
+        }
     });
 }
 

@@ -151,13 +151,17 @@ constexpr int64_t groups(int64_t inputs) {
 
 constexpr int64_t padded(int64_t count, int64_t to) { return (count + to - 1) / to * to; }
 
+// The width of the panel that an output is in.
+inline int64_t packed_width(int64_t output, int64_t outputs) {
+    const int64_t rest = padded(outputs, LANES) - output / WIDTH * WIDTH;
+    return rest < WIDTH ? rest : WIDTH;
+}
+
 // The place of W[output, input] in a packed matrix of `outputs` rows.
 template <class T>
 inline int64_t packed_place(int64_t output, int64_t input, int64_t outputs, int64_t inputs) {
     constexpr int GROUP = Arithmetic<T>::GROUP;
-    const int64_t panel = output / WIDTH, first = panel * WIDTH;
-    const int64_t rest = padded(outputs, LANES) - first;
-    const int64_t width = rest < WIDTH ? rest : WIDTH;
+    const int64_t first = output / WIDTH * WIDTH, width = packed_width(output, outputs);
     const int64_t start = first * groups<T>(inputs) * GROUP;
     return start + ((input / GROUP) * width + (output - first)) * GROUP + input % GROUP;
 }
