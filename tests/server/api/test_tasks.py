@@ -1,5 +1,6 @@
 import itertools
 import json
+import os
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -173,6 +174,21 @@ def test_bad_checkpoints_leave_the_task_as_it_was(live: Live, directory: Path, t
 
     assert live.http.get(URL).json() == before
     assert live.infer("fresh", "hello")["version"] == before["version"]
+
+
+def test_texts_that_cannot_be_written_down_harm_nobody(live: Live):
+    directory = live.write("odd", samples.classifier(live.spec, ("no", "yes")))
+    (directory / os.fsdecode(b"\xff.bin")).touch()
+    config = directory / "delta.json"
+    told = config.read_text()
+    config.write_text(told.replace('"yes"', r'"\ud800"'))
+    check(live.http.put(URL, json={"source": str(directory)}), 400, "invalid_delta")
+    config.unlink()
+    message = check(
+        live.http.put(URL, json={"source": str(directory)}), 415, "unsupported_media_type"
+    )
+    assert message.startswith(r"\udcff.bin")
+    assert live.http.get("/v1/tasks").status_code == 200
 
 
 @pytest.mark.parametrize("filename", ["..", "a\0b", "", "ﬁle", "x" * 200])
