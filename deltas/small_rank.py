@@ -18,6 +18,9 @@ from deltas.kernels.library import Packed
 from deltas.segments import Segments
 from deltas.site import Site
 
+MAX_RANK = 1024
+"""The greatest width between a part's two matrices."""
+
 _FIELDS = 6
 """Numbers that describe a slot's part to the kernel."""
 

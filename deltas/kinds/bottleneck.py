@@ -12,7 +12,7 @@ from deltas.delta import Options, Part
 from deltas.errors import InvalidDelta, UnsupportedDelta
 from deltas.kinds.kind import Kind, measure
 from deltas.site import Role, Site
-from deltas.small_rank import Factors, SmallRankBank
+from deltas.small_rank import MAX_RANK, Factors, SmallRankBank
 
 
 class Bottleneck(Kind):
@@ -31,13 +31,15 @@ class Bottleneck(Kind):
     def shapes(self, site: Site, part: Part) -> Mapping[str, tuple[int, ...]]:
         """One size for both projections; a known activation."""
         activation = part.options.get("activation", "relu")
-        if activation not in ACTIVATIONS:
+        if not isinstance(activation, str) or activation not in ACTIVATIONS:
             raise UnsupportedDelta(
                 f"Activation '{activation}' is not known; choose one of {', '.join(ACTIVATIONS)}."
             )
         if not isinstance(part.options.get("norm_before", False), bool):
             raise InvalidDelta("The bottleneck option 'norm_before' must be true or false.")
         size = measure(part, "down", axis=0, dimensions=2)
+        if size > MAX_RANK:
+            raise InvalidDelta(f"The size {size} at '{part.site}' is above {MAX_RANK}.")
         return {
             "down": (size, site.inputs),
             "down_bias": (size,),

@@ -11,9 +11,7 @@ from deltas.delta import Options, Part
 from deltas.errors import InvalidDelta
 from deltas.kinds.kind import Kind, measure, projections
 from deltas.site import Role, Site
-from deltas.small_rank import Factors, SmallRankBank
-
-MAX_RANK = 1024
+from deltas.small_rank import MAX_RANK, Factors, SmallRankBank
 
 
 class Lora(Kind):
