@@ -1,6 +1,7 @@
 """Bottleneck adapters: small layers after a sub-block (Houlsby et al., 2019, arXiv:1902.00751)."""
 
 from collections.abc import Hashable, Iterable, Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from deltas.bank import Bank, Place
 from deltas.base import AFTER_ATTENTION, BaseSpec
 from deltas.delta import Options, Part
 from deltas.errors import InvalidDelta, UnsupportedDelta
-from deltas.kinds.kind import Kind, measure
+from deltas.kinds.kind import Kind, OptionTypes, measure
 from deltas.site import Role, Site
 from deltas.small_rank import MAX_RANK, Factors, SmallRankBank
 
@@ -27,16 +28,16 @@ class Bottleneck(Kind):
 
     name = "bottleneck"
     role = Role.BLOCK
+    options: ClassVar[OptionTypes] = {"activation": str, "norm_before": bool}
+    training: ClassVar[OptionTypes] = {"size": int, "after_attention": bool}
 
     def shapes(self, site: Site, part: Part) -> Mapping[str, tuple[int, ...]]:
         """One size for both projections; a known activation."""
         activation = part.options.get("activation", "relu")
-        if not isinstance(activation, str) or activation not in ACTIVATIONS:
+        if activation not in ACTIVATIONS:
             raise UnsupportedDelta(
                 f"Activation '{activation}' is not known; choose one of {', '.join(ACTIVATIONS)}."
             )
-        if not isinstance(part.options.get("norm_before", False), bool):
-            raise InvalidDelta("The bottleneck option 'norm_before' must be true or false.")
         size = measure(part, "down", axis=0, dimensions=2)
         if size > MAX_RANK:
             raise InvalidDelta(f"The size {size} at '{part.site}' is above {MAX_RANK}.")

@@ -164,8 +164,16 @@ CONFIGS: dict[str, tuple[Edit, type[DeltaError]]] = {
     ),
     "a list of activations": (
         lambda c: c["kinds"]["bottleneck"].update(activation=["relu"]),
-        DeltaError,
+        InvalidDelta,
     ),
+    "an option of another kind": (lambda c: c["kinds"]["lora"].update(alpha=64), UnsupportedDelta),
+    "a misspelt option": (
+        lambda c: c["kinds"]["head"].update(normalise=True),
+        UnsupportedDelta,
+    ),
+    "a flag as a text": (lambda c: c["kinds"]["head"].update(normalize="no"), InvalidDelta),
+    "a flag as a number": (lambda c: c["kinds"]["prefix"].update(shift=1), InvalidDelta),
+    "a count as a flag": (lambda c: c["kinds"]["lora"].update(rank=True), InvalidDelta),
     "an unknown pooling": (lambda c: c["kinds"]["head"].update(pooling="x"), InvalidDelta),
     "no kinds": (lambda c: c.update(kinds=[]), InvalidDelta),
 }
