@@ -62,7 +62,8 @@ class Answer:
         self._queue: asyncio.Queue[Piece | Output | PolydeltaError] = asyncio.Queue()
         count = request.sampling.n if self.generates else 1
         stop = request.sampling.stop
-        self._choices = [_Choice(Detokenizer(tokenizer, i, stop)) for i in range(count)]
+        context = prompt.tokens if prompt.continued else ()
+        self._choices = [_Choice(Detokenizer(tokenizer, i, stop, context)) for i in range(count)]
 
     @property
     def version(self) -> Version:
