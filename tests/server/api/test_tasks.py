@@ -5,10 +5,12 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 
+from server.registry.registration import Registration
 from tests import samples
 from tests.server.api.live import Live, serving
 from tests.server.api.problems import check
@@ -147,6 +149,28 @@ def test_of_many_writers_at_once_one_wins(live: Live, directory: Path):
     for thread in threads:
         thread.join()
     assert sorted(statuses) == [200] * 5 + [201]
+
+
+def test_a_put_answers_for_itself_whatever_others_do_next(
+    live: Live, directory: Path, monkeypatch: pytest.MonkeyPatch
+):
+    other = live.write("other", samples.classifier(live.spec, ("a", "b"), seed=5))
+    registry = live.engine.registry
+    put = registry.put
+
+    def overtaken(name: str, source: Path, **conditions: Any) -> tuple[Registration, bool]:
+        answer = put(name, source, **conditions)
+        registry.remove(name)
+        put(name, other)
+        return answer
+
+    monkeypatch.setattr(registry, "put", overtaken)
+    response = live.http.put(URL, json={"source": str(directory)})
+    assert response.status_code == 201
+    task = response.json()
+    assert task["labels"] == ["no", "yes"]
+    assert response.headers["etag"] == f'"{task["version"]}"'
+    assert live.http.get(URL).json()["version"] != task["version"]
 
 
 def broken(directory: Path, name: str, data: bytes) -> None:

@@ -124,7 +124,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(
     base: BaseSpec, delta: Make, tmp_path: Path
 ) -> None:
     registry, source = Registry(Store(tmp_path / "store"), base), delta(1)
-    old, _ = registry.put("spam", delta(0))
+    old = registry.put("spam", delta(0))[0].active
     before = sorted((tmp_path / "store").rglob("*"))
     with full_disk(), pytest.raises(InsufficientStorage):
         registry.put("spam", source)
