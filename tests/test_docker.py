@@ -1,6 +1,7 @@
 """The container files: linted by the real tools, their commands run on this machine."""
 
 import json
+import shlex
 import shutil
 import signal
 import socket
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+import yaml
 
 from server.cli.demo import BASES
 from server.settings import Settings
@@ -84,6 +86,28 @@ def test_compose_waits_longer_than_the_server_drains() -> None:
     compose = (ROOT / "docker-compose.yml").read_text()
     grace = compose.split("stop_grace_period: ")[1].split("s\n")[0]
     assert int(grace) > Settings.model_fields["drain_timeout"].default
+
+
+def started_by(command: str) -> set[str]:
+    """The services that a `docker compose` command starts: those named, else those of a profile."""
+    _, _, *words = shlex.split(command, comments=True)
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    at = words.index("up")
+    profiles = {words[i + 1] for i, word in enumerate(words[:at]) if word == "--profile"}
+    usual = {
+        name
+        for name, service in services.items()
+        if not service.get("profiles") or profiles & set(service["profiles"])
+    }
+    return set(words[at + 1 :]) or usual
+
+
+def test_each_command_of_the_readme_starts_one_service() -> None:
+    lines = (ROOT / "README.md").read_text().splitlines()
+    commands = [line for line in lines if line.startswith("docker compose")]
+    assert [started_by(command) for command in commands] == [{"cpu"}, {"gpu"}]
+    header = (ROOT / "docker-compose.yml").read_text()
+    assert all(shlex.join(shlex.split(command, comments=True)) in header for command in commands)
 
 
 def test_the_final_image_runs_as_a_fixed_user_that_is_not_root() -> None:
