@@ -144,7 +144,7 @@ class Answer:
         if isinstance(event, Token):
             return self._handle_token(index, choice, event)
         if isinstance(event, Started):
-            self._observer.started(self.task, time.monotonic() - self._submitted)
+            self._observer.started(time.monotonic() - self._submitted)
         elif isinstance(event, Scores):
             self._end(index, "stop")
             self._queue.put_nowait(read_scores(event.values, self.version, self._prompt))
@@ -177,9 +177,9 @@ class Answer:
     def _observe(self, choice: _Choice) -> None:
         now = time.monotonic()
         if choice.last is None:
-            self._observer.first_token(self.task, now - self._submitted)
+            self._observer.first_token(now - self._submitted)
         else:
-            self._observer.next_token(self.task, now - choice.last)
+            self._observer.next_token(now - choice.last)
         choice.last = now
 
     def _logprob(self, event: Token) -> TokenLogprob:

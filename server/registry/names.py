@@ -8,7 +8,10 @@ from itertools import islice
 from server.errors import InvalidRequest, TaskNotFound
 from server.registry.version import BASE_NAME
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+PLAIN_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
+"""The form of every name that becomes part of a path."""
+
+_NAME = re.compile(PLAIN_NAME)
 
 _LOOKED_AT = 2000
 """Unknown names are met on the event loop, so only so many are compared with them."""

@@ -56,8 +56,7 @@ def test_a_lease_keeps_its_version_until_released(registry: Registry, delta: Mak
     first.release()
     assert number_of(registry.load(old.ref)) == 1
     assert not forgotten
-    with second:
-        pass
+    second.release()
     assert forgotten == [old.ref]
     assert registry.get("spam").versions == (new,)
     with pytest.raises(DeltaUnavailable):
@@ -246,9 +245,10 @@ def test_replacing_under_traffic_never_serves_what_is_gone(registry: Registry, d
     def serve(_: int) -> int:
         served = 0
         while not stop.is_set():
-            with registry.lease("spam") as lease:
-                registry.load(lease.version.ref)
-                served += 1
+            lease = registry.lease("spam")
+            registry.load(lease.version.ref)
+            lease.release()
+            served += 1
         return served
 
     with ThreadPoolExecutor(4) as pool:
