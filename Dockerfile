@@ -39,7 +39,7 @@ ENV VIRTUAL_ENV=/opt/polydelta \
     POLYDELTA_HOST=0.0.0.0 \
     POLYDELTA_PORT=8000 \
     POLYDELTA_SOURCE_ROOTS='["/deltas"]' \
-    POLYDELTA_BASE=$BASE
+    POLYDELTA_DEMO_BASE=$BASE
 RUN useradd --uid 10001 --home-dir /var/lib/polydelta --no-create-home polydelta \
  && install --directory --owner polydelta --group polydelta \
         /var/lib/polydelta "$XDG_CACHE_HOME" "$POLYDELTA_STORE" /deltas

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from deltas import strict_json
 from deltas.errors import InvalidDelta, UnsafeDelta
-from deltas.header import read_header
+from deltas.header import check_header
 from deltas.strict_json import Json
 
 MAX_WEIGHTS = 2 * 1024**3
@@ -76,7 +76,7 @@ class Checkpoint:
                 raise InvalidDelta(
                     f"{name} has {size} bytes; at most {self.max_weights} are allowed."
                 )
-            read_header(file, size, name)
+            check_header(file, size, name)
             file.seek(0)
             data = file.read(size)
         try:

@@ -35,7 +35,7 @@ class Entry:
     end: int
 
 
-def read_header(file: BinaryIO, size: int, name: str) -> dict[str, Entry]:
+def check_header(file: BinaryIO, size: int, name: str) -> None:
     """Read the header of an open file of `size` bytes; `name` is what messages call it.
 
     Raises InvalidDelta naming what is wrong, UnsafeDelta if the file is a pickle or an archive.
@@ -57,7 +57,6 @@ def read_header(file: BinaryIO, size: int, name: str) -> dict[str, Entry]:
         raise InvalidDelta(f"{name} holds {len(fields)} tensors; 1 to {MAX_ENTRIES} are allowed.")
     entries = {key: _entry(key, value) for key, value in fields.items()}
     _check_layout(entries, size - _LENGTH - length, name)
-    return entries
 
 
 def _check_metadata(value: Json, name: str) -> None:

@@ -19,6 +19,9 @@ from deltas.kernels.library import Packed, SmallRankSite
 from deltas.segments import Segments
 from deltas.site import Site
 
+MAX_RANK = 1024
+"""The greatest width between a part's two matrices."""
+
 _FIELDS = 6
 """Numbers that describe a slot's part to the kernel."""
 

@@ -17,7 +17,7 @@ def parse(data: bytes, name: str, max_bytes: int = MAX_BYTES) -> dict[str, Json]
     """Parse one JSON object; `name` is what messages call it.
 
     Raises InvalidDelta if it is too large or too deep, repeats a key, holds a number that is not
-    finite, or is no object.
+    finite or a text that UTF-8 cannot hold, or is no object.
     """
     if len(data) > max_bytes:
         raise InvalidDelta(f"{name} is larger than {max_bytes} bytes.")
@@ -28,6 +28,8 @@ def parse(data: bytes, name: str, max_bytes: int = MAX_BYTES) -> dict[str, Json]
             parse_constant=_constant,
             parse_float=_float,
         )
+        # An escape may name half of a surrogate pair, which nothing can write down afterwards.
+        json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise InvalidDelta(f"{name} is not sound JSON: {error}.") from error
     if not isinstance(value, dict):

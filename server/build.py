@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
+from deltas.errors import PolydeltaError
 from server.engine.engine import Engine
 from server.engine.limits import Limits
+from server.errors import InvalidSettings
 from server.model.base import Base, load_base
 from server.model.precision import choose_device, choose_dtype
 from server.model.source import resolve_base
@@ -21,7 +23,10 @@ def build_engine(settings: Settings) -> Engine:
     base = open_base(settings)
     registry = Registry(Store(settings.store), base.spec, base.dtype)
     for name, source in settings.tasks.items():
-        registry.put(name, fetch_source(source))
+        try:
+            registry.put(name, fetch_source(source))
+        except PolydeltaError as error:
+            raise InvalidSettings(f"The task '{name}' cannot be served: {error}") from error
     limits = Limits(
         max_batch_tokens=settings.max_batch_tokens,
         max_sequences=settings.max_sequences,

@@ -8,8 +8,7 @@ PolydeltaError                  (deltas.errors, with its delta branch)
     │   ├── CapabilityMismatch  400  the task does not do what was asked
     │   ├── TaskNotFound        404  names close matches
     │   ├── Conflict            409  the name holds another delta
-    │   ├── PreconditionFailed  412
-    │   └── PayloadTooLarge     413
+    │   └── PreconditionFailed  412
     ├── Unavailable             trying again may help; carries `retry_after` in seconds
     │   ├── QueueFull           429
     │   ├── ShuttingDown        503
@@ -78,13 +77,6 @@ class PreconditionFailed(RequestError):
 
     status = 412
     code = "precondition_failed"
-
-
-class PayloadTooLarge(RequestError):
-    """The request's body is larger than the server takes."""
-
-    status = 413
-    code = "payload_too_large"
 
 
 class Unavailable(ServerError):

@@ -51,24 +51,20 @@ class Metrics:
         """All metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
-    def admitted(self, task: str, prompt_tokens: int) -> None:
+    def admitted(self, prompt_tokens: int) -> None:
         """Count a request's prompt."""
-        del task
         self._read.inc(prompt_tokens)
 
-    def started(self, task: str, queued: float) -> None:
+    def started(self, queued: float) -> None:
         """Count the seconds that a sequence waited for its first step."""
-        del task
         self._queued.observe(queued)
 
-    def first_token(self, task: str, elapsed: float) -> None:
+    def first_token(self, elapsed: float) -> None:
         """Count the seconds until a sequence's first token."""
-        del task
         self._first_token.observe(elapsed)
 
-    def next_token(self, task: str, elapsed: float) -> None:
+    def next_token(self, elapsed: float) -> None:
         """Count the seconds between two tokens."""
-        del task
         self._inter_token.observe(elapsed)
 
     def finished(self, task: str, reason: str, elapsed: float, tokens: int) -> None:

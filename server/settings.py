@@ -1,5 +1,6 @@
 """Settings: from flags, then POLYDELTA_… variables, then a TOML file, then the defaults here."""
 
+import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
@@ -7,10 +8,10 @@ from pydantic import Field, PositiveInt, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
-    TomlConfigSettingsSource,
 )
 
 from server.cache import user_cache
@@ -18,6 +19,9 @@ from server.errors import InvalidSettings
 
 ENV_PREFIX = "POLYDELTA_"
 CONFIG_FILE = Path("polydelta.toml")
+
+OTHER_LINES: set[str] = set()
+"""What the file may hold besides settings: whoever has other flags declares their lines."""
 
 Dtype: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
 Device: TypeAlias = Literal["auto", "cpu", "cuda"]
@@ -97,8 +101,10 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources, nearest first."""
         del dotenv_settings, file_secret_settings
-        file = _config_file(env_settings() | init_settings())
-        return init_settings, env_settings, _toml(settings_cls, file)
+        given = env_settings() | init_settings()
+        lines = read_lines(given.get("config"))
+        own = {name: value for name, value in lines.items() if name not in _others()}
+        return init_settings, env_settings, InitSettingsSource(settings_cls, own)
 
 
 def _fault(detail: ErrorDetails) -> str:
@@ -107,17 +113,21 @@ def _fault(detail: ErrorDetails) -> str:
     return f"{place}: {detail['msg']}{given}"
 
 
-def _config_file(given: dict[str, Any]) -> Path:
-    named = given.get("config")
-    if named is None:
-        return CONFIG_FILE
-    if not Path(named).is_file():
-        raise InvalidSettings(f"There is no settings file {named}.")
-    return Path(named)
+def read_lines(file: str | Path | None) -> dict[str, Any]:
+    """Read the lines of a settings file, by name; CONFIG_FILE, if none is given, may be absent.
 
-
-def _toml(settings_cls: type[BaseSettings], file: Path) -> TomlConfigSettingsSource:
+    Raises InvalidSettings if there is no such file or it is no TOML.
+    """
+    path = CONFIG_FILE if file is None else Path(file)
+    if not path.is_file():
+        if file is None:
+            return {}
+        raise InvalidSettings(f"There is no settings file {path}.")
     try:
-        return TomlConfigSettingsSource(settings_cls, file)
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InvalidSettings(f"{file} cannot be read: {error}.") from error
+        raise InvalidSettings(f"{path} cannot be read: {error}.") from error
+
+
+def _others() -> set[str]:
+    return OTHER_LINES - Settings.model_fields.keys()

@@ -1,6 +1,7 @@
 """The container files: linted by the real tools, their commands run on this machine."""
 
 import json
+import shlex
 import shutil
 import signal
 import socket
@@ -13,7 +14,9 @@ from pathlib import Path
 
 import httpx2
 import pytest
+import yaml
 
+from server.cli.demo import BASES
 from server.settings import Settings
 from tests.dockerfile import ROOT, Container, stages
 
@@ -85,9 +88,40 @@ def test_compose_waits_longer_than_the_server_drains() -> None:
     assert int(grace) > Settings.model_fields["drain_timeout"].default
 
 
+def started_by(command: str) -> set[str]:
+    """The services that a `docker compose` command starts: those named, else those of a profile."""
+    _, _, *words = shlex.split(command, comments=True)
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    at = words.index("up")
+    profiles = {words[i + 1] for i, word in enumerate(words[:at]) if word == "--profile"}
+    usual = {
+        name
+        for name, service in services.items()
+        if not service.get("profiles") or profiles & set(service["profiles"])
+    }
+    return set(words[at + 1 :]) or usual
+
+
+def test_each_command_of_the_readme_starts_one_service() -> None:
+    lines = (ROOT / "README.md").read_text().splitlines()
+    commands = [line for line in lines if line.startswith("docker compose")]
+    assert [started_by(command) for command in commands] == [{"cpu"}, {"gpu"}]
+    header = (ROOT / "docker-compose.yml").read_text()
+    assert all(shlex.join(shlex.split(command, comments=True)) in header for command in commands)
+
+
 def test_the_final_image_runs_as_a_fixed_user_that_is_not_root() -> None:
     users = [step.value for step in stages(ROOT / "Dockerfile")[-1] if step.name == "USER"]
     assert [int(user) > 0 for user in users] == [True]
+
+
+def test_the_image_names_the_demo_s_base_and_no_other(tmp_path: Path) -> None:
+    container = Container(tmp_path, {})
+    for instruction in stages(ROOT / "Dockerfile")[-1]:
+        if instruction.name in ("ARG", "ENV"):
+            container.follow(instruction)
+    assert container.environment["POLYDELTA_DEMO_BASE"] in BASES
+    assert "POLYDELTA_BASE" not in container.environment
 
 
 @pytest.mark.timeout(1200)

@@ -1,6 +1,7 @@
 """Bottleneck adapters: small layers after a sub-block (Houlsby et al., 2019, arXiv:1902.00751)."""
 
 from collections.abc import Hashable, Iterable, Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -10,9 +11,9 @@ from deltas.bank import Bank, Place
 from deltas.base import AFTER_ATTENTION, BaseSpec
 from deltas.delta import Options, Part
 from deltas.errors import InvalidDelta, UnsupportedDelta
-from deltas.kinds.kind import Kind, measure
+from deltas.kinds.kind import Kind, OptionTypes, measure
 from deltas.site import Role, Site
-from deltas.small_rank import Factors, SmallRankBank
+from deltas.small_rank import MAX_RANK, Factors, SmallRankBank
 
 
 class Bottleneck(Kind):
@@ -27,6 +28,8 @@ class Bottleneck(Kind):
 
     name = "bottleneck"
     role = Role.BLOCK
+    options: ClassVar[OptionTypes] = {"activation": str, "norm_before": bool}
+    training: ClassVar[OptionTypes] = {"size": int, "after_attention": bool}
 
     def shapes(self, site: Site, part: Part) -> Mapping[str, tuple[int, ...]]:
         """One size for both projections; a known activation."""
@@ -35,9 +38,9 @@ class Bottleneck(Kind):
             raise UnsupportedDelta(
                 f"Activation '{activation}' is not known; choose one of {', '.join(ACTIVATIONS)}."
             )
-        if not isinstance(part.options.get("norm_before", False), bool):
-            raise InvalidDelta("The bottleneck option 'norm_before' must be true or false.")
         size = measure(part, "down", axis=0, dimensions=2)
+        if size > MAX_RANK:
+            raise InvalidDelta(f"The size {size} at '{part.site}' is above {MAX_RANK}.")
         return {
             "down": (size, site.inputs),
             "down_bias": (size,),

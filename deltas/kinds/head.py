@@ -1,6 +1,7 @@
 """Heads: scores per label, or an embedding, from the last hidden states."""
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from deltas.bank import Bank, Place
 from deltas.base import HEAD_SITE, BaseSpec
 from deltas.delta import Delta, Options, Part, TaskType
 from deltas.errors import InvalidDelta, UnsupportedDelta
-from deltas.kinds.kind import Kind, measure
+from deltas.kinds.kind import Kind, OptionTypes, measure
 from deltas.site import Role, Site
 
 POOLINGS = ("first", "last", "mean", "pooler", "all")
@@ -35,6 +36,8 @@ class Head(Kind):
 
     name = "head"
     role = Role.HEAD
+    options: ClassVar[OptionTypes] = {"pooling": str, "activations": list, "normalize": bool}
+    training: ClassVar[OptionTypes] = {"labels": int}
 
     def shapes(self, site: Site, part: Part) -> Mapping[str, tuple[int, ...]]:
         """Each layer takes what the one before it gives."""

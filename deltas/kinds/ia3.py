@@ -1,6 +1,7 @@
 """IA3: learned scales of activations (Liu et al., 2022, arXiv:2205.05638)."""
 
 from collections.abc import Iterable, Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -8,7 +9,7 @@ from torch import Tensor
 from deltas.bank import Bank, Place
 from deltas.base import BaseSpec
 from deltas.delta import Options, Part
-from deltas.kinds.kind import Kind, projections
+from deltas.kinds.kind import Kind, OptionTypes, projections
 from deltas.segments import Segments
 from deltas.site import Role, Site
 
@@ -22,6 +23,7 @@ class Ia3(Kind):
 
     name = "ia3"
     role = Role.LINEAR
+    training: ClassVar[OptionTypes] = {"targets": list}
 
     def shapes(self, site: Site, part: Part) -> Mapping[str, tuple[int, ...]]:
         """Either scale or both."""

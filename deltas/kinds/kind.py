@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 import torch
 from torch import Tensor
@@ -11,8 +11,19 @@ from torch import Tensor
 from deltas.bank import Bank, Place
 from deltas.base import LM_HEAD_SITE, BaseSpec
 from deltas.delta import Delta, Option, Options, Part
-from deltas.errors import InvalidDelta, WrongBase
+from deltas.errors import InvalidDelta, UnsupportedDelta, WrongBase
 from deltas.site import Role, Site
+
+OptionType: TypeAlias = type[str] | type[int] | type[bool] | type[list[str]]
+OptionTypes: TypeAlias = Mapping[str, OptionType]
+"""The names of options and what their values are."""
+
+_WORDS: Mapping[OptionType, str] = {
+    str: "a text",
+    int: "a whole number above 0",
+    bool: "true or false",
+    list: "a list of texts",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +47,10 @@ class Kind(ABC):
 
     name: ClassVar[str]
     role: ClassVar[Role]
+    options: ClassVar[OptionTypes] = {}
+    """What a checkpoint may set, which changes what the tensors do."""
+    training: ClassVar[OptionTypes] = {}
+    """What decides how the tensors are made; a checkpoint may record it, nothing reads it there."""
 
     @abstractmethod
     def shapes(self, site: Site, part: Part) -> Mapping[str, tuple[int, ...]]:
@@ -67,12 +82,30 @@ class Kind(ABC):
         """Raise InvalidDelta unless a delta's parts of this kind fit together."""
         del parts, delta, base
 
+    def check_options(self, options: Options) -> None:
+        """Raise UnsupportedDelta for an option that is not the kind's, InvalidDelta for its type.
+
+        Whole numbers count something: they are at least 1.
+        """
+        known = {**self.options, **self.training}
+        for name, value in options.items():
+            if name not in known:
+                choices = ", ".join(known) or "none"
+                raise UnsupportedDelta(
+                    f"The kind '{self.name}' has no option '{name[:64]}'; it has: {choices}."
+                )
+            wanted = known[name]
+            # A truth value is a whole number to Python, not to us.
+            if type(value) is not wanted or (type(value) is int and value < 1):
+                raise InvalidDelta(f"The {self.name} option '{name}' must be {_WORDS[wanted]}.")
+
     def check(self, site: Site, part: Part) -> None:
         """Raise unless a part fits its site exactly: WrongBase if only its measures differ."""
         if site.role is not self.role:
             raise InvalidDelta(
                 f"{self.name} cannot act at '{site.name}', which is a {site.role.value} site."
             )
+        self.check_options(part.options)
         expected = dict(self.shapes(site, part))
         found = {name: tuple(tensor.shape) for name, tensor in part.tensors.items()}
         if found.keys() != expected.keys():

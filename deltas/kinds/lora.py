@@ -1,6 +1,7 @@
 """LoRA: a low-rank product beside a frozen projection (Hu et al., 2021, arXiv:2106.09685)."""
 
 from collections.abc import Iterable, Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -9,11 +10,9 @@ from deltas.bank import Bank, Place
 from deltas.base import BaseSpec
 from deltas.delta import Options, Part
 from deltas.errors import InvalidDelta
-from deltas.kinds.kind import Kind, measure, projections
+from deltas.kinds.kind import Kind, OptionTypes, measure, projections
 from deltas.site import Role, Site
-from deltas.small_rank import Factors, SmallRankBank
-
-MAX_RANK = 1024
+from deltas.small_rank import MAX_RANK, Factors, SmallRankBank
 
 
 class Lora(Kind):
@@ -25,6 +24,7 @@ class Lora(Kind):
 
     name = "lora"
     role = Role.LINEAR
+    training: ClassVar[OptionTypes] = {"rank": int, "targets": list}
 
     def shapes(self, site: Site, part: Part) -> Mapping[str, tuple[int, ...]]:
         """One rank for both factors."""

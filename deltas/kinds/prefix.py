@@ -1,6 +1,7 @@
 """Prefix-tuning: trained keys and values (Li & Liang, 2021, arXiv:2101.00190)."""
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -9,7 +10,7 @@ from deltas.bank import Bank, Place
 from deltas.base import BaseSpec
 from deltas.delta import Delta, Options, Part
 from deltas.errors import InvalidDelta
-from deltas.kinds.kind import Extent, Kind, measure
+from deltas.kinds.kind import Extent, Kind, OptionTypes, measure
 from deltas.site import Role, Site
 
 
@@ -23,11 +24,11 @@ class Prefix(Kind):
 
     name = "prefix"
     role = Role.ATTENTION
+    options: ClassVar[OptionTypes] = {"shift": bool}
+    training: ClassVar[OptionTypes] = {"length": int}
 
     def shapes(self, site: Site, part: Part) -> Mapping[str, tuple[int, ...]]:
         """One length for keys and values."""
-        if not isinstance(part.options.get("shift", True), bool):
-            raise InvalidDelta("The prefix option 'shift' must be true or false.")
         length = measure(part, "key", axis=0, dimensions=3)
         shape = (length, site.heads, site.outputs)
         return {"key": shape, "value": shape}

@@ -1,13 +1,14 @@
 """Prompt tuning: trained input vectors (Lester et al., 2021, arXiv:2104.08691)."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from deltas.bank import Bank, Place
 from deltas.delta import Options, Part
-from deltas.kinds.kind import Extent, Kind, measure
+from deltas.kinds.kind import Extent, Kind, OptionTypes, measure
 from deltas.segments import Segments
 from deltas.site import Role, Site
 
@@ -21,6 +22,7 @@ class Prompt(Kind):
 
     name = "prompt"
     role = Role.EMBEDDING
+    training: ClassVar[OptionTypes] = {"length": int}
 
     def shapes(self, site: Site, part: Part) -> Mapping[str, tuple[int, ...]]:
         """Any length."""

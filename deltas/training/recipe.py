@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from deltas.delta import Option, PromptStyle
+from deltas.kinds import kind_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,7 @@ class Recipe:
     `warmup` of the steps and falls to zero over the rest. Inputs are cut to `tokens` tokens.
     `prompt` is how a generation task reads a plain text. `width` is the size of the hidden layer
     that a prefix is trained through; 0 trains its keys and values themselves.
+    Raises DeltaError for an unknown kind and for options that it does not have.
     """
 
     kind: str
@@ -28,3 +30,6 @@ class Recipe:
     prompt: PromptStyle = PromptStyle.CHAT
     width: int = 128
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        kind_named(self.kind).check_options(self.options)

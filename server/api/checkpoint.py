@@ -18,13 +18,14 @@ from starlette.datastructures import FormData, UploadFile
 from server.api.body import Body
 from server.api.dependencies import SourceRootsDep
 from server.errors import InsufficientStorage, InvalidRequest
+from server.registry.names import PLAIN_NAME
 from server.registry.sources import fetch_source
 
 logger = logging.getLogger(__name__)
 
 MAX_FILES = 64
 
-_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_FILE_NAME = re.compile(PLAIN_NAME)
 
 
 class SourceBody(Body):

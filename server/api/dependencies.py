@@ -7,6 +7,7 @@ from fastapi import Depends, Path, Request
 
 from server.engine.engine import Engine
 from server.metrics import Metrics
+from server.registry.names import PLAIN_NAME
 from server.registry.registry import Registry
 
 
@@ -36,6 +37,6 @@ def _source_roots(request: Request) -> list[Directory]:
 SourceRootsDep: TypeAlias = Annotated[list[Directory], Depends(_source_roots)]
 """The directories that requests may name deltas in."""
 
-TASK_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+TASK_ID = f"^{PLAIN_NAME}$"
 
 TaskId: TypeAlias = Annotated[str, Path(pattern=TASK_ID)]

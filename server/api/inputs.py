@@ -7,7 +7,7 @@ from pydantic import BaseModel, Discriminator, Field, Tag
 from server.api.body import Body
 from server.engine.request import Input, Message
 
-MAX_CHARACTERS = 1 << 20
+MAX_CHARACTERS = 1 << 19
 MAX_TOKENS = 1 << 20
 MAX_BATCH = 256
 MAX_MESSAGES = 1024

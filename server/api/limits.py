@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.api.problem import Problem
 
-MAX_JSON_BYTES = 4 << 20
+MAX_JSON_BYTES = 1 << 20
 """Parsing a JSON body holds the event loop, so far less is taken than of uploads."""
 
 RECEIVE_TIMEOUT = 30.0

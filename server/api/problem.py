@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request
@@ -71,15 +71,10 @@ class Problem:
     @classmethod
     def of(cls, error: Exception) -> "Problem":
         """Describe an error to the outside; one that nobody foresaw keeps its text to itself."""
-        if isinstance(error, PolydeltaError):
-            return _of_ours(error)
-        if isinstance(error, RequestValidationError):
-            return _of_validation(error)
-        if isinstance(error, HTTPException):
-            code = _HTTP_CODES.get(error.status_code, "invalid_request")
-            text = _HTTP_TEXTS.get(error.status_code, error.detail)
-            return cls(error.status_code, code, text, headers=error.headers or {})
-        return cls(500, UNFORESEEN, "The server failed on this request; its log says why.")
+        problem = _describe(error)
+        # A text may quote a file's name, which need not be UTF-8; the response must be.
+        written = problem.message.encode(errors="backslashreplace").decode()
+        return replace(problem, message=written)
 
     @property
     def error(self) -> ErrorBody:
@@ -126,6 +121,18 @@ def _close(request: Request, error: Exception) -> Response:
     """Nobody reads this: the client has gone."""
     del request, error
     return Response(status_code=CLIENT_CLOSED_REQUEST)
+
+
+def _describe(error: Exception) -> Problem:
+    if isinstance(error, PolydeltaError):
+        return _of_ours(error)
+    if isinstance(error, RequestValidationError):
+        return _of_validation(error)
+    if isinstance(error, HTTPException):
+        code = _HTTP_CODES.get(error.status_code, "invalid_request")
+        text = _HTTP_TEXTS.get(error.status_code, error.detail)
+        return Problem(error.status_code, code, text, headers=error.headers or {})
+    return Problem(500, UNFORESEEN, "The server failed on this request; its log says why.")
 
 
 def _of_ours(error: PolydeltaError) -> Problem:

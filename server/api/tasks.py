@@ -121,10 +121,10 @@ def put_task(
     if if_none_match not in (None, "*"):
         raise InvalidRequest("If-None-Match takes * alone here.", "if-none-match")
     expected = if_match.removeprefix("W/").strip('"') if if_match else None
-    _, new = registry.put(
+    registration, new = registry.put(
         name, checkpoint, if_match=expected, if_none_match=if_none_match is not None
     )
-    task = TaskBody.of(registry.get(name), engine)
+    task = TaskBody.of(registration, engine)
     response.status_code = 201 if new else 200
     response.headers["etag"] = _etag(task)
     return task

@@ -22,7 +22,8 @@ DELTAS = Path(__file__).parent.parent / "demo" / "deltas"
 @takes_settings
 def demo(
     base: Annotated[
-        Literal["smollm2", "minilm"], flag("base", help="A small chat model, or an encoder.")
+        Literal["smollm2", "minilm"],
+        flag("base", twin="demo-base", help="A small chat model, or an encoder."),
     ] = "smollm2",
     *,
     flags: dict[str, Any],

@@ -4,13 +4,17 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
 
-from server.settings import ENV_PREFIX
+from server.settings import ENV_PREFIX, OTHER_LINES
 
 
 def flag(name: str, *others: str, twin: str | None = None, **details: Any) -> Any:
-    """An option `--name` whose environment twin is POLYDELTA_NAME, or POLYDELTA_TWIN."""
-    variable = ENV_PREFIX + (twin or name).replace("-", "_").upper()
-    return typer.Option(f"--{name}", *others, envvar=variable, **details)
+    """An option `--name` whose environment twin is POLYDELTA_NAME, or POLYDELTA_TWIN.
+
+    Its line in the settings file is called as the variable is, `name` or `twin`.
+    """
+    line = (twin or name).replace("-", "_")
+    OTHER_LINES.add(line)
+    return typer.Option(f"--{name}", *others, envvar=ENV_PREFIX + line.upper(), **details)
 
 
 def _check_url(url: str | None) -> str | None:

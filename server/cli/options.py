@@ -3,11 +3,13 @@
 import inspect
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from pydantic.fields import FieldInfo
 
+from server.cli.lines import use_lines
 from server.errors import InvalidSettings
 from server.settings import ENV_PREFIX, Settings
 
@@ -47,6 +49,9 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
         metavar="NAME=DIR_OR_URI" if name == "tasks" else None,
         show_default=shown if default else False,
         rich_help_panel="Settings",
+        # Before the command's own flags, whose defaults the file may hold.
+        is_eager=name == "config",
+        callback=_use_file if name == "config" else None,
     )
     return inspect.Parameter(
         name,
@@ -54,6 +59,11 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
         default=None,
         annotation=Annotated[kind | None, option],
     )
+
+
+def _use_file(context: typer.Context, named: Path | None) -> Path | None:
+    use_lines(context, named)
+    return named
 
 
 def _pair(text: str) -> tuple[str, str]:

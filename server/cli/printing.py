@@ -9,18 +9,19 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(highlight=False, soft_wrap=True, stderr=True)
+out = Console(highlight=False, soft_wrap=True, emoji=False)
+err = Console(highlight=False, soft_wrap=True, emoji=False, stderr=True)
 
 
 def print_json(value: Any) -> None:
     """Print plain values and dataclasses as JSON."""
-    out.print(json.dumps(value, indent=2, ensure_ascii=False, default=_plain), markup=False)
+    print_text(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
 
 
 def print_text(text: str, end: str = "\n") -> None:
-    """Print a text as it is."""
-    out.print(text, markup=False, end=end)
+    """Print a text as it is: to Rich, even tabs would be something to lay out."""
+    out.file.write(text + end)
+    out.file.flush()
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -15,6 +15,7 @@ from server.cli.bench import bench
 from server.cli.demo import demo
 from server.cli.doctor import doctor
 from server.cli.infer import infer
+from server.cli.lines import use_lines
 from server.cli.printing import err
 from server.cli.serve import serve
 from server.cli.train import train
@@ -42,12 +43,16 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def root(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=_print_version)
     ] = False,
 ) -> None:
     """Many tasks from one frozen base model, each a few megabytes, switched per request."""
     del version
+    # Those with --config read the file that it names.
+    if context.invoked_subcommand not in (serve.__name__, demo.__name__):
+        use_lines(context)
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from server.cli.printing import err
 
 if TYPE_CHECKING:
     from deltas.delta import Option
+    from deltas.kinds.kind import OptionTypes
     from deltas.training.recipe import Recipe
 
 Kind = Literal["lora", "bottleneck", "prefix", "prompt", "ia3"]
@@ -67,11 +68,13 @@ def train(
     """Train a delta; classes and tags get a head, texts are written by the base's own."""
     # The rest of the command line answers at once because only this waits for Torch.
     from deltas.delta import PromptStyle
+    from deltas.kinds import kind_named
     from deltas.training.recipe import Recipe
 
+    types = {**kind_named(kind).options, **kind_named(kind).training}
     recipe = Recipe(
         kind,
-        dict(_option(text) for text in option or []),
+        dict(_option(text, types) for text in option or []),
         layers=layers,
         epochs=epochs,
         batch=batch,
@@ -141,11 +144,11 @@ def _progress() -> Progress:
     )
 
 
-def _option(text: str) -> "tuple[str, Option]":
+def _option(text: str, types: "OptionTypes") -> "tuple[str, Option]":
     name, equals, value = text.partition("=")
     if not (name and equals and value):
         raise typer.BadParameter(f"--option takes NAME=VALUE, not '{text}'.")
-    if "," in value:
+    if types.get(name) is list:
         return name, value.split(",")
     try:
         found = json.loads(value)

@@ -8,13 +8,11 @@ import typer
 
 from deltas.errors import PolydeltaError
 from server.cache import user_cache
-from server.cli.demo import BASES
+from server.cli.demo import BASES, DELTAS
 from server.cli.train import Job, run
 from server.demo.data import DATASETS
 from server.demo.packages import PackageError
 from server.demo.recipes import TASKS, DemoTask
-
-DELTAS = Path(__file__).parent / "deltas"
 
 
 def main(

@@ -63,7 +63,8 @@ class Answer:
         self._queue: asyncio.Queue[Piece | Output | PolydeltaError] = asyncio.Queue()
         count = request.sampling.n if self.generates else 1
         stop = request.sampling.stop
-        self._choices = [_Choice(Detokenizer(tokenizer, i, stop)) for i in range(count)]
+        context = prompt.tokens if prompt.continued else ()
+        self._choices = [_Choice(Detokenizer(tokenizer, i, stop, context)) for i in range(count)]
 
     @property
     def version(self) -> Version:
@@ -146,7 +147,7 @@ class Answer:
         if isinstance(event, Started):
             # What later choices or fresh starts find is this answer's own work.
             self._cached = event.cached if self._cached is None else self._cached
-            self._observer.started(self.task, time.monotonic() - self._submitted)
+            self._observer.started(time.monotonic() - self._submitted)
         elif isinstance(event, Scores):
             self._end(index, "stop")
             self._queue.put_nowait(read_scores(event.values, self.version, self._prompt))
@@ -179,9 +180,9 @@ class Answer:
     def _observe(self, choice: _Choice) -> None:
         now = time.monotonic()
         if choice.last is None:
-            self._observer.first_token(self.task, now - self._submitted)
+            self._observer.first_token(now - self._submitted)
         else:
-            self._observer.next_token(self.task, now - choice.last)
+            self._observer.next_token(now - choice.last)
         choice.last = now
 
     def _logprob(self, event: Token) -> TokenLogprob:

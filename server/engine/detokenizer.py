@@ -2,24 +2,36 @@
 
 from collections.abc import Sequence
 
-from tokenizers.decoders import DecodeStream
 from transformers import PreTrainedTokenizerFast
 
 from server.engine.output import FinishReason, Piece
+
+_NO_CHARACTER = "\ufffd"
+_CONTEXT = 16
+"""So many tokens hold more than special ones and one character's bytes."""
 
 
 class Detokenizer:
     """Turns one choice's tokens into pieces of text as they come.
 
-    Text that may be the beginning of a stop string is held back until that is decided.
+    `context` are the tokens that the text continues; a decoder that takes the space off a text's
+    beginning takes it off theirs. Text that may be the beginning of a stop string is held back
+    until that is decided.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, index: int, stop: Sequence[str]) -> None:
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerFast,
+        index: int,
+        stop: Sequence[str],
+        context: Sequence[int] = (),
+    ) -> None:
         self._backend = tokenizer.backend_tokenizer
-        self._stream = DecodeStream(skip_special_tokens=True)
         self._index = index
         self._stop = tuple(stop)
-        self._undecided: list[int] = []
+        # Tokens decode by what is before them: those told last, then those not told yet.
+        self._told = list(context[-_CONTEXT:])
+        self._new: list[int] = []
         self._held = ""
 
     def push(self, token: int | None, finish: FinishReason | None) -> Piece | None:
@@ -28,9 +40,9 @@ class Detokenizer:
         Returns None while there is nothing to say. A piece that finishes is the choice's last,
         whether by `finish` or by a stop string.
         """
-        self._held += self._decode(token)
-        if finish is not None:
-            self._held += self._backend.decode(self._undecided, skip_special_tokens=True)
+        if token is not None:
+            self._new.append(token)
+        self._held += self._decode(whole=finish is None)
         cut = self._cut()
         if cut is not None:
             return self._piece(cut, "stop")
@@ -39,23 +51,19 @@ class Detokenizer:
         certain = len(self._held) - self._doubtful()
         return self._piece(certain, None) if certain else None
 
-    def _decode(self, token: int | None) -> str:
-        if token is None:
+    def _decode(self, *, whole: bool) -> str:
+        """The text of the new tokens; none yet if `whole` and it may end within a character."""
+        before, text = self._text(self._told), self._text(self._told + self._new)
+        # Bytes that are no character can change how those before them decode; what has been told
+        # stays as it is.
+        text = text[len(before) :] if text.startswith(before) else self._text(self._new)
+        if not text or (whole and text.endswith(_NO_CHARACTER)):
             return ""
-        self._undecided.append(token)
-        text = self._step(token)
-        if text:
-            self._undecided.clear()
+        self._told, self._new = self._new, []
         return text
 
-    def _step(self, token: int) -> str:
-        try:
-            return self._stream.step(self._backend, token) or ""
-        except Exception:
-            # Bytes that are no character can change how those before them decode, which the
-            # stream takes for an error; what has been said stays and a new stream goes on.
-            self._stream = DecodeStream(skip_special_tokens=True)
-            return self._stream.step(self._backend, token) or ""
+    def _text(self, tokens: list[int]) -> str:
+        return self._backend.decode(tokens, skip_special_tokens=True)
 
     def _cut(self) -> int | None:
         found = [at for stop in self._stop if (at := self._held.find(stop)) >= 0]

@@ -126,7 +126,7 @@ class Engine:
             raise
         self._answers[request.id] = answer
         self._idle.clear()
-        self.observer.admitted(request.task, len(prompt.tokens))
+        self.observer.admitted(len(prompt.tokens))
         self._core.submit(sequences)
         return answer
 

@@ -6,16 +6,16 @@ from typing import Protocol
 class Observer(Protocol):
     """Receives each event on the event loop's thread; times are in seconds."""
 
-    def admitted(self, task: str, prompt_tokens: int) -> None:
+    def admitted(self, prompt_tokens: int) -> None:
         """A request was accepted."""
 
-    def started(self, task: str, queued: float) -> None:
+    def started(self, queued: float) -> None:
         """A sequence got its first rows into a step."""
 
-    def first_token(self, task: str, elapsed: float) -> None:
+    def first_token(self, elapsed: float) -> None:
         """A sequence's first token came, `elapsed` after its request."""
 
-    def next_token(self, task: str, elapsed: float) -> None:
+    def next_token(self, elapsed: float) -> None:
         """A later token came, `elapsed` after the one before."""
 
     def finished(self, task: str, reason: str, elapsed: float, tokens: int) -> None:
@@ -25,16 +25,16 @@ class Observer(Protocol):
 class Silent:
     """An observer that nobody listens to."""
 
-    def admitted(self, task: str, prompt_tokens: int) -> None:
+    def admitted(self, prompt_tokens: int) -> None:
         """Do nothing."""
 
-    def started(self, task: str, queued: float) -> None:
+    def started(self, queued: float) -> None:
         """Do nothing."""
 
-    def first_token(self, task: str, elapsed: float) -> None:
+    def first_token(self, elapsed: float) -> None:
         """Do nothing."""
 
-    def next_token(self, task: str, elapsed: float) -> None:
+    def next_token(self, elapsed: float) -> None:
         """Do nothing."""
 
     def finished(self, task: str, reason: str, elapsed: float, tokens: int) -> None:

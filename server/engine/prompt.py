@@ -15,12 +15,14 @@ class Prompt:
     """A tokenised input.
 
     `words` holds each token's stretch of characters [start, end) in `text` and the number of the
-    word it belongs to, None for tokens that the tokenizer added.
+    word it belongs to, None for tokens that the tokenizer added. `continued` says whether what is
+    generated goes on in the middle of it, as a message's answer does not.
     """
 
     tokens: list[int]
     text: str = ""
     words: tuple[tuple[int, int, int] | None, ...] = ()
+    continued: bool = True
 
 
 def build_prompt(
@@ -71,7 +73,8 @@ def _chat(tokenizer: PreTrainedTokenizerFast, messages: tuple[Message, ...]) -> 
             param="input",
         ) from error
     # The template has written the special tokens already.
-    return Prompt(list(_encode(tokenizer, str(text), special=False).ids), str(text))
+    tokens = list(_encode(tokenizer, str(text), special=False).ids)
+    return Prompt(tokens, str(text), continued=False)
 
 
 def _encode(tokenizer: PreTrainedTokenizerFast, text: str, *, special: bool) -> Encoding:

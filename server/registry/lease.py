@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import TracebackType
 
 from server.registry.version import Version
 
@@ -11,7 +10,7 @@ from server.registry.version import Version
 class Lease:
     """Keeps one version alive, whatever becomes of its task, until released.
 
-    Releasing again does nothing; leaving it as a context manager releases it.
+    Releasing again does nothing.
     """
 
     task: str
@@ -21,14 +20,3 @@ class Lease:
     def release(self) -> None:
         """Give the version back."""
         self._end(self)
-
-    def __enter__(self) -> "Lease":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.release()

@@ -2,12 +2,19 @@
 
 import re
 from collections.abc import Iterable
-from difflib import get_close_matches
+from heapq import nsmallest
+from itertools import islice
 
 from server.errors import InvalidRequest, TaskNotFound
 from server.registry.version import BASE_NAME
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+PLAIN_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
+"""The form of every name that becomes part of a path."""
+
+_NAME = re.compile(PLAIN_NAME)
+
+_LOOKED_AT = 2000
+"""Unknown names are met on the event loop, so only so many are compared with them."""
 
 
 def check_name(name: str) -> None:
@@ -26,6 +33,27 @@ def not_found(name: str, names: Iterable[str]) -> TaskNotFound:
     """Say that there is no task of a name, and which names are close to it."""
     if not _NAME.fullmatch(name):
         return TaskNotFound("There is no such task.", param="task")
-    matches = get_close_matches(name, names, n=3)
+    distances = ((_distance(name, other), other) for other in islice(names, _LOOKED_AT))
+    # Far apart is what shares less than half.
+    close = (pair for pair in distances if 2 * pair[0] <= max(len(name), len(pair[1])))
+    matches = [other for _, other in nsmallest(3, close)]
     hint = f" Did you mean {' or '.join(matches)}?" if matches else ""
     return TaskNotFound(f"There is no task '{name}'.{hint}", param="task")
+
+
+def _distance(a: str, b: str) -> int:
+    """The length of the longer name between what the two share at the start and at the end."""
+    shared = _shared(a, b) + _shared(a[::-1], b[::-1])
+    return max(len(a), len(b)) - min(shared, len(a), len(b))
+
+
+def _shared(a: str, b: str) -> int:
+    """The length of the longest common start, by halving: comparing slices is quick."""
+    low, high = 0, min(len(a), len(b))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if a[:middle] == b[:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low

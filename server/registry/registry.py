@@ -57,10 +57,11 @@ class Registry:
         *,
         if_match: str | None = None,
         if_none_match: bool = False,
-    ) -> tuple[Version, bool]:
+    ) -> tuple[Registration, bool]:
         """Check a delta fully, then make it the active version; True if that changed anything.
 
-        Puts of one name run one after another. Raises DeltaError or InvalidRequest with the
+        Returns the task as it is at that moment: puts and removals of one name run one after
+        another. Raises DeltaError or InvalidRequest with the
         reason, PreconditionFailed if the active version is not `if_match` (a version, a digest
         or `*`), Conflict if `if_none_match` and the name holds another delta,
         InsufficientStorage if the store is full; nothing has changed then.
@@ -71,13 +72,13 @@ class Registry:
             _check_match(current, if_match)
             with self._store.stage(directory, formats.files_of(directory)) as staged:
                 if current is not None and current.ref.digest == staged.digest:
-                    return current, False
+                    return self.get(name), False
                 if current is not None and if_none_match:
                     raise Conflict(f"The task '{name}' holds another delta already.", param="task")
                 version = self._check(name, staged)
                 self._store.keep(staged)
             self._activate(version)
-            return version, True
+            return self.get(name), True
 
     def remove(self, name: str) -> None:
         """Forget a task; requests under way keep their version. Raises TaskNotFound."""

@@ -3,6 +3,7 @@
     ROOT/run-…/lock         held for as long as the server lives
     ROOT/run-…/staging-…/   a copy that is being made or checked
     ROOT/run-…/<sha256>/    a whole copy, durable before it has this name
+    ROOT/run-…/trash-…/     a copy that nobody holds any more, being removed
 
 A delta is copied first and checked afterwards, so that nothing which changes outside can reach
 the device. A server that ended, however it ended, left its lock free: the next one sweeps.
@@ -19,7 +20,8 @@ from collections.abc import Collection, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Thread
+from uuid import uuid4
 
 from deltas.checkpoint import MAX_WEIGHTS, open_regular
 from deltas.errors import InvalidDelta
@@ -82,11 +84,16 @@ class Store:
             _sync(self._run)
 
     def drop(self, digest: str) -> None:
-        """Undo one `keep`; the last one removes the files."""
+        """Undo one `keep`; the files are gone with the last one, and their room is free soon."""
+        trash = self._run / f"trash-{uuid4().hex}"
         with self._lock:
             self._holders[digest] -= 1
-            if not self._holders[digest]:
-                shutil.rmtree(self._run / digest, ignore_errors=True)
+            if self._holders[digest]:
+                return
+            with suppress(OSError):
+                (self._run / digest).rename(trash)
+        # Whoever drops may be an event loop, which waits for no disk.
+        Thread(target=shutil.rmtree, args=(trash,), kwargs={"ignore_errors": True}).start()
 
     def path(self, digest: str) -> Path:
         """Where a kept delta's files are; raises DeltaUnavailable if they are gone."""

@@ -172,6 +172,8 @@ BAD_JSON: dict[str, bytes] = {
     "too large": b'{"a":"' + b"x" * strict_json.MAX_BYTES + b'"}',
     "invalid text": b'{"a":"\xff"}',
     "byte order mark": b"\xef\xbb\xbf{}",
+    "half a surrogate pair": rb'{"a":["\ud800"]}',
+    "half a surrogate pair as a key": rb'{"a":{"\udfff":1}}',
 }
 
 

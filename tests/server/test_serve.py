@@ -1,3 +1,4 @@
+import gc
 import os
 import signal
 import socket
@@ -11,6 +12,8 @@ from typing import Any
 
 import httpx2
 import pytest
+
+from server import serve
 
 START = """
 import sys
@@ -30,6 +33,23 @@ LONG: dict[str, Any] = {
     "stream": True,
     "parameters": {"max_tokens": 200, "ignore_eos": True, "n": 16},
 }
+
+
+def test_the_collector_leaves_out_what_is_loaded_before_it_serves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    frozen: list[int] = []
+
+    class Server:
+        def run(self) -> None:
+            frozen.append(gc.get_freeze_count())
+
+    monkeypatch.setattr(serve, "build_server", lambda *_: Server())
+    try:
+        serve.serve(None, None)
+        assert frozen[0] > 10_000
+    finally:
+        gc.unfreeze()
 
 
 Process = tuple[subprocess.Popen[str], httpx2.Client]

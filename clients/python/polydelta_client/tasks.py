@@ -24,7 +24,7 @@ class Tasks:
         """Add a task or give it a new delta, which becomes active at once; return it as it is then.
 
         `source` is a local directory, whose files are uploaded (those at its top, less the hidden
-        ones), or a URI that the server reads by itself: file://, hf:// or s3://.
+        ones), or the file:// URI of a directory that the server reads by itself.
         With `if_match`, the version that you expect to replace, PreconditionFailedError is raised
         where another is active; with `if_none_match="*"`, ConflictError where the name is taken.
         """
@@ -39,11 +39,11 @@ class Tasks:
         self._transport.run(_calls.delete_task(name))
 
     def versions(self, name: str) -> list[Version]:
-        """Return the versions that the server keeps of a task."""
+        """Return the versions that the server keeps of a task; no server answers this yet."""
         return self._transport.run(_calls.list_versions(name))
 
     def activate(self, name: str, version: str) -> Task:
-        """Make another version of a task the active one; return the task as it is then."""
+        """Make another version active and return the task; no server answers this yet."""
         return self._transport.run(_calls.activate(name, version))
 
     # Last in its class: below it, `list` in an annotation would mean this method.
@@ -78,11 +78,11 @@ class AsyncTasks:
         await self._transport.run(_calls.delete_task(name))
 
     async def versions(self, name: str) -> list[Version]:
-        """Return the versions that the server keeps of a task."""
+        """Return the versions that the server keeps of a task; no server answers this yet."""
         return await self._transport.run(_calls.list_versions(name))
 
     async def activate(self, name: str, version: str) -> Task:
-        """Make another version of a task the active one; return the task as it is then."""
+        """Make another version active and return the task; no server answers this yet."""
         return await self._transport.run(_calls.activate(name, version))
 
     # Last in its class: below it, `list` in an annotation would mean this method.

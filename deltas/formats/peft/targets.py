@@ -81,7 +81,9 @@ class Targets:
         lists = tuple(rf"(?:^|.*?\.){name}\.(?P<index>\d+)\." for name in self.layer_lists)
         found = (self.patterns.match(pattern, module) for pattern in lists or (_ANY_LAYER,))
         match = next((match for match in found if match), None)
-        return match is not None and int(match["index"]) in self.layers
+        # A list's name may be an expression that matches without reaching the index.
+        index = match["index"] if match else None
+        return index is not None and index.isdecimal() and int(index) in self.layers
 
 
 def _names(config: Fields, field: str) -> str | tuple[str, ...]:

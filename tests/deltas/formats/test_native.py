@@ -130,6 +130,18 @@ def test_mismatches_are_listed_five_at_most(base: BaseSpec, tmp_path: Path) -> N
     assert "9 more" in str(caught.value)
 
 
+@pytest.mark.parametrize(("kind", "option"), [("lora", "rank"), ("bottleneck", "size")])
+def test_small_ranks_are_small(base: BaseSpec, kind: str, option: str) -> None:
+    def sized(size: int) -> Delta:
+        site = next(iter(KINDS[kind].sites(base, {})))
+        tensors = KINDS[kind].create(site, {option: size}, torch.Generator())
+        return Delta(TaskType.GENERATE, (Part(kind, site.name, tensors),))
+
+    check(sized(1024), base)
+    with pytest.raises(InvalidDelta, match="above 1024"):
+        check(sized(1025), base)
+
+
 Edit = Callable[[dict[str, Any]], Any]
 CONFIGS: dict[str, tuple[Edit, type[DeltaError]]] = {
     "another format": (lambda c: c.update(format="x"), UnsupportedDelta),
@@ -150,6 +162,18 @@ CONFIGS: dict[str, tuple[Edit, type[DeltaError]]] = {
         lambda c: c["kinds"]["bottleneck"].update(activation="exec"),
         UnsupportedDelta,
     ),
+    "a list of activations": (
+        lambda c: c["kinds"]["bottleneck"].update(activation=["relu"]),
+        InvalidDelta,
+    ),
+    "an option of another kind": (lambda c: c["kinds"]["lora"].update(alpha=64), UnsupportedDelta),
+    "a misspelt option": (
+        lambda c: c["kinds"]["head"].update(normalise=True),
+        UnsupportedDelta,
+    ),
+    "a flag as a text": (lambda c: c["kinds"]["head"].update(normalize="no"), InvalidDelta),
+    "a flag as a number": (lambda c: c["kinds"]["prefix"].update(shift=1), InvalidDelta),
+    "a count as a flag": (lambda c: c["kinds"]["lora"].update(rank=True), InvalidDelta),
     "an unknown pooling": (lambda c: c["kinds"]["head"].update(pooling="x"), InvalidDelta),
     "no kinds": (lambda c: c.update(kinds=[]), InvalidDelta),
 }

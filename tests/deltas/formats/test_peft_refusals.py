@@ -66,6 +66,16 @@ CONFIGS: dict[str, tuple[dict[str, Any], type[DeltaError], str]] = {
     "other targets": ({"target_modules": ["score"]}, InvalidDelta, "no targets"),
     "excluded": ({"exclude_modules": ["q_proj"]}, InvalidDelta, "no targets"),
     "other layers": ({"layers_to_transform": [0]}, InvalidDelta, "no targets"),
+    "a layer list without a number": (
+        {"layers_to_transform": [0, 1], "layers_pattern": "model|layers"},
+        InvalidDelta,
+        "no targets",
+    ),
+    "a layer list with a number of its own": (
+        {"layers_to_transform": [0, 1], "layers_pattern": "(?P<index>model)|layers"},
+        InvalidDelta,
+        "no targets",
+    ),
     "layer as text": ({"layers_to_transform": ["0"]}, InvalidDelta, "layers_to_transform"),
     "rank 0": ({"r": 0}, InvalidDelta, "rank 0"),
     "rank -1": ({"r": -1}, InvalidDelta, "rank -1"),
@@ -80,6 +90,8 @@ CONFIGS: dict[str, tuple[dict[str, Any], type[DeltaError], str]] = {
     "unsound expression": ({"target_modules": "("}, InvalidDelta, "expression"),
     "slow expression": ({"target_modules": SLOW}, InvalidDelta, "too long"),
     "slow pattern": ({"alpha_pattern": {SLOW: 1}}, InvalidDelta, "too long"),
+    "vast expression": ({"target_modules": "(?:a{9999}){9999}"}, InvalidDelta, "repeats"),
+    "deep expression": ({"target_modules": "(" * 1000 + ")" * 1000}, InvalidDelta, "nested"),
     "long expression": ({"target_modules": "a" * 3000}, InvalidDelta, "longer"),
 }
 

@@ -1,10 +1,14 @@
+import gc
 import json
 import socket
+import time
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
-from server.api import limits, protocol
+from server.api import inputs, limits, protocol
+from server.api.completions import CompletionBody
 from tests.server.api.live import Live
 from tests.server.api.problems import SECRET, check
 
@@ -39,7 +43,7 @@ def valid(path: str) -> dict[str, Any]:
         (INFER, {"input": ["x"] * 257}, "input"),
         (INFER, {"input": ["x"] * 129, "parameters": {"n": 2}}, "input"),
         (INFER, {"input": ["x", 3]}, "input.1"),
-        (INFER, {"input": "x" * ((1 << 20) + 1)}, "input"),
+        (INFER, {"input": "x" * (inputs.MAX_CHARACTERS + 1)}, "input"),
         (INFER, {"input": "\ud800"}, "input"),
         (INFER, {"input": [{"role": "wizard", "content": SECRET}]}, "input.0.role"),
         (INFER, {"input": [{"role": "user", "content": [{"type": "image"}]}]}, None),
@@ -94,6 +98,20 @@ def test_large_bodies_are_refused_however_they_come(live: Live):
     check(live.http.post(INFER, content=pieces, headers=headers), 413, "payload_too_large")
     form = {"content-type": "multipart/form-data; boundary=b"}
     check(live.http.post(INFER, content=b" " * size, headers=form), 413, "payload_too_large")
+
+
+def test_no_body_holds_the_event_loop_for_long():
+    whole, each = limits.MAX_JSON_BYTES, "[1],"
+    body = '{"model": "x", "prompt": [' + each * ((whole - 40) // len(each)) + "[1]]}"
+    gc.collect()
+    gc.freeze()
+    begun = time.thread_time()
+    fields = json.loads(body)
+    with pytest.raises(ValidationError):
+        CompletionBody.model_validate(fields)
+    elapsed = time.thread_time() - begun
+    gc.unfreeze()
+    assert elapsed < 0.15
 
 
 def test_routes_and_methods_that_are_not_there(live: Live):

@@ -1,13 +1,16 @@
 import itertools
 import json
+import os
 import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 
+from server.registry.registration import Registration
 from tests import samples
 from tests.server.api.live import Live, serving
 from tests.server.api.problems import check
@@ -148,6 +151,28 @@ def test_of_many_writers_at_once_one_wins(live: Live, directory: Path):
     assert sorted(statuses) == [200] * 5 + [201]
 
 
+def test_a_put_answers_for_itself_whatever_others_do_next(
+    live: Live, directory: Path, monkeypatch: pytest.MonkeyPatch
+):
+    other = live.write("other", samples.classifier(live.spec, ("a", "b"), seed=5))
+    registry = live.engine.registry
+    put = registry.put
+
+    def overtaken(name: str, source: Path, **conditions: Any) -> tuple[Registration, bool]:
+        answer = put(name, source, **conditions)
+        registry.remove(name)
+        put(name, other)
+        return answer
+
+    monkeypatch.setattr(registry, "put", overtaken)
+    response = live.http.put(URL, json={"source": str(directory)})
+    assert response.status_code == 201
+    task = response.json()
+    assert task["labels"] == ["no", "yes"]
+    assert response.headers["etag"] == f'"{task["version"]}"'
+    assert live.http.get(URL).json()["version"] != task["version"]
+
+
 def broken(directory: Path, name: str, data: bytes) -> None:
     for path in directory.iterdir():
         path.unlink()
@@ -173,6 +198,21 @@ def test_bad_checkpoints_leave_the_task_as_it_was(live: Live, directory: Path, t
 
     assert live.http.get(URL).json() == before
     assert live.infer("fresh", "hello")["version"] == before["version"]
+
+
+def test_texts_that_cannot_be_written_down_harm_nobody(live: Live):
+    directory = live.write("odd", samples.classifier(live.spec, ("no", "yes")))
+    (directory / os.fsdecode(b"\xff.bin")).touch()
+    config = directory / "delta.json"
+    told = config.read_text()
+    config.write_text(told.replace('"yes"', r'"\ud800"'))
+    check(live.http.put(URL, json={"source": str(directory)}), 400, "invalid_delta")
+    config.unlink()
+    message = check(
+        live.http.put(URL, json={"source": str(directory)}), 415, "unsupported_media_type"
+    )
+    assert message.startswith(r"\udcff.bin")
+    assert live.http.get("/v1/tasks").status_code == 200
 
 
 @pytest.mark.parametrize("filename", ["..", "a\0b", "", "ﬁle", "x" * 200])

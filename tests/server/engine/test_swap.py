@@ -91,7 +91,8 @@ async def test_each_answer_is_one_versions(llama: Deltas, engine: Engine, tmp_pa
     async with serving(engine), traffic(engine) as load:
         for kind in VERSIONS:
             await load.more(WORKERS)
-            version, changed = await asyncio.to_thread(registry.put, TASK, directories[kind])
+            task, changed = await asyncio.to_thread(registry.put, TASK, directories[kind])
+            version = task.active
             kinds[version.ref] = kind
             assert changed
             overlaps += len(registry.get(TASK).versions) > 1

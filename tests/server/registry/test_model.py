@@ -43,7 +43,7 @@ class RegistryMachine(RuleBasedStateMachine):
         held = self.numbers.get(name)
         if_match = "0" * 12 if stale else None
         try:
-            version, changed = self.registry.put(
+            task, changed = self.registry.put(
                 name, self.sources[number], if_match=if_match, if_none_match=new
             )
         except PreconditionFailed:
@@ -55,7 +55,7 @@ class RegistryMachine(RuleBasedStateMachine):
             assert not stale
             assert changed == (held != number)
             self.numbers[name] = number
-            self.alive[version.ref] = number
+            self.alive[task.active.ref] = number
 
     @rule(name=NAMES)
     def remove(self, name: str) -> None:

@@ -28,14 +28,16 @@ Make = Callable[[int], Path]
 
 
 def test_a_task_is_put_shown_replaced_and_removed(registry: Registry, delta: Make) -> None:
-    first, new = registry.put("spam", delta(1))
+    shown, new = registry.put("spam", delta(1))
     assert new
+    assert shown == registry.get("spam")
+    first = shown.active
     assert (first.kind, first.type, first.extent.rows) == ("prompt", TaskType.GENERATE, 1)
-    assert registry.put("spam", delta(1)) == (first, False)
-    second, changed = registry.put("spam", delta(2))
+    assert registry.put("spam", delta(1)) == (shown, False)
+    shown, changed = registry.put("spam", delta(2))
     assert changed
-    assert registry.get("spam").active == second
-    assert number_of(registry.load(second.ref)) == 2
+    assert registry.get("spam") == shown
+    assert number_of(registry.load(shown.active.ref)) == 2
     registry.remove("spam")
     assert registry.all() == []
     with pytest.raises(TaskNotFound):
@@ -45,17 +47,16 @@ def test_a_task_is_put_shown_replaced_and_removed(registry: Registry, delta: Mak
 def test_a_lease_keeps_its_version_until_released(registry: Registry, delta: Make) -> None:
     forgotten: list[DeltaRef] = []
     registry.on_forgotten = forgotten.append
-    old, _ = registry.put("spam", delta(1))
+    old = registry.put("spam", delta(1))[0].active
     first, second = registry.lease("spam"), registry.lease("spam")
-    new, _ = registry.put("spam", delta(2))
+    new = registry.put("spam", delta(2))[0].active
     assert registry.lease("spam").version == new
     assert registry.get("spam").versions == (new, old)
     first.release()
     first.release()
     assert number_of(registry.load(old.ref)) == 1
     assert not forgotten
-    with second:
-        pass
+    second.release()
     assert forgotten == [old.ref]
     assert registry.get("spam").versions == (new,)
     with pytest.raises(DeltaUnavailable):
@@ -65,7 +66,7 @@ def test_a_lease_keeps_its_version_until_released(registry: Registry, delta: Mak
 def test_a_version_that_comes_back_is_not_forgotten(registry: Registry, delta: Make) -> None:
     forgotten: list[DeltaRef] = []
     registry.on_forgotten = forgotten.append
-    version, _ = registry.put("spam", delta(1))
+    version = registry.put("spam", delta(1))[0].active
     lease = registry.lease("spam")
     registry.put("spam", delta(2))
     registry.put("spam", delta(1))
@@ -86,8 +87,8 @@ def test_a_removed_task_answers_whom_it_promised(registry: Registry, delta: Make
 
 
 def test_two_names_share_files_but_not_versions(registry: Registry, delta: Make) -> None:
-    a, _ = registry.put("a", delta(1))
-    b, _ = registry.put("b", delta(1))
+    a = registry.put("a", delta(1))[0].active
+    b = registry.put("b", delta(1))[0].active
     assert a.ref.digest == b.ref.digest
     assert a.ref != b.ref
     registry.remove("a")
@@ -95,22 +96,23 @@ def test_two_names_share_files_but_not_versions(registry: Registry, delta: Make)
 
 
 def test_the_digest_is_of_names_and_contents_alone(registry: Registry, delta: Make) -> None:
-    version, _ = registry.put("a", delta(1))
+    version = registry.put("a", delta(1))[0].active
     (delta(1) / "README.md").write_text("not part of the delta")
-    assert registry.put("a", delta(1)) == (version, False)
+    again, changed = registry.put("a", delta(1))
+    assert (again.active, changed) == (version, False)
 
 
 def test_conditions_are_those_of_http(registry: Registry, delta: Make) -> None:
     with pytest.raises(PreconditionFailed):
         registry.put("spam", delta(1), if_match="*")
-    first, _ = registry.put("spam", delta(1), if_none_match=True)
-    assert registry.put("spam", delta(1), if_none_match=True) == (first, False)
+    first = registry.put("spam", delta(1), if_none_match=True)[0].active
+    assert registry.put("spam", delta(1), if_none_match=True) == (registry.get("spam"), False)
     with pytest.raises(Conflict):
         registry.put("spam", delta(2), if_none_match=True)
     with pytest.raises(PreconditionFailed):
         registry.put("spam", delta(2), if_match="0" * 12)
     assert registry.get("spam").active == first
-    second, _ = registry.put("spam", delta(2), if_match=f'"{first.ref.version}"')
+    second = registry.put("spam", delta(2), if_match=f'"{first.ref.version}"')[0].active
     registry.put("spam", delta(3), if_match=second.ref.digest)
 
 
@@ -183,7 +185,7 @@ def test_a_bad_delta_changes_nothing(
     delta: Make,
     tmp_path: Path,
 ) -> None:
-    version, _ = registry.put("spam", delta(1))
+    version = registry.put("spam", delta(1))[0].active
     files = sorted((tmp_path / "store").rglob("*"))
     damage(delta(2))
     for name in ("spam", "new"):
@@ -196,7 +198,7 @@ def test_a_bad_delta_changes_nothing(
 def test_files_lost_from_the_store_are_told_and_put_again(
     registry: Registry, delta: Make, tmp_path: Path
 ) -> None:
-    version, _ = registry.put("spam", delta(1))
+    version = registry.put("spam", delta(1))[0].active
     for path in (tmp_path / "store").rglob(native.WEIGHTS):
         path.unlink()
     with pytest.raises(DeltaUnavailable):
@@ -219,7 +221,7 @@ def test_many_puts_of_one_name_check_the_delta_once(
         results = list(pool.map(lambda _: registry.put("spam", source), range(8)))
     assert len(checks) == 1
     assert sum(changed for _, changed in results) == 1
-    assert len({version.ref for version, _ in results}) == 1
+    assert len({task.active.ref for task, _ in results}) == 1
 
 
 def test_one_of_many_rivals_wins_a_new_name(registry: Registry, delta: Make) -> None:
@@ -243,9 +245,10 @@ def test_replacing_under_traffic_never_serves_what_is_gone(registry: Registry, d
     def serve(_: int) -> int:
         served = 0
         while not stop.is_set():
-            with registry.lease("spam") as lease:
-                registry.load(lease.version.ref)
-                served += 1
+            lease = registry.lease("spam")
+            registry.load(lease.version.ref)
+            lease.release()
+            served += 1
         return served
 
     with ThreadPoolExecutor(4) as pool:

@@ -2,9 +2,11 @@
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 from deltas.base import BaseSpec
 from deltas.errors import InvalidDelta
 from deltas.formats import native
-from server.errors import InsufficientStorage
+from server.errors import DeltaUnavailable, InsufficientStorage
 from server.registry.registry import Registry
 from server.registry.store import Store, digest_of
 
@@ -27,6 +29,7 @@ KILLED_AT = {
     "syncing the copy": ("os", "fsync", 3),
     "renaming": ("pathlib.Path", "rename", 1),
     "syncing the store": ("os", "fsync", 4),
+    "removing": ("shutil", "rmtree", 2),
 }
 
 SCRIPT = """
@@ -37,11 +40,11 @@ from server.registry.store import Store
 def die_at(module, name, count):
     owner = Path if module == "pathlib.Path" else importlib.import_module(module)
     real, calls = getattr(owner, name), []
-    def counted(*arguments):
+    def counted(*arguments, **options):
         calls.append(1)
         if len(calls) == count:
             os.kill(os.getpid(), signal.SIGKILL)
-        return real(*arguments)
+        return real(*arguments, **options)
     setattr(owner, name, counted)
 
 root, source, points, names = Path(sys.argv[1]), Path(sys.argv[2]), *map(eval, sys.argv[3:])
@@ -52,6 +55,8 @@ for point, place in points.items():
         store = Store(root / point)
         with store.stage(source, names) as staged:
             store.keep(staged)
+        store.drop(staged.digest)
+        store.close()
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL, point
 """
@@ -82,6 +87,34 @@ def test_a_server_that_lives_is_not_swept(delta: Make, tmp_path: Path) -> None:
     first.close()
     first.close()
     second.close()
+    assert not list((tmp_path / "store").iterdir())
+
+
+def test_dropping_waits_for_no_disk(
+    delta: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / "store")
+    proceed, real = threading.Event(), shutil.rmtree
+
+    def slow(path: Path, ignore_errors: bool) -> None:
+        if path.name.startswith("trash-"):
+            assert proceed.wait(60)
+        real(path, ignore_errors=ignore_errors)
+
+    def keep() -> str:
+        with store.stage(delta(1), NAMES) as staged:
+            store.keep(staged)
+        return staged.digest
+
+    monkeypatch.setattr(shutil, "rmtree", slow)
+    digest = keep()
+    store.drop(digest)
+    with pytest.raises(DeltaUnavailable):
+        store.path(digest)
+    assert keep() == digest
+    assert digest_of(store.path(digest)) == digest
+    proceed.set()
+    store.close()
     assert not list((tmp_path / "store").iterdir())
 
 
@@ -124,7 +157,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(
     base: BaseSpec, delta: Make, tmp_path: Path
 ) -> None:
     registry, source = Registry(Store(tmp_path / "store"), base), delta(1)
-    old, _ = registry.put("spam", delta(0))
+    old = registry.put("spam", delta(0))[0].active
     before = sorted((tmp_path / "store").rglob("*"))
     with full_disk(), pytest.raises(InsufficientStorage):
         registry.put("spam", source)

@@ -1,0 +1,37 @@
+"""Names: an unknown one is met with the names close to it, at next to no cost."""
+
+import time
+
+import pytest
+
+from server.registry.names import not_found
+
+NAMES = ["sentiment", "spam", "spam-v2", "topic", "headline", "tickets"]
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("sentimnt", "Did you mean sentiment?"),
+        ("sentimment", "Did you mean sentiment?"),
+        ("zentiment", "Did you mean sentiment?"),
+        ("spam-v3", "Did you mean spam-v2 or spam?"),
+        ("sapm", "Did you mean spam?"),
+        ("headlines", "Did you mean headline?"),
+        ("Topic", "Did you mean topic?"),
+        ("translate", None),
+        ("x", None),
+    ],
+)
+def test_close_names_are_told(name: str, hint: str | None) -> None:
+    message = str(not_found(name, NAMES))
+    assert message == f"There is no task '{name}'." + (f" {hint}" if hint else "")
+
+
+@pytest.mark.parametrize("length", [8, 120])
+def test_many_names_are_no_burden(length: int) -> None:
+    start = "ab" * ((length - 6) // 2)
+    names = [f"{start}{index:06}" for index in range(100_000)]
+    begun = time.thread_time()
+    assert "Did you mean" in str(not_found(f"{start}0000x1", names))
+    assert time.thread_time() - begun < 0.04
