@@ -52,13 +52,14 @@ def _warm(side: Side, measure: Measure, names: Sequence[str]) -> None:
         if models:
             requests = max(len(models), measure.load.concurrency)
             load = replace(measure.load, requests=requests, output_tokens=tokens)
-            side.run(models, load, -1, lambda: None)
+            side.run(models, load, f"{measure.name} warm {models[0]}", lambda: None)
 
 
 def _turn(
     side: Side, measure: Measure, names: Sequence[str], turn: int, done: Callable[[], object]
 ) -> Turn:
-    # The same prompts for every side.
-    base = side.run([BASE], measure.load, 2 * turn, done)
-    mixed = side.run(names, measure.load, 2 * turn + 1, done) if side.mixes else None
+    # The same prompts for every side, and never twice for one: some sides cache them.
+    load, seed = measure.load, f"{measure.name} {turn}"
+    base = side.run([BASE], load, f"{seed} base", done)
+    mixed = side.run(names, load, f"{seed} mixed", done) if side.mixes else None
     return Turn(base, mixed)

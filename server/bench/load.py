@@ -51,7 +51,7 @@ class Run:
 
 
 async def drive(
-    endpoint: Endpoint, models: Sequence[str], load: Load, seed: int, done: Callable[[], object]
+    endpoint: Endpoint, models: Sequence[str], load: Load, seed: str, done: Callable[[], object]
 ) -> Run:
     """Put a load on a server, its requests going to `models` in turn; `done` follows each one.
 
@@ -83,7 +83,7 @@ async def drive(
     return Run(timings, elapsed, health)
 
 
-def requests(models: Sequence[str], load: Load, seed: int) -> Iterable[tuple[str, list[int]]]:
+def requests(models: Sequence[str], load: Load, seed: str) -> Iterable[tuple[str, list[int]]]:
     """The model and the prompt of each request; one seed gives one sequence of prompts."""
     # Prompts differ, so that no cache of prompts helps.
     draw = random.Random(seed)

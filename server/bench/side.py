@@ -19,7 +19,7 @@ class Side(ABC):
         self.mixes = mixes
 
     @abstractmethod
-    def run(self, models: Sequence[str], load: Load, seed: int, done: Callable[[], object]) -> Run:
+    def run(self, models: Sequence[str], load: Load, seed: str, done: Callable[[], object]) -> Run:
         """Put a load on it, requests going to `models` in turn; `done` follows each request."""
 
 
@@ -30,6 +30,6 @@ class Served(Side):
         super().__init__(name, mixes=mixes)
         self._endpoint = endpoint
 
-    def run(self, models: Sequence[str], load: Load, seed: int, done: Callable[[], object]) -> Run:
+    def run(self, models: Sequence[str], load: Load, seed: str, done: Callable[[], object]) -> Run:
         """Send every request from this process."""
         return asyncio.run(drive(self._endpoint, models, load, seed, done))

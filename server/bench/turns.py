@@ -25,11 +25,11 @@ async def _measure(
 ) -> list[tuple[Run, Run]]:
     server = Endpoint(url)
     warm = replace(load, requests=len(names) + 1, output_tokens=min(2, load.output_tokens))
-    await drive(server, [BASE, *names], warm, seed=-1, done=lambda: None)
+    await drive(server, [BASE, *names], warm, seed="warm", done=lambda: None)
     return [
         (
-            await drive(server, [BASE], load, 2 * turn, done),
-            await drive(server, names, load, 2 * turn + 1, done),
+            await drive(server, [BASE], load, f"base {turn}", done),
+            await drive(server, names, load, f"mixed {turn}", done),
         )
         for turn in range(repeat)
     ]

@@ -91,5 +91,9 @@ def _lora_arguments(loras: list[Path]) -> list[str]:
 
 
 def _choices(setup: Setup) -> dict[str, dict[str, object]]:
-    names = enumerate(setup.deltas)
-    return {name: {"lora": [{"id": index, "scale": 1.0}]} for index, name in names}
+    # A LoRA that a request does not name acts at its scale of the start, which is not always zero.
+    def scales(model: str) -> list[dict[str, object]]:
+        names = enumerate(setup.deltas)
+        return [{"id": index, "scale": float(name == model)} for index, name in names]
+
+    return {model: {"lora": scales(model)} for model in (BASE, *setup.deltas)}

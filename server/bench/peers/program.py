@@ -25,7 +25,7 @@ class Program(Side):
         self._process = process
         self._errors = errors
 
-    def run(self, models: Sequence[str], load: Load, seed: int, done: Callable[[], object]) -> Run:
+    def run(self, models: Sequence[str], load: Load, seed: str, done: Callable[[], object]) -> Run:
         """Send the whole load as one job; the process keeps to its concurrency."""
         wanted = list(requests(models, load, seed))
         answer = self.ask(

@@ -95,7 +95,7 @@ def test_a_server_that_goes_away_is_one_line(polydelta: Polydelta) -> None:
         hang_up = threading.Thread(target=_hang_up, args=(listener,))
         hang_up.start()
         with pytest.raises(BenchError):
-            asyncio.run(drive(Endpoint(url), ["base"], load, 0, lambda: None))
+            asyncio.run(drive(Endpoint(url), ["base"], load, "any", lambda: None))
         hang_up.join()
 
 
