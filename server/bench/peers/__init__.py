@@ -6,6 +6,7 @@ from pathlib import Path
 from server.bench.errors import BenchError
 from server.bench.peers.environment import Environment
 from server.bench.peers.llama_cpp import LlamaCpp
+from server.bench.peers.openvino import OpenVino
 from server.bench.peers.peer import Peer
 from server.bench.peers.transformers import Transformers
 from server.bench.peers.vllm import Vllm
@@ -24,6 +25,7 @@ PEERS: dict[str, Peer] = {
         Vllm("vllm"),
         Vllm("vllm-unrestricted", restricted=False),
         Vllm("vllm-base", lora=False),
+        OpenVino("openvino"),
     )
 }
 

@@ -1,10 +1,9 @@
 """The GGUF files of a base and its deltas, made by llama.cpp's own scripts."""
 
 import json
-import subprocess
 from pathlib import Path
 
-from server.bench.errors import BenchError
+from server.bench.peers.conversion import convert
 from server.bench.peers.environment import Environment
 from server.bench.peers.peer import Setup
 
@@ -12,7 +11,7 @@ _SCRIPTS = Path(__file__).parents[1] / "runners" / "scripts.py"
 _TYPES = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 
 
-def convert(
+def to_gguf(
     environment: Environment, source: Path, setup: Setup, folder: Path, quantisation: str | None
 ) -> tuple[Path, list[Path]]:
     """Write a base and its deltas into `folder`, the base quantised if asked; gives the files.
@@ -35,17 +34,10 @@ def convert(
             for name, file in loras.items()
         ),
     ]
-    _run([str(environment.python), str(_SCRIPTS)], json.dumps(commands))
+    convert([str(environment.python), str(_SCRIPTS)], json.dumps(commands))
     if quantisation:
         quantiser = environment.directory / "build" / "bin" / "llama-quantize"
         small = folder / f"base-{quantisation}.gguf"
-        _run([str(quantiser), str(base), str(small), quantisation], "")
+        convert([str(quantiser), str(base), str(small), quantisation])
         base = small
     return base, list(loras.values())
-
-
-def _run(command: list[str], text: str) -> None:
-    done = subprocess.run(command, input=text.encode(), capture_output=True, check=False)
-    if done.returncode:
-        last = done.stderr.decode(errors="replace")[-1000:]
-        raise BenchError(f"{Path(command[-1]).name} failed to convert the base:\n{last}")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from server.bench.endpoint import Endpoint
 from server.bench.peers.environment import Environment
-from server.bench.peers.gguf import convert
+from server.bench.peers.gguf import to_gguf
 from server.bench.peers.peer import Peer, Setup
 from server.bench.process import free_port, serving
 from server.bench.side import BASE, Served, Side
@@ -62,7 +62,7 @@ class LlamaCpp(Peer):
     def open(self, environment: Environment, setup: Setup) -> Generator[Side]:
         """Convert the base and the deltas, and start the server with all of them loaded."""
         folder = setup.scratch / self.name
-        base, loras = convert(environment, _source(environment), setup, folder, self._quantisation)
+        base, loras = to_gguf(environment, _source(environment), setup, folder, self._quantisation)
         port = free_port()
         command = [str(environment.directory / "build" / "bin" / "llama-server")]
         arguments = [*_arguments(base, setup), *_lora_arguments(loras), "--port", str(port)]
