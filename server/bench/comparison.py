@@ -88,12 +88,11 @@ class Compared:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Polydelta beside its peers, measured in turns."""
+    """Polydelta beside its peers, measured in turns; `deltas` says what was mixed."""
 
     base: str
     dtype: str
-    targets: tuple[str, ...]
-    rank: int
+    deltas: str
     repeat: int
     measures: tuple[Compared, ...]
 

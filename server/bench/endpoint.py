@@ -4,6 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx2
+
+from server.bench.completion import Timing, complete
+from server.bench.embedding import embed
+
 
 @dataclass(frozen=True)
 class Endpoint:
@@ -29,3 +34,20 @@ class Endpoint:
             "stream_options": {"include_usage": True},
             **self.extra.get(model, {}),
         }
+
+    async def ask(
+        self, client: httpx2.AsyncClient, model: str, prompt: list[int], tokens: int
+    ) -> Timing:
+        """Make one request and time it; raises BenchError if it fails."""
+        return await complete(client, self.body(model, prompt, tokens))
+
+
+class EncoderEndpoint(Endpoint):
+    """A server whose base writes no text: it is asked for embeddings."""
+
+    async def ask(
+        self, client: httpx2.AsyncClient, model: str, prompt: list[int], tokens: int
+    ) -> Timing:
+        """Ask for the embedding of a prompt, which counts as one token."""
+        del tokens
+        return await embed(client, model, prompt)

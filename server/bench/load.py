@@ -4,14 +4,14 @@ import asyncio
 import itertools
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import httpx2
 
-from server.bench.completion import Timing, complete
+from server.bench.completion import Timing
 from server.bench.endpoint import Endpoint
 from server.bench.errors import BenchError
 
@@ -60,7 +60,7 @@ async def drive(
     limits = httpx2.Limits(max_connections=load.concurrency + 1)
     async with httpx2.AsyncClient(base_url=endpoint.url, limits=limits, timeout=_TIMEOUT) as client:
         work = (
-            endpoint.body(model, prompt, load.output_tokens)
+            partial(endpoint.ask, client, model, prompt, load.output_tokens)
             for model, prompt in requests(models, load, seed)
         )
         health: list[float] = []
@@ -68,9 +68,7 @@ async def drive(
         start = time.perf_counter()
         try:
             async with asyncio.TaskGroup() as group:
-                workers = [
-                    group.create_task(_work(client, work, done)) for _ in range(load.concurrency)
-                ]
+                workers = [group.create_task(_work(work, done)) for _ in range(load.concurrency)]
         except* BenchError as failed:
             raise failed.exceptions[0] from None
         finally:
@@ -92,11 +90,11 @@ def requests(models: Sequence[str], load: Load, seed: str) -> Iterable[tuple[str
 
 
 async def _work(
-    client: httpx2.AsyncClient, work: Iterable[dict[str, Any]], done: Callable[[], object]
+    work: Iterable[Callable[[], Awaitable[Timing]]], done: Callable[[], object]
 ) -> list[Timing]:
     timings: list[Timing] = []
-    for body in work:
-        timings.append(await complete(client, body))
+    for ask in work:
+        timings.append(await ask())
         done()
     return timings
 

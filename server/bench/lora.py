@@ -9,7 +9,6 @@ from deltas.base import LM_HEAD_SITE, BaseSpec
 from deltas.delta import Delta
 from deltas.formats.peft import CONFIG, WEIGHTS
 from deltas.site import Role
-from server.bench.errors import BenchError
 from server.bench.synthetic import attention_projections, random_delta
 
 
@@ -24,12 +23,7 @@ def write_loras(
 
 
 def lora_targets(base: BaseSpec, *, every: bool) -> tuple[str, ...]:
-    """The ends of the names of the attention's projections, or of `every` one of a layer.
-
-    Raises BenchError if the base writes no text.
-    """
-    if not base.family.causal:
-        raise BenchError(f"The base {base.name} writes no text, so there are no tokens to count.")
+    """The ends of the names of the attention's projections, or of `every` one of a layer."""
     if not every:
         return tuple(attention_projections(base))
     linears = {site.name for site in base.of_role(Role.LINEAR)} - {LM_HEAD_SITE}

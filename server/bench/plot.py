@@ -29,8 +29,8 @@ def plot_comparison(comparison: Comparison) -> str:
         for line in _panel(compared, top)
     ]
     note = (
-        f"{comparison.base}, {comparison.dtype}, LoRAs of rank {comparison.rank} on "
-        f"{', '.join(comparison.targets)}; repeated {comparison.repeat} times; medians"
+        f"{comparison.base}, {comparison.dtype}, {comparison.deltas}; "
+        f"repeated {comparison.repeat} times; medians"
     )
     return "\n".join(
         [
@@ -52,7 +52,7 @@ def _panel(compared: Compared, top: int) -> Iterator[str]:
     yield _text(
         *(_PAD, top + _LINE + 18, "note"),
         f"{load.concurrency} at once, {load.input_tokens} in, {load.output_tokens} out; light: "
-        f"bare base, dark: mixed over {measure.tasks} LoRAs",
+        f"bare base, dark: mixed over {measure.tasks} deltas",
     )
     most = max(rate for side in compared.sides.values() for _, rate in _rates(side))
     for row, (name, side) in enumerate(compared.sides.items()):

@@ -9,6 +9,7 @@ from deltas.base import BaseSpec
 from deltas.delta import Delta, Options, Part, TaskType
 from deltas.formats.native import write
 from deltas.kinds import kind_named
+from deltas.kinds.head import BARE_ENCODER
 from deltas.site import Role
 
 RANK = 16
@@ -43,6 +44,8 @@ def random_delta(
             for key, tensor in kind.create(site, options, generator).items()
         }
         parts.append(Part(name, site.name, tensors))
+    if not base.family.causal:
+        return Delta(TaskType.EMBED, (*parts, *BARE_ENCODER.parts))
     return Delta(TaskType.GENERATE, tuple(parts))
 
 

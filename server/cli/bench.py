@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from server.bench.compare import Form
 from server.bench.measures import measure_of
 from server.bench.peers import PEERS, install, installed
+from server.bench.prepare import Form
 from server.bench.subject import Subject
 from server.cache import user_cache
 from server.cli import bench_alone, bench_compare

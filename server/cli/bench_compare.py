@@ -5,12 +5,13 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from server.bench.compare import Form, contest
+from server.bench.compare import contest
 from server.bench.comparison import Compared, Comparison
 from server.bench.measures import Measure
 from server.bench.peers.environment import Environment
 from server.bench.peers.peer import Peer
 from server.bench.plot import plot_comparison
+from server.bench.prepare import Form
 from server.bench.report import Figures
 from server.bench.subject import Subject
 from server.cli.flags import Format
@@ -39,9 +40,8 @@ def compare(
 
 def print_comparison(comparison: Comparison) -> None:
     """Print a table a measure."""
-    targets = ", ".join(comparison.targets)
     out.print(
-        f"{comparison.base} in {comparison.dtype}, LoRAs of rank {comparison.rank} on {targets}; "
+        f"{comparison.base} in {comparison.dtype}, {comparison.deltas}; "
         f"repeated {comparison.repeat} times; medians\n{_LEGEND}",
         markup=False,
     )
@@ -50,7 +50,7 @@ def print_comparison(comparison: Comparison) -> None:
         out.print(
             f"\n{compared.measure.name}: {load.requests} requests of {load.input_tokens} tokens in "
             f"and {load.output_tokens} out, {load.concurrency} at once, mixed over "
-            f"{compared.measure.tasks} LoRAs; {compared.unit}\n",
+            f"{compared.measure.tasks} deltas; {compared.unit}\n",
             markup=False,
         )
         print_table(_HEADINGS, _rows(compared))

@@ -19,7 +19,8 @@ Measures: TypeAlias = Annotated[
     _flag(
         "measure",
         help="The load: decode (64 tokens in, 64 out, 16 streams over 16 tasks), prefill (512 in, "
-        "1 out) or single (1 stream, 1 task). Several may be given with --peer.",
+        "1 out), single (1 stream, 1 task) or, for encoders compared with --peer, encode (64 in). "
+        "Several may be given with --peer.",
         show_default="decode",
     ),
 ]

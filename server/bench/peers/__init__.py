@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from server.bench.errors import BenchError
+from server.bench.peers.adapters import Adapters
 from server.bench.peers.environment import Environment
 from server.bench.peers.llama_cpp import LlamaCpp
 from server.bench.peers.openvino import OpenVino
@@ -26,6 +27,7 @@ PEERS: dict[str, Peer] = {
         Vllm("vllm-unrestricted", restricted=False),
         Vllm("vllm-base", lora=False),
         OpenVino("openvino"),
+        Adapters("adapters"),
     )
 }
 

@@ -15,10 +15,11 @@ from server.bench.side import Side
 class Setup:
     """What all sides of a comparison are given alike.
 
-    `base` is a directory of safetensors and `deltas` are PEFT directories by name; `targets` are
-    the ends of the modules that the deltas change, all of one `rank`. `streams` is the greatest
-    number of requests at once and `length` the greatest number of tokens of a sequence; `scratch`
-    is a directory for converted files.
+    `base` is a directory of safetensors. For a decoder, `deltas` are PEFT directories by name and
+    `targets` the ends of the modules that they change, all of one `rank`; for an encoder they are
+    native directories of bottlenecks whose size is the rank, without targets. `streams` is the
+    greatest number of requests at once and `length` the greatest number of tokens of a sequence;
+    `scratch` is a directory for converted files.
     """
 
     base: Path
@@ -30,15 +31,29 @@ class Setup:
     length: int
     scratch: Path
 
+    @property
+    def encodes(self) -> bool:
+        """Whether the base is an encoder."""
+        return not self.targets
+
+    @property
+    def described(self) -> str:
+        """The deltas in words."""
+        if self.encodes:
+            return f"bottlenecks of size {self.rank} after each layer"
+        return f"LoRAs of rank {self.rank} on {', '.join(self.targets)}"
+
 
 class Peer(ABC):
     """Another way of serving deltas, set up to be at its best on this machine.
 
-    Peers that differ in settings alone share the environment `home`.
+    Peers that differ in settings alone share the environment `home`. A peer serves decoders, or
+    where it `encodes` encoders.
     """
 
     home: ClassVar[str]
     requirements: ClassVar[tuple[str, ...]]
+    encodes: ClassVar[bool] = False
 
     def __init__(self, name: str) -> None:
         self.name = name

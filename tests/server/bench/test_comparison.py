@@ -42,5 +42,5 @@ def test_a_rate_counts_the_prompt_where_the_answer_is_one_token() -> None:
 
 def test_a_measure_yields_to_what_is_asked_for() -> None:
     assert measure_of("single", tasks=3, requests=2) == Measure("single", Load(1, 2, 64, 64), 3)
-    with pytest.raises(BenchError, match="choose from decode, prefill, single"):
+    with pytest.raises(BenchError, match="choose from decode, prefill, single, encode"):
         measure_of("speed")

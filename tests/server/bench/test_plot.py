@@ -13,7 +13,7 @@ def draw() -> ET.Element:
     measures = tuple(
         Compared.of(Measure(name, LOAD, tasks=2), turns) for name in ("decode", "single")
     )
-    comparison = Comparison("base", "float32", ("q_proj",), 16, 1, measures)
+    comparison = Comparison("base", "float32", "LoRAs", 1, measures)
     return ET.fromstring(plot_comparison(comparison))
 
 

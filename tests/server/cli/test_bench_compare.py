@@ -32,7 +32,8 @@ def test_a_peer_is_measured_on_the_same_load(
     )
     assert result.code == 0, result.err
     report = json.loads(result.out)
-    assert (report["dtype"], report["rank"], report["repeat"]) == ("float32", 4, 2)
+    assert (report["dtype"], report["repeat"]) == ("float32", 2)
+    assert report["deltas"] == "LoRAs of rank 4 on k_proj, o_proj, q_proj, v_proj"
     assert [compared["measure"]["name"] for compared in report["measures"]] == ["decode", "single"]
     for compared in report["measures"]:
         for side in ("polydelta", "transformers"):
@@ -46,11 +47,27 @@ def test_a_peer_is_measured_on_the_same_load(
         assert [task.id for task in client.tasks.list()] == ["spam"]
 
 
+@pytest.mark.parametrize(
+    ("measure", "message"),
+    [("decode", "writes no text; give --measure encode"), ("encode", "No peer named serves enc")],
+)
+def test_an_encoder_is_compared_with_peers_that_encode(
+    polydelta: Polydelta, encoder: Path, tmp_path: Path, measure: str, message: str
+) -> None:
+    borrow("transformers", tmp_path)
+    result = polydelta(
+        *("bench", "--base", str(encoder), "--peer", "all", "--cache", str(tmp_path)),
+        *("--measure", measure, "--tasks", "1"),
+    )
+    assert result.code == 1
+    assert message in result.err
+
+
 def test_the_table_names_every_side_and_ratio(capsys: pytest.CaptureFixture[str]) -> None:
     measure = Measure("prefill", replace(LOADED, output_tokens=1), tasks=2)
     turns = {OURS: [turn(1.0, 2.0)], "another": [turn(3.0, 8.0)], "bare": [turn(5.0)]}
     compared = Compared.of(measure, turns)
-    print_comparison(Comparison("tiny", "float32", ("gate_proj",), 16, 1, (compared,)))
+    print_comparison(Comparison("tiny", "float32", "LoRAs of rank 16 on gate_proj", 1, (compared,)))
     printed = capsys.readouterr().out
     assert "gate_proj" in printed
     assert "prompt tokens/s" in printed
