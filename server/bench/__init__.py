@@ -1,1 +1,1 @@
-"""Measuring a running server over HTTP, from another process."""
+"""Measuring a running server over HTTP, from another process, alone or beside its peers."""

@@ -29,18 +29,17 @@ class Timing:
         return [after - before for before, after in pairwise(self.arrivals)]
 
 
-async def complete(
-    client: httpx2.AsyncClient, model: str, prompt: list[int], tokens: int
-) -> Timing:
-    """Ask for exactly `tokens` tokens after `prompt` and time what comes.
+async def complete(client: httpx2.AsyncClient, body: dict[str, Any]) -> Timing:
+    """Ask for a completion of exactly `max_tokens` tokens and time what comes.
 
     Raises BenchError if the request fails or another number of tokens comes.
     """
+    model, tokens = str(body["model"]), int(body["max_tokens"])
     start = time.perf_counter()
     arrivals: list[float] = []
     counted = 0
     try:
-        async with client.stream("POST", "/v1/completions", json=_body(model, prompt, tokens)) as r:
+        async with client.stream("POST", "/v1/completions", json=body) as r:
             if not r.is_success:
                 raise _failure(model, json.loads(await r.aread()))
             async for event in httpx2.EventSource(r):
@@ -55,19 +54,6 @@ async def complete(
     if counted != tokens:
         raise BenchError(f"{model} wrote {counted} tokens instead of {tokens}.")
     return Timing(arrivals, counted)
-
-
-def _body(model: str, prompt: list[int], tokens: int) -> dict[str, Any]:
-    return {
-        "model": model,
-        "prompt": prompt,
-        "max_tokens": tokens,
-        "min_tokens": tokens,
-        "ignore_eos": True,
-        "temperature": 0,
-        "stream": True,
-        "stream_options": {"include_usage": True},
-    }
 
 
 def _tokens(model: str, chunk: dict[str, Any]) -> int | None:

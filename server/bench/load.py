@@ -4,13 +4,15 @@ import asyncio
 import itertools
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 import httpx2
 
-from server.bench.completion import Timing, complete
+from server.bench.completion import Timing
+from server.bench.endpoint import Endpoint
 from server.bench.errors import BenchError
 
 # Every vocabulary has these ids, and few of them are special tokens.
@@ -28,6 +30,11 @@ class Load:
     input_tokens: int
     output_tokens: int
 
+    @property
+    def rated(self) -> int:
+        """The tokens of a request that its rate counts: the prompt's where the answer is one."""
+        return self.output_tokens if self.output_tokens > 1 else self.input_tokens
+
 
 @dataclass(frozen=True)
 class Run:
@@ -44,24 +51,24 @@ class Run:
 
 
 async def drive(
-    url: str, models: Sequence[str], load: Load, seed: int, done: Callable[[], object]
+    endpoint: Endpoint, models: Sequence[str], load: Load, seed: str, done: Callable[[], object]
 ) -> Run:
     """Put a load on a server, its requests going to `models` in turn; `done` follows each one.
 
     Raises BenchError where a request fails.
     """
     limits = httpx2.Limits(max_connections=load.concurrency + 1)
-    async with httpx2.AsyncClient(base_url=url, limits=limits, timeout=_TIMEOUT) as client:
-        work = iter(_requests(models, load, seed))
+    async with httpx2.AsyncClient(base_url=endpoint.url, limits=limits, timeout=_TIMEOUT) as client:
+        work = (
+            partial(endpoint.ask, client, model, prompt, load.output_tokens)
+            for model, prompt in requests(models, load, seed)
+        )
         health: list[float] = []
-        probing = asyncio.create_task(_probe(client, health))
+        probing = asyncio.create_task(_probe(client, endpoint.health, health))
         start = time.perf_counter()
         try:
             async with asyncio.TaskGroup() as group:
-                workers = [
-                    group.create_task(_work(client, work, load.output_tokens, done))
-                    for _ in range(load.concurrency)
-                ]
+                workers = [group.create_task(_work(work, done)) for _ in range(load.concurrency)]
         except* BenchError as failed:
             raise failed.exceptions[0] from None
         finally:
@@ -74,7 +81,8 @@ async def drive(
     return Run(timings, elapsed, health)
 
 
-def _requests(models: Sequence[str], load: Load, seed: int) -> Iterable[tuple[str, list[int]]]:
+def requests(models: Sequence[str], load: Load, seed: str) -> Iterable[tuple[str, list[int]]]:
+    """The model and the prompt of each request; one seed gives one sequence of prompts."""
     # Prompts differ, so that no cache of prompts helps.
     draw = random.Random(seed)
     for model in itertools.islice(itertools.cycle(models), load.requests):
@@ -82,21 +90,18 @@ def _requests(models: Sequence[str], load: Load, seed: int) -> Iterable[tuple[st
 
 
 async def _work(
-    client: httpx2.AsyncClient,
-    work: Iterable[tuple[str, list[int]]],
-    output_tokens: int,
-    done: Callable[[], object],
+    work: Iterable[Callable[[], Awaitable[Timing]]], done: Callable[[], object]
 ) -> list[Timing]:
     timings: list[Timing] = []
-    for model, prompt in work:
-        timings.append(await complete(client, model, prompt, output_tokens))
+    for ask in work:
+        timings.append(await ask())
         done()
     return timings
 
 
-async def _probe(client: httpx2.AsyncClient, answers: list[float]) -> None:
+async def _probe(client: httpx2.AsyncClient, path: str, answers: list[float]) -> None:
     while True:
         start = time.perf_counter()
-        await client.get("/health/live")
+        await client.get(path)
         answers.append(time.perf_counter() - start)
         await asyncio.sleep(_PROBE_PAUSE)

@@ -1,19 +1,21 @@
-"""A server of the measurement's own, in a process of its own."""
+"""Servers of the measurement's own, each in a process of its own."""
 
+import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import IO
 
 import httpx2
 
 from server.bench.errors import BenchError
 
-_READY_SECONDS = 300
+_READY_SECONDS = 900
 _STOP_SECONDS = 60
 _LAST_LINES = 5
 
@@ -24,43 +26,74 @@ def server(arguments: Sequence[str]) -> Generator[str]:
 
     Raises BenchError with the end of its output if it does not start.
     """
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", "server.cli", "serve", *arguments, "--port", str(port)]
-    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryDirectory() as store:
+    with (
+        tempfile.TemporaryDirectory() as store,
+        serving([*command, "--store", store], port, "/health/ready") as url,
+    ):
+        yield url
+
+
+@contextmanager
+def serving(
+    command: Sequence[str], port: int, ready: str, variables: Mapping[str, str] | None = None
+) -> Generator[str]:
+    """Run a server's command; yields the URL at `port` once the path `ready` answers well.
+
+    `variables` are added to the environment. Raises BenchError with the end of the server's output
+    if it does not start.
+    """
+    environment = os.environ | dict(variables or {})
+    with tempfile.TemporaryFile("w+", errors="replace") as output:
+        # A group of its own, so that whatever the server starts ends with it.
         process = subprocess.Popen(
-            [*command, "--store", store], stdout=output, stderr=subprocess.STDOUT
+            command,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
         )
         try:
             url = f"http://127.0.0.1:{port}"
-            _wait_ready(url, process, output)
+            _wait_ready(f"{url}{ready}", process, output)
             yield url
         finally:
-            _stop(process)
+            stop(process)
 
 
-def _wait_ready(url: str, process: subprocess.Popen[bytes], output: IO[str]) -> None:
-    deadline = time.monotonic() + _READY_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if httpx2.get(f"{url}/health/ready").is_success:
-                return
-        except httpx2.TransportError:
-            time.sleep(0.2)
-    output.seek(0)
-    last = "".join(output.readlines()[-_LAST_LINES:])
-    raise BenchError(f"The server did not start:\n{last}")
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a process that leads a group, and the group with it."""
     process.terminate()
     try:
         process.wait(_STOP_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
-def _free_port() -> int:
+def last_lines(output: IO[str]) -> str:
+    """The end of what a process wrote, which mostly says why it stopped."""
+    output.seek(0)
+    return "".join(output.readlines()[-_LAST_LINES:])
+
+
+def free_port() -> int:
+    """A port of this machine that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def _wait_ready(url: str, process: subprocess.Popen[bytes], output: IO[str]) -> None:
+    deadline = time.monotonic() + _READY_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx2.get(url).is_success:
+                return
+        except httpx2.TransportError:
+            pass
+        time.sleep(0.2)
+    raise BenchError(f"The server did not start:\n{last_lines(output)}")

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,6 +29,20 @@ def tasks_for(url: str, base: str, kinds: Sequence[str], count: int) -> Generato
                 client.tasks.delete(task.id)
 
 
+@contextmanager
+def registered(url: str, deltas: Mapping[str, Path]) -> Generator[None]:
+    """Have a server serve these deltas under their names; they are removed again."""
+    with Polydelta(url) as client:
+        added: list[Task] = []
+        try:
+            for name, directory in deltas.items():
+                added.append(_put(client, name, directory))
+            yield
+        finally:
+            for task in added:
+                client.tasks.delete(task.id)
+
+
 def count_kinds(tasks: Sequence[Task]) -> dict[str, int]:
     """Count tasks by kind."""
     return dict(Counter(task.kind for task in tasks))
@@ -44,7 +58,11 @@ def _add(client: Polydelta, base: str, kinds: Sequence[str], count: int, added: 
         raise BenchError(f"The base {spec.name} writes no text, so there are no tokens to count.")
     with tempfile.TemporaryDirectory() as folder:
         for name, directory in write_deltas(spec, kinds, count, Path(folder)):
-            try:
-                added.append(client.tasks.put(name, directory))
-            except PolydeltaError as error:
-                raise BenchError(f"{name} was refused, is --base right? {error}") from error
+            added.append(_put(client, name, directory))
+
+
+def _put(client: Polydelta, name: str, directory: Path) -> Task:
+    try:
+        return client.tasks.put(name, directory)
+    except PolydeltaError as error:
+        raise BenchError(f"{name} was refused, is --base right? {error}") from error

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from server.bench.endpoint import Endpoint
 from server.bench.load import Load, Run, drive
 
 BASE = "base"
@@ -22,12 +23,13 @@ def measure(
 async def _measure(
     url: str, names: Sequence[str], load: Load, repeat: int, done: Callable[[], object]
 ) -> list[tuple[Run, Run]]:
+    server = Endpoint(url)
     warm = replace(load, requests=len(names) + 1, output_tokens=min(2, load.output_tokens))
-    await drive(url, [BASE, *names], warm, seed=-1, done=lambda: None)
+    await drive(server, [BASE, *names], warm, seed="warm", done=lambda: None)
     return [
         (
-            await drive(url, [BASE], load, 2 * turn, done),
-            await drive(url, names, load, 2 * turn + 1, done),
+            await drive(server, [BASE], load, f"base {turn}", done),
+            await drive(server, names, load, f"mixed {turn}", done),
         )
         for turn in range(repeat)
     ]

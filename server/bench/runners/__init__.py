@@ -1,0 +1,1 @@
+"""Programs that run under a peer's own interpreter; they import nothing of ours."""

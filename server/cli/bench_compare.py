@@ -1,0 +1,87 @@
+"""`polydelta bench --peer`: Polydelta beside others, in one run."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich.progress import Progress
+
+from server.bench.compare import contest
+from server.bench.comparison import Compared, Comparison
+from server.bench.measures import Measure
+from server.bench.peers.environment import Environment
+from server.bench.peers.peer import Peer
+from server.bench.plot import plot_comparison
+from server.bench.prepare import Form
+from server.bench.report import Figures
+from server.bench.subject import Subject
+from server.cli.flags import Format
+from server.cli.printing import err, out, print_json, print_table
+
+
+def compare(
+    subject: Subject,
+    peers: Sequence[tuple[Peer, Environment]],
+    measures: Sequence[Measure],
+    form: Form,
+    plot: Path | None,
+    output: Format,
+) -> None:
+    """Run peers on the same loads, print a table, draw a plot."""
+    with (
+        contest(subject, peers, measures, form, err.print) as ready,
+        Progress(console=err, transient=True) as progress,
+    ):
+        bar = progress.add_task("Measuring", total=ready.requests(measures))
+        comparison = ready.run(measures, lambda: progress.advance(bar))
+    if plot:
+        plot.write_text(plot_comparison(comparison))
+    print_json(comparison) if output == "json" else print_comparison(comparison)
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """Print a table a measure."""
+    out.print(
+        f"{comparison.base} in {comparison.dtype}, {comparison.deltas}; "
+        f"repeated {comparison.repeat} times; medians\n{_LEGEND}",
+        markup=False,
+    )
+    for compared in comparison.measures:
+        load = compared.measure.load
+        out.print(
+            f"\n{compared.measure.name}: {load.requests} requests of {load.input_tokens} tokens in "
+            f"and {load.output_tokens} out, {load.concurrency} at once, mixed over "
+            f"{compared.measure.tasks} deltas; {compared.unit}\n",
+            markup=False,
+        )
+        print_table(_HEADINGS, _rows(compared))
+
+
+_HEADINGS = ("", "BASE", "MIXED", "KEPT", "FIRST, MS", "x BASE", "x MIXED", "x MERGED")
+_LEGEND = (
+    "kept: mixed / its own base; first: median milliseconds to the first token; x: polydelta / "
+    "peer, base to base, mixed to mixed, and polydelta's mixed to the peer's base, which stands "
+    "for a delta merged into it"
+)
+
+
+def _rows(compared: Compared) -> Iterator[tuple[str, ...]]:
+    for name, side in compared.sides.items():
+        ratios = compared.ratios.get(name)
+        yield (
+            name,
+            _rate(side.base),
+            _rate(side.mixed),
+            _ratio(side.kept),
+            f"{(side.mixed or side.base).first_token.p50:.0f}",
+            _ratio(ratios and ratios.base),
+            _ratio(ratios and ratios.mixed),
+            _ratio(ratios and ratios.merged),
+        )
+
+
+def _rate(figures: Figures | None) -> str:
+    return f"{figures.throughput:.1f}" if figures else "-"
+
+
+def _ratio(value: float | None) -> str:
+    return f"{value:.2f}" if value is not None else "-"

@@ -1,0 +1,71 @@
+"""The flags of `polydelta bench`."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+from server.cli.flags import flag
+
+KINDS = "lora,bottleneck,prefix,ia3,prompt"
+
+
+def _flag(name: str, **details: Any) -> Any:
+    return flag(name, twin=f"bench-{name}", **details)
+
+
+Url = Annotated[str | None, _flag("url", help="A running server; else one is started.")]
+Base = Annotated[str, _flag("base", help="The base to start, or that the server at --url has.")]
+Measures: TypeAlias = Annotated[
+    list[str] | None,
+    _flag(
+        "measure",
+        help="The load: decode (64 tokens in, 64 out, 16 streams over 16 tasks), prefill (512 in, "
+        "1 out), single (1 stream, 1 task) or, for encoders compared with --peer, encode (64 in). "
+        "Several may be given with --peer.",
+        show_default="decode",
+    ),
+]
+Concurrency = Annotated[
+    int | None, _flag("concurrency", min=1, help="Requests at once, else the measure's.")
+]
+Tasks = Annotated[int | None, _flag("tasks", min=1, help="Tasks to mix, else the measure's.")]
+Kinds = Annotated[str, _flag("kinds", help="Kinds of the random deltas that make up the number.")]
+InputTokens = Annotated[
+    int | None, _flag("input-tokens", min=1, help="Tokens of a prompt, else the measure's.")
+]
+OutputTokens = Annotated[
+    int | None, _flag("output-tokens", min=1, help="Tokens of an answer, else the measure's.")
+]
+Requests = Annotated[
+    int | None, _flag("requests", min=1, help="Requests of a run, else the measure's.")
+]
+Repeat = Annotated[
+    int, _flag("repeat", min=1, help="Turns; in each, every side runs once bare, once mixed.")
+]
+Dtype = Annotated[
+    Literal["float32", "bfloat16"] | None,
+    _flag("dtype", help="Precision of the base, on every side; else the server's choice."),
+]
+Peers = Annotated[
+    list[str] | None,
+    _flag("peer", help="Run this peer on the same load, too; all: those that are installed."),
+]
+Targets = Annotated[
+    Literal["attention", "all"],
+    _flag("targets", help="The projections that the LoRAs compared with --peer change."),
+]
+Rank = Annotated[int, _flag("rank", min=1, help="Rank of the LoRAs compared with --peer.")]
+Plot = Annotated[
+    Path | None, _flag("plot", dir_okay=False, help="Draw the comparison to an SVG file.")
+]
+Cache = Annotated[
+    Path | None,
+    flag(
+        "cache",
+        help="Directory of converted bases and of peers.",
+        show_default="~/.cache/polydelta",
+    ),
+]
+TorchIndex = Annotated[
+    str | None,
+    flag("torch-index", help="A further index to take builds of Torch from."),
+]
