@@ -15,12 +15,9 @@ from deltas.delta import Part
 from deltas.errors import InvalidDelta
 from deltas.kernels import SmallRankKernels, load_kernels
 from deltas.kernels.library import ACTIVATIONS as NUMBERS
-from deltas.kernels.library import Packed, SmallRankSite
+from deltas.kernels.library import MAX_RANK, Packed, SmallRankSite
 from deltas.segments import Segments
 from deltas.site import Site
-
-MAX_RANK = 1024
-"""The greatest width between a part's two matrices."""
 
 _FIELDS = 6
 """Numbers that describe a slot's part to the kernel."""
@@ -40,12 +37,13 @@ class Factors:
     activation: str | None = None
 
     def fit(self, site: Site) -> bool:
-        """Whether the shapes are those of a site."""
+        """Whether the shapes are those of a site, and the rank one that kernels take."""
         rank = len(self.a)
         expected = ((rank, site.inputs), (site.outputs, rank), (rank,), (site.outputs,))
         found = (self.a, self.b, self.a_bias, self.b_bias)
         pairs = zip(found, expected, strict=True)
-        return all(tensor is None or tensor.shape == shape for tensor, shape in pairs)
+        fits = all(tensor is None or tensor.shape == shape for tensor, shape in pairs)
+        return fits and rank <= MAX_RANK
 
     def __call__(self, x: Tensor) -> Tensor:
         """The change for rows x [n, inputs], in plain PyTorch."""

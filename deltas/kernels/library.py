@@ -36,6 +36,9 @@ ACTIVATIONS = {
 }  # fmt: skip
 """The names of non-linearities, as the kernels number them."""
 
+MAX_RANK = 1024
+"""The largest rank that small-rank kernels have room for."""
+
 # Above this many multiplications a product is worth giving up the interpreter's lock for.
 _LONG = 1 << 24
 

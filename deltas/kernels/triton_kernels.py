@@ -11,10 +11,9 @@ from torch.nn import functional
 from triton.runtime import JITFunction
 
 from deltas.kernels import triton_small_rank
-from deltas.kernels.library import Packed, SmallRankSite
+from deltas.kernels.library import MAX_RANK, Packed, SmallRankSite
 
 DTYPES = {torch.float32: "float32", torch.bfloat16: "bfloat16", torch.float16: "float16"}
-MAX_RANK = 1024
 
 # The fewest rows that a matrix unit takes. All tiles have the same height: a row's sums do not
 # depend on who shares its batch.

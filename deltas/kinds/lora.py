@@ -10,9 +10,10 @@ from deltas.bank import Bank, Place
 from deltas.base import BaseSpec
 from deltas.delta import Options, Part
 from deltas.errors import InvalidDelta
+from deltas.kernels.library import MAX_RANK
 from deltas.kinds.kind import Kind, OptionTypes, measure, projections
 from deltas.site import Role, Site
-from deltas.small_rank import MAX_RANK, Factors, SmallRankBank
+from deltas.small_rank import Factors, SmallRankBank
 
 
 class Lora(Kind):
