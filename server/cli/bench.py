@@ -9,7 +9,7 @@ from server.bench.peers import PEERS, install, installed
 from server.bench.prepare import Form
 from server.bench.subject import Subject
 from server.cache import user_cache
-from server.cli import bench_alone, bench_compare
+from server.cli import bench_alone, bench_compare, bench_profile
 from server.cli.bench_flags import (
     KINDS,
     Base,
@@ -22,6 +22,7 @@ from server.cli.bench_flags import (
     OutputTokens,
     Peers,
     Plot,
+    Profiling,
     Rank,
     Repeat,
     Requests,
@@ -55,6 +56,7 @@ def bench(
     targets: Targets = "attention",
     rank: Rank = 16,
     plot: Plot = None,
+    profile: Profiling = False,
     cache: Cache = None,
     output: Format = "text",
 ) -> None:
@@ -74,7 +76,9 @@ def bench(
     ]
     given = {"dtype": dtype, "cache": cache and str(cache)}
     subject = Subject(url, base, {name: value for name, value in given.items() if value})
-    if peer:
+    if profile:
+        bench_profile.print_profile(subject, measures[0], kinds.split(","), output)
+    elif peer:
         form = Form(targets == "all", rank, repeat)
         peers = installed(peer, cache or user_cache())
         bench_compare.compare(subject, peers, measures, form, plot, output)

@@ -49,6 +49,9 @@ Peers = Annotated[
     list[str] | None,
     _flag("peer", help="Run this peer on the same load, too; all: those that are installed."),
 ]
+Profiling = Annotated[
+    bool, _flag("profile", help="Say instead where an engine's steps spend their time.")
+]
 Targets = Annotated[
     Literal["attention", "all"],
     _flag("targets", help="The projections that the LoRAs compared with --peer change."),

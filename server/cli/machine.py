@@ -11,7 +11,7 @@ import torch
 
 from deltas.kernels import load_kernels
 from deltas.kernels.build import find_compiler
-from server.cli.speeds import product_speed, reading_speed
+from server.bench.speeds import product_speed, reading_speed
 from server.model.precision import choose_device, choose_dtype
 
 _PACKAGES = ("polydelta", "torch", "transformers", "tokenizers", "safetensors")

@@ -64,13 +64,13 @@ class Engine:
         blocks = _cache_blocks(base, limits)
         self.context = min(base.spec.context, blocks * BLOCK or base.spec.context)
         self.runner = Runner(base, blocks)
-        self._core = self._build_core(blocks)
-        registry.on_forgotten = self._core.residency.forget
+        self.core = self._build_core(blocks)
+        registry.on_forgotten = self.core.residency.forget
 
     async def start(self) -> None:
         """Begin to serve from the running loop."""
         self._loop = asyncio.get_running_loop()
-        self._core.start()
+        self.core.start()
         self._watching = asyncio.create_task(self._watch())
 
     async def stop(self, patience: float) -> None:
@@ -84,7 +84,7 @@ class Engine:
         except TimeoutError:
             self._fail_all(ShuttingDown("The server stopped before this request ended."))
         if self.alive:
-            await asyncio.to_thread(self._core.stop)
+            await asyncio.to_thread(self.core.stop)
         self._tokenizing.shutdown(wait=False)
         await asyncio.to_thread(self.registry.close)
 
@@ -127,7 +127,7 @@ class Engine:
         self._answers[request.id] = answer
         self._idle.clear()
         self.observer.admitted(len(prompt.tokens))
-        self._core.submit(sequences)
+        self.core.submit(sequences)
         return answer
 
     def stats(self) -> Stats:
@@ -140,7 +140,7 @@ class Engine:
                 deltas.add(answer.task)
             for key in answer.open_keys:
                 (running if key in self._started else waiting)[answer.task] += 1
-        blocks, prefixes = self._core.scheduler.blocks, self._core.scheduler.prefixes
+        blocks, prefixes = self.core.scheduler.blocks, self.core.scheduler.prefixes
         return Stats(
             waiting=waiting.total(),
             running=running.total(),
@@ -150,12 +150,12 @@ class Engine:
             max_deltas=self._limits.max_deltas,
             prefix_queries=prefixes.queries if prefixes is not None else 0,
             prefix_hits=prefixes.hits if prefixes is not None else 0,
-            preemptions=self._core.scheduler.preemptions,
+            preemptions=self.core.scheduler.preemptions,
         )
 
     def residence(self, ref: DeltaRef) -> Residence:
         """The nearest place where a delta's tensors are; the bare base's are always there."""
-        return self._core.residency.residence(ref) if ref.digest else "device"
+        return self.core.residency.residence(ref) if ref.digest else "device"
 
     def _build_core(self, blocks: int) -> EngineCore:
         bell = threading.Event()
@@ -231,7 +231,7 @@ class Engine:
             except Exception as error:
                 _log.exception("A row's answer could not be read.")
                 answer.fail(RowFailed.of(error))
-        self._core.abort(aborts)
+        self.core.abort(aborts)
 
     def _close(self, answer: Answer) -> None:
         if self._answers.pop(answer.id, None) is None:
@@ -240,7 +240,7 @@ class Engine:
             self._idle.set()
         keys = answer.keys
         self._started.difference_update(keys)
-        self._core.abort(keys)
+        self.core.abort(keys)
         answer.lease.release()
 
     async def _watch(self) -> None:
@@ -248,7 +248,7 @@ class Engine:
         limit = self._limits.stall_seconds
         while self.alive:
             await asyncio.sleep(min(1.0, limit / 4))
-            since = self._core.busy_since
+            since = self.core.busy_since
             if since is not None and time.monotonic() - since > limit:
                 _log.critical("A step has not ended for %.0f s: the engine is given up.", limit)
                 self._die(TimeoutError())
