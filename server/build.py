@@ -9,6 +9,7 @@ from server.errors import InvalidSettings
 from server.model.base import Base, load_base
 from server.model.precision import choose_device, choose_dtype
 from server.model.source import resolve_base
+from server.model.threads import keep_to_one
 from server.registry.registry import Registry
 from server.registry.sources import fetch_source
 from server.registry.store import Store
@@ -20,6 +21,7 @@ def build_engine(settings: Settings) -> Engine:
 
     Raises PolydeltaError saying which setting to mend.
     """
+    threads = keep_to_one()
     base = open_base(settings)
     registry = Registry(Store(settings.store), base.spec, base.dtype)
     for name, source in settings.tasks.items():
@@ -35,6 +37,7 @@ def build_engine(settings: Settings) -> Engine:
         host_cache_bytes=int(settings.host_cache_gb * (1 << 30)),
         kv_cache_bytes=int(settings.kv_cache_gb * (1 << 30)),
         prefix_cache=settings.prefix_cache,
+        threads=threads,
     )
     return Engine(base, registry, limits)
 

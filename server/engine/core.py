@@ -19,6 +19,7 @@ from server.engine.sequence import Key, Sequence
 from server.errors import RowFailed
 from server.model.runner import Forward, Runner
 from server.model.sampler import Chosen, Row, sample
+from server.model.threads import take
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ class EngineCore:
         bell: threading.Event,
         deliver: Callable[[List[Event]], None],
         died: Callable[[Exception], None],
+        threads: int | None = None,
     ) -> None:
         self.residency = residency
         self.scheduler = scheduler
@@ -51,6 +53,7 @@ class EngineCore:
         self._bell = bell
         self._deliver = deliver
         self._died = died
+        self._threads = threads
         self._end_tokens = runner.base.end_tokens
         self._events: list[Event] = []
         self._sequences: dict[Key, Sequence] = {}
@@ -96,6 +99,8 @@ class EngineCore:
         self._bell.set()
 
     def _run(self) -> None:
+        if self._threads is not None:
+            take(self._threads)
         try:
             while not self._stopping:
                 self.busy_since = time.monotonic()

@@ -170,7 +170,14 @@ class Engine:
             residency, pool, limits.max_batch_tokens, limits.max_sequences, prefixes
         )
         return EngineCore(
-            runner, residency, scheduler, self.context, bell, self._hand_over, self._die
+            runner,
+            residency,
+            scheduler,
+            self.context,
+            bell,
+            self._hand_over,
+            self._die,
+            limits.threads,
         )
 
     def _check_open(self, request: Request) -> None:

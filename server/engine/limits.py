@@ -10,7 +10,8 @@ class Limits:
     `max_batch_tokens` rows a step, `max_sequences` running at once, `max_waiting` behind them,
     `max_deltas` device slots; `host_cache_bytes` of deltas in host memory, `kv_cache_bytes` of
     keys and values, which `prefix_cache` lets sequences with equal beginnings share. A step that
-    lasts `stall_seconds` is taken for one that never ends.
+    lasts `stall_seconds` is taken for one that never ends. `threads` compute a step, None for as
+    many as PyTorch takes anyway.
     """
 
     max_batch_tokens: int = 512
@@ -21,3 +22,4 @@ class Limits:
     kv_cache_bytes: int = 1 << 30
     prefix_cache: bool = True
     stall_seconds: float = 300.0
+    threads: int | None = None

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Literal
 
+import torch
+
 from deltas.delta import Delta, DeltaRef
 from deltas.errors import PolydeltaError
 from deltas.slots import SlotTable
@@ -66,6 +68,8 @@ class Residency:
         self._arrived: SimpleQueue[tuple[DeltaRef, Delta | PolydeltaError]] = SimpleQueue()
         self._forgotten: SimpleQueue[DeltaRef] = SimpleQueue()
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="delta-loader")
+        # Whoever asks while the process keeps to one thread computes alone for good.
+        self._loader.submit(torch.get_num_threads).result()
 
     def acquire(self, ref: DeltaRef) -> int | None:
         """Pin a delta in a slot; None if it is still loading or every slot is pinned.
