@@ -122,16 +122,13 @@ class SmallRankBank(RowBank):
         """Change all sites' rows in one call where the kernels are at hand."""
         y = work[0].y
         kernels = None if torch.is_grad_enabled() else load_kernels(y.dtype, y.device.type)
-        banks = [cast(SmallRankBank, one.bank) for one in work]
-        if kernels is None or not all(bank.tables for bank in banks):
-            pairs = zip(banks, work, strict=True)
-            return [RowBank.apply(bank, one.x, one.y, segments) for bank, one in pairs]
-        sites = [
-            site
-            for bank, one in zip(banks, work, strict=True)
-            for site in bank.sites(one.x, one.y, segments)
-        ]
-        if sites:
+        sites: list[SmallRankSite] = []
+        for one in work:
+            bank = cast("SmallRankBank", one.bank)
+            if kernels is None or not bank.tables:
+                return [RowBank.apply(cast("RowBank", w.bank), w.x, w.y, segments) for w in work]
+            sites.extend(bank.sites(one.x, one.y, segments))
+        if kernels is not None and sites:
             kernels.small_rank(sites, segments.table)
         return [one.y for one in work]
 

@@ -65,15 +65,19 @@ class Wiring:
             if not bank.parts:
                 self._discard(key)
 
-    def acts_at(self, site: str) -> bool:
-        """Whether a resident delta acts at a site, and some row of the batch has a delta."""
-        return site in self._at and bool(self.segments.runs)
+    def act_at(self, sites: tuple[str, ...]) -> bool:
+        """Whether resident deltas act at any of these sites, and some row of the batch has one."""
+        return bool(self.segments.runs) and bool(self._together(sites))
 
     def before(self, site: str, x: Tensor) -> Tensor:
         """What the banks at a site make of its input, rows [T, inputs]; x itself if nothing."""
         for bank in self._at.get(site, ()):
             x = bank.before(x, self.segments)
         return x
+
+    def before_all(self, sites: tuple[str, ...], x: Tensor) -> list[Tensor]:
+        """The same for sites that read the same rows."""
+        return [self.before(site, x) for site in sites]
 
     def after(self, site: str, x: Tensor, y: Tensor) -> Tensor:
         """What the banks at a site make of its output, rows [T, outputs]; may write into y."""

@@ -100,7 +100,10 @@ class SmallRankKernels(Protocol):
 
 
 class Kernels:
-    """The kernels for tensors of one type on the CPU."""
+    """The kernels for tensors of one type on the CPU.
+
+    A step calls them hundreds of times: what they do in Python is kept short.
+    """
 
     def __init__(self, path: Path, dtype: torch.dtype) -> None:
         self.dtype = dtype
@@ -138,7 +141,7 @@ class Kernels:
 
     def linear(self, x: Tensor, matrix: Packed) -> Tensor:
         """x·Wᵀ + b for x [rows, inputs]."""
-        rows = len(x)
+        rows = x.shape[0]
         y = torch.empty(rows, matrix.outputs, dtype=self.dtype)
         long = rows * matrix.outputs * matrix.inputs > _LONG
         if matrix.scales is not None:
@@ -162,10 +165,10 @@ class Kernels:
         for x, y, parts in sites:
             described.extend((x.data_ptr(), x.stride(0), x.shape[1]))
             described.extend((y.data_ptr(), y.stride(0), y.shape[1]))
-            described.extend((parts.data_ptr(), len(parts)))
+            described.extend((parts.data_ptr(), parts.shape[0]))
         long = sites[0][0].numel() > _LONG >> 8
         (self._long if long else self._short)["small_rank"](
-            described.buffer_info()[0], len(sites), runs.data_ptr(), len(runs)
+            described.buffer_info()[0], len(sites), runs.data_ptr(), runs.shape[0]
         )
 
     def add_norm(self, x: Tensor, y: Tensor | None, weight: Tensor, epsilon: float) -> Tensor:
@@ -179,7 +182,7 @@ class Kernels:
 
     def gate(self, x: Tensor, activation: int) -> Tensor:
         """act(x₁)·x₂ for x [rows, 2 x width] = (x₁, x₂)."""
-        rows, width = len(x), x.shape[1] // 2
+        rows, width = x.shape[0], x.shape[1] // 2
         to = torch.empty(rows, width, dtype=self.dtype)
         self._short["gate"](x.data_ptr(), rows, width, activation, to.data_ptr())
         return to
@@ -205,7 +208,7 @@ class Kernels:
         """
         cosine, sine = angles or (None, None)
         self._short["place"](
-            fused.data_ptr(), fused.stride(0), len(fused), *heads, _address(norms[0]),
+            fused.data_ptr(), fused.stride(0), fused.shape[0], *heads, _address(norms[0]),
             _address(norms[1]), epsilon, _address(cosine), _address(sine), places.data_ptr(),
             cache[0].data_ptr(), cache[1].data_ptr(),
         )  # fmt: skip
@@ -226,10 +229,10 @@ class Kernels:
         `chunks` [n, 4] int32 are (first row, rows, cached tokens before them, where the sequence's
         blocks begin in `tables` [m] int32).
         """
-        to = torch.empty(len(query), heads[0] * heads[2], dtype=self.dtype)
+        to = torch.empty(query.shape[0], heads[0] * heads[2], dtype=self.dtype)
         self._long["attend"](
             query.data_ptr(), query.stride(0), *heads, cache[0].data_ptr(), cache[1].data_ptr(),
-            chunks.data_ptr(), len(chunks), tables.data_ptr(), scale, causal, window or 0,
+            chunks.data_ptr(), chunks.shape[0], tables.data_ptr(), scale, causal, window or 0,
             to.data_ptr(), to.stride(0),
         )  # fmt: skip
         return to

@@ -5,6 +5,7 @@ import random
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any
@@ -17,6 +18,7 @@ from server.engine.answer import Answer
 from server.engine.engine import Engine
 from server.engine.request import Request, Sampling
 from server.model.runner import Runner
+from server.model.threads import take
 
 
 @dataclass
@@ -66,7 +68,7 @@ class Profile:
         return sum(self.parts.values())
 
 
-async def profile(engine: Engine, tasks: Sequence[str], load: Load) -> Profile:
+async def profile(engine: Engine, tasks: Sequence[str], load: Load, threads: int) -> Profile:
     """Put a load on an engine, its requests going to `tasks` in turn, and see where time goes.
 
     A first round brings everything in and does not count. Raises BenchError without kernels.
@@ -83,7 +85,7 @@ async def profile(engine: Engine, tasks: Sequence[str], load: Load) -> Profile:
     await _drive(engine, tasks, load, seed=2)
     loop = time.thread_time() - processor
     elapsed = time.perf_counter() - start
-    bound = _Roofline(runner).bound(counted.sizes)
+    bound = _Roofline(runner, threads).bound(counted.sizes)
     return Profile(
         dict(watch.seconds), len(counted.sizes), sum(counted.sizes), elapsed, loop, bound
     )
@@ -102,12 +104,14 @@ class _Counted:
 class _Roofline:
     """What a step over so many rows needs at least: reading all weights, or multiplying by them."""
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Runner, threads: int) -> None:
         matrices = [each.matrix for each in runner.projections]
         self._bytes = sum(matrix.data.nbytes for matrix in matrices)
         self._products = sum(matrix.outputs * matrix.inputs for matrix in matrices)
-        self._reading = reading_speed() * 1e9
-        self._computing = product_speed(runner.base.dtype) * 1e9
+        # The thread that computes is busy, and every thread has helpers of its own.
+        with ThreadPoolExecutor(1, initializer=take, initargs=(threads,)) as alone:
+            self._reading = alone.submit(reading_speed).result() * 1e9
+            self._computing = alone.submit(product_speed, runner.base.dtype).result() * 1e9
 
     def bound(self, sizes: Sequence[int]) -> float:
         """Seconds for steps of these sizes."""

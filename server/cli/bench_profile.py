@@ -48,6 +48,8 @@ async def _profiles(
     subject: Subject, wanted: Measure, kinds: Sequence[str]
 ) -> "dict[str, Profile]":
     # Only a profile needs Torch in this process.
+    import torch
+
     from server.bench.profile import profile
     from server.bench.synthetic import write_deltas
     from server.build import build_engine
@@ -55,6 +57,7 @@ async def _profiles(
 
     found: dict[str, Profile] = {}
     with tempfile.TemporaryDirectory() as folder:
+        threads = torch.get_num_threads()
         given = {"max_deltas": wanted.tasks, "store": f"{folder}/store", **subject.settings}
         engine = build_engine(Settings.gather(base=subject.base, tasks={}, **given))
         names: list[str] = []
@@ -63,6 +66,6 @@ async def _profiles(
             names.append(name)
         await engine.start()
         for title, tasks in {"base": ["base"], "mixed": names}.items():
-            found[title] = await profile(engine, tasks, wanted.load)
+            found[title] = await profile(engine, tasks, wanted.load, threads)
         await engine.stop(0)
     return found

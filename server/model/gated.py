@@ -126,7 +126,7 @@ class GatedDecoder:
     def _end(self, half: Half, x: Tensor, inner: Tensor) -> Tensor:
         """A half's output, which the next norm adds to the residual stream x."""
         y = half.out(self._kernels, self._wiring, inner)
-        if self._wiring.acts_at(half.site):
+        if self._wiring.act_at((half.site,)):
             y = self._wiring.after(half.site, x, y)
         if half.after is None:
             return y

@@ -40,15 +40,14 @@ class Projection:
     def __call__(self, kernels: Kernels, wiring: Wiring, x: Tensor) -> Tensor:
         """The outputs side by side for rows x, with what the deltas make of them."""
         y = kernels.linear(x, self.matrix)
-        if not any(wiring.acts_at(site) for site in self.sites):
+        if not wiring.act_at(self.sites):
             return y
-        starts = (0, *self.ends)
-        columns = [slice(*pair) for pair in zip(starts, self.ends, strict=False)]
-        xs = [wiring.before(site, x) for site in self.sites]
-        ys = [y[:, each] for each in columns]
-        for inputs, each, old in zip(xs, columns, ys, strict=True):
+        xs = wiring.before_all(self.sites, x)
+        ys = y.tensor_split(self.ends[:-1], dim=1)
+        for number, inputs in enumerate(xs):
             if inputs is not x:
-                old.copy_(kernels.linear(inputs, self.matrix)[:, each])
+                whole = kernels.linear(inputs, self.matrix)
+                ys[number].copy_(whole.tensor_split(self.ends[:-1], dim=1)[number])
         for old, new in zip(ys, wiring.after_all(self.sites, xs, ys), strict=True):
             if new is not old:
                 old.copy_(new)
