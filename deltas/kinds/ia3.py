@@ -1,6 +1,7 @@
 """IA3: learned scales of activations (Liu et al., 2022, arXiv:2205.05638)."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
@@ -48,7 +49,10 @@ class Ia3(Kind):
         return projections(base, options.get("targets"))
 
 
+@dataclass
 class _Ia3Bank(Bank):
+    _tables: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+
     def before(self, x: Tensor, segments: Segments) -> Tensor:
         scales = self._scales("input_scale", x, segments)
         # The input may feed other modules, so it is never written into.
@@ -59,17 +63,33 @@ class _Ia3Bank(Bank):
         scales = self._scales("scale", y, segments)
         return y if scales is None else y * scales
 
+    def put(self, slot: int, part: Part) -> None:
+        super().put(slot, part)
+        self._tables.clear()
+
+    def drop(self, slot: int) -> None:
+        super().drop(slot)
+        self._tables.clear()
+
     def _scales(self, name: str, rows: Tensor, segments: Segments) -> Tensor | None:
         """Each row's own scales, or one where it has none; None if no row has any."""
+        if segments.slots.isdisjoint(self.parts):
+            return None
+        table = self._table(name, rows, max(segments.slots) + 1)
+        return None if table is None else table[segments.row_slots.to(rows.device)]
+
+    def _table(self, name: str, rows: Tensor, slots: int) -> Tensor | None:
+        """The scales by slot, ones where a slot has none; None if no part has any."""
+        known = self._tables.get(name)
+        if known is not None and len(known) >= slots:
+            return known
         found = {
-            slot: self.parts[slot].tensors[name]
-            for slot in segments.slots
-            if slot in self.parts and name in self.parts[slot].tensors
+            slot: part.tensors[name] for slot, part in self.parts.items() if name in part.tensors
         }
         if not found:
             return None
         ones = torch.ones_like(rows[0])
-        table = torch.stack([ones, *found.values()])
-        places = torch.zeros(max(segments.slots) + 1, dtype=torch.long)
-        places[list(found)] = torch.arange(1, len(table))
-        return table[places[segments.row_slots].to(rows.device)]
+        table = torch.stack([found.get(slot, ones) for slot in range(max(slots, *found, 1) + 1)])
+        if not torch.is_grad_enabled():
+            self._tables[name] = table
+        return table
