@@ -15,7 +15,8 @@ FOLDER = Path(__file__).parent
 BUILT = FOLDER / "built"
 
 _FLAGS = ["-O3", "-std=c++17", "-shared", "-fPIC", "-ffp-contract=fast", "-fno-math-errno"]
-_WARNINGS = ["-Wall", "-Wextra", "-Wno-psabi"]
+# GCC's own headers of instructions trip its warning of what is not initialised.
+_WARNINGS = ["-Wall", "-Wextra", "-Wno-psabi", "-Wno-maybe-uninitialized"]
 _X86 = {
     "avx512_bf16": ["-march=x86-64-v4", "-mavx512bf16"],
     "avx512": ["-march=x86-64-v4"],
