@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from server.bench.errors import BenchError
@@ -27,9 +27,10 @@ class Stopwatch:
 
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict[str, float](float))
     _open: list[float] = field(default_factory=list[float])
+    _undo: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
 
     def wrap(self, owner: Any, method: str, part: str) -> None:
-        """Measure every call of a method from now on."""
+        """Measure every call of a method until `unwrap`."""
         function: Callable[..., Any] = getattr(owner, method)
 
         @wraps(function)
@@ -45,6 +46,12 @@ class Stopwatch:
                     self._open[-1] += elapsed
 
         setattr(owner, method, timed)
+        self._undo.append(partial(setattr, owner, method, function))
+
+    def unwrap(self) -> None:
+        """Leave everything as it was."""
+        while self._undo:
+            self._undo.pop()()
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,7 @@ async def profile(engine: Engine, tasks: Sequence[str], load: Load, threads: int
     await _drive(engine, tasks, load, seed=2)
     loop = time.thread_time() - processor
     elapsed = time.perf_counter() - start
+    watch.unwrap()
     bound = _Roofline(runner, threads).bound(counted.sizes)
     return Profile(
         dict(watch.seconds), len(counted.sizes), sum(counted.sizes), elapsed, loop, bound
@@ -129,16 +137,16 @@ def _instrument(engine: Engine, watch: Stopwatch, counted: _Counted) -> None:
         "add_norm": "norms and gates",
         "gate": "norms and gates",
     }
-    forward = engine.runner.forward
-
-    def count(items: Any) -> Any:
-        counted.sizes.append(sum(len(item.tokens) for item in items))
-        return forward(items)
-
-    engine.runner.forward = count
     for method, part in parts.items():
         watch.wrap(kernels, method, part)
     watch.wrap(engine.runner, "forward", "Python around the kernels")
+    timed = engine.runner.forward
+
+    def count(items: Any) -> Any:
+        counted.sizes.append(sum(len(item.tokens) for item in items))
+        return timed(items)
+
+    engine.runner.forward = count
     watch.wrap(core, "sample", "sampling")
     watch.wrap(engine.core.scheduler, "schedule", "scheduling")
     watch.wrap(engine.core, "step", "the rest of a step")

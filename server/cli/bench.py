@@ -76,6 +76,8 @@ def bench(
     ]
     given = {"dtype": dtype, "cache": cache and str(cache)}
     subject = Subject(url, base, {name: value for name, value in given.items() if value})
+    if profile and url:
+        raise typer.BadParameter("--profile runs an engine of its own; leave out --url")
     if profile:
         bench_profile.print_profile(subject, measures[0], kinds.split(","), output)
     elif peer:

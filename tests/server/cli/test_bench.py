@@ -33,6 +33,20 @@ def test_tasks_are_made_up_measured_and_removed(
         assert [task.id for task in client.tasks.list()] == ["spam"]
 
 
+def test_a_profile_accounts_for_the_time_of_steps(polydelta: Polydelta, decoder: Path) -> None:
+    where = ("--base", str(decoder), "--dtype", "float32", "--tasks", "2", "--kinds", "lora")
+    result = polydelta("bench", "--profile", *where, *LOAD, "-o", "json")
+    for name, found in json.loads(result.out).items():
+        assert found["steps"] >= 4
+        assert found["rows"] == 6 * (8 + 4 - 1)
+        assert {"projections", "attention", "sampling"} <= found["parts"].keys()
+        assert min(found["parts"].values()) >= 0
+        assert (found["parts"].get("small-rank deltas", 0) > 0) is (name == "mixed")
+        assert found["bound"] > 0
+    table = polydelta("bench", "--profile", *where, *LOAD).out
+    assert "step / bound" in table
+
+
 def test_the_table_names_the_ratio(polydelta: Polydelta, url: str, decoder: Path) -> None:
     where = ("--url", url, "--base", str(decoder))
     result = polydelta("bench", *where, "--tasks", "1", "--repeat", "1", *LOAD)

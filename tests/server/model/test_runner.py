@@ -1,6 +1,6 @@
 """The packed forward pass: however sequences are split and mixed, the same logits."""
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 
 import pytest
@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from deltas.formats import load
+from deltas.kernels import load_kernels
+from deltas.kernels.library import SWITCH
 from deltas.kinds import Extent, extent_of
 from deltas.segments import BASE_SLOT
 from server.model.batch import Item
@@ -61,9 +63,23 @@ class Mixed:
         return Item(slot, tokens, start, self.extents[slot], blocks, wants_logits=True)
 
 
+@pytest.fixture(scope="module", params=["native", "plain"])
+def kernels(request: pytest.FixtureRequest) -> Generator[str]:
+    """The native kernels, and the plain PyTorch that stands in for them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(SWITCH, "off" if request.param == "plain" else "on")
+        load_kernels.cache_clear()
+        yield request.param
+    load_kernels.cache_clear()
+
+
 @pytest.fixture(scope="module", params=DECODERS)
-def mixed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Mixed:
-    return Mixed(request.param, tmp_path_factory.mktemp("deltas"))
+def mixed(
+    request: pytest.FixtureRequest, kernels: str, tmp_path_factory: pytest.TempPathFactory
+) -> Mixed:
+    made = Mixed(request.param, tmp_path_factory.mktemp("deltas"))
+    assert made.runner.kernels is None or kernels == "native"
+    return made
 
 
 def close(found: dict[int, Tensor], mixed: Mixed, *absent: int) -> None:
