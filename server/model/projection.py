@@ -25,9 +25,12 @@ class Projection:
         """Pack modules, by site name, one under the other; rounded to 8 bits if told to."""
         weights: list[Tensor] = [module.weight for module in modules.values()]
         biases: list[Tensor | None] = [module.bias for module in modules.values()]
-        present = [bias for bias in biases if bias is not None]
+        bias = None
+        if any(each is not None for each in biases):
+            pairs = zip(biases, weights, strict=True)
+            bias = torch.cat([w.new_zeros(len(w)) if b is None else b for b, w in pairs])
         pack = kernels.pack_bytes if quantize else kernels.pack
-        matrix = pack(torch.cat(weights), torch.cat(present) if present else None)
+        matrix = pack(torch.cat(weights), bias)
         return cls(matrix, tuple(modules), tuple(accumulate(len(each) for each in weights)))
 
     @property
