@@ -12,6 +12,7 @@ from server.bench.endpoint import Endpoint
 from server.bench.errors import BenchError
 from server.bench.load import Load, Run, drive
 from server.bench.report import Report, Spread
+from tests.kernels import needs_kernels
 from tests.server.cli.conftest import Polydelta
 
 LOAD = ("--requests", "6", "--concurrency", "3", "--input-tokens", "8", "--output-tokens", "4")
@@ -33,6 +34,7 @@ def test_tasks_are_made_up_measured_and_removed(
         assert [task.id for task in client.tasks.list()] == ["spam"]
 
 
+@needs_kernels
 def test_a_profile_accounts_for_the_time_of_steps(polydelta: Polydelta, decoder: Path) -> None:
     where = ("--base", str(decoder), "--dtype", "float32", "--tasks", "2", "--kinds", "lora")
     result = polydelta("bench", "--profile", *where, *LOAD, "-o", "json")

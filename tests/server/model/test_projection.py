@@ -7,9 +7,11 @@ from torch import nn
 from deltas.kernels import Kernels, load_kernels
 from deltas.wiring import Wiring
 from server.model.projection import Projection
+from tests.kernels import needs_kernels
 from tests.server.engine.engines import tiny_base
 
 
+@needs_kernels
 @pytest.mark.parametrize("biased", [(False, False, False), (True, True, True), (True, False, True)])
 def test_a_fused_product_is_its_modules_side_by_side(biased: tuple[bool, ...]) -> None:
     kernels = load_kernels(torch.float32)

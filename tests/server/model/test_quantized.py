@@ -12,6 +12,7 @@ from deltas.segments import BASE_SLOT
 from server.errors import InvalidSettings
 from server.model.batch import Item
 from server.model.runner import Runner
+from tests.kernels import needs_kernels
 from tests.models import tiny_model
 from tests.server.engine.engines import tiny_base
 from tests.server.engine.references import TOLERANCE, plain, references
@@ -31,6 +32,7 @@ def rounded(family: str) -> torch.nn.Module:
     return model
 
 
+@needs_kernels
 @pytest.mark.parametrize("family", ["llama", "qwen3", "gemma3_text"])
 def test_it_is_the_rounded_base(family: str) -> None:
     runner = Runner(replace(tiny_base(family), quantize=True), 4)
@@ -42,6 +44,7 @@ def test_it_is_the_rounded_base(family: str) -> None:
     assert not torch.allclose(found, exact, rtol=0, atol=TOLERANCE)
 
 
+@needs_kernels
 def test_deltas_are_not_rounded(tmp_path: Path) -> None:
     directories, _ = references("llama", tmp_path)
     base = tiny_base("llama")
