@@ -10,6 +10,7 @@ from torch import Tensor
 from deltas.bank import Bank, Place
 from deltas.base import BaseSpec
 from deltas.delta import Options, Part
+from deltas.errors import InvalidDelta
 from deltas.kinds.kind import Kind, OptionTypes, projections
 from deltas.segments import Segments
 from deltas.site import Role, Site
@@ -64,6 +65,11 @@ class _Ia3Bank(Bank):
         return y if scales is None else y * scales
 
     def put(self, slot: int, part: Part) -> None:
+        site = self.place.site
+        widths = {"scale": site.outputs, "input_scale": site.inputs}
+        # One table holds the scales of all slots: a part that does not fit would spoil it for all.
+        if any(tensor.shape != (widths[name],) for name, tensor in part.tensors.items()):
+            raise InvalidDelta(f"{part.kind} at '{part.site}' does not fit its site.")
         super().put(slot, part)
         self._tables.clear()
 

@@ -138,7 +138,7 @@ async def test_an_unreadable_delta_is_left_alone_for_a_while(
 async def test_a_delta_that_keeps_crashing_is_left_alone_for_a_while(
     served: Engine, monkeypatch: pytest.MonkeyPatch, llama: Deltas
 ) -> None:
-    served.registry.put("crashing", llama[0]["ia3"])
+    served.registry.put("crashing", llama[0]["prefix"])
     flawed(served, crashing=misshapen)
     for attempt in range(3):
         with pytest.raises(RowFailed):
