@@ -1,7 +1,7 @@
 """The library of kernels: found, loaded and called on tensors.
 
-Shapes and types are checked here, since the C++ side checks nothing: whoever asks for what a kernel
-cannot do gets a ValueError.
+Nothing is checked on the way: whoever calls a kernel has made sure that types and shapes are what
+it says, and that rows are contiguous.
 """
 
 import ctypes
@@ -87,10 +87,6 @@ class SmallRankKernels(Protocol):
     dtype: torch.dtype
     variant: str
 
-    def takes(self, tensor: Tensor) -> bool:
-        """Whether a tensor's rows can be handed to the kernels as they are."""
-        ...
-
     def pack(self, weight: Tensor, bias: Tensor | None = None) -> Packed:
         """Lay a matrix [outputs, inputs] out for `small_rank`."""
         ...
@@ -112,10 +108,6 @@ class Kernels:
         # Short calls keep the interpreter's lock: taking it back would cost more than they do.
         self._short = _functions(ctypes.PyDLL(str(path)), DTYPES[dtype])
         self._long = _functions(ctypes.CDLL(str(path)), DTYPES[dtype])
-
-    def takes(self, tensor: Tensor) -> bool:
-        """Whether a tensor's rows can be handed to the kernels as they are."""
-        return tensor.dtype is self.dtype and tensor.device.type == "cpu" and tensor.stride(-1) == 1
 
     def pack(self, weight: Tensor, bias: Tensor | None = None) -> Packed:
         """Pack a matrix [outputs, inputs] of any strides."""

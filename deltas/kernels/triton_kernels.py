@@ -41,11 +41,6 @@ class TritonKernels:
         self._operands = getattr(triton.language, "float32" if widened else DTYPES[dtype])
         self._last: tuple[Tensor, torch.device, Tensor] | None = None
 
-    def takes(self, tensor: Tensor) -> bool:
-        """Whether a tensor's rows can be handed to the kernels as they are."""
-        own = tensor.dtype is self.dtype and tensor.device.type == self.device
-        return own and tensor.stride(-1) == 1
-
     def pack(self, weight: Tensor, bias: Tensor | None = None) -> Packed:
         """A matrix [outputs, inputs] as it is, or a copy that can be read in wide words."""
         aligned: int = triton_small_rank.ALIGNED.value
