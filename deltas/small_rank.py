@@ -52,31 +52,52 @@ class Factors:
         return functional.linear(inner, self.b, self.b_bias)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackedPart(Part):
+    """A part whose factors `a` and `b` lie as the kernels read them; `tensors` is empty.
+
+    It is a constant: no gradient flows through it.
+    """
+
+    a: Packed
+    b: Packed
+    source: Hashable
+    numbers: Tensor
+    """What the kernels are told of it, [6] int64: addresses of A, B and their biases, the rank and
+    the activation."""
+
+    @property
+    def bytes(self) -> int:
+        """Size of the packed factors in bytes."""
+        tensors = (self.a.data, self.b.data, self.a.bias, self.b.bias)
+        return sum(tensor.nbytes for tensor in tensors if tensor is not None)
+
+
 @dataclass
 class Table:
-    """One source's parts as the kernel reads them; `packed` keeps what it points at."""
+    """One source's parts as the kernels read them, by slot."""
 
     numbers: Tensor
-    packed: dict[int, tuple[Packed, Packed]] = field(
-        default_factory=dict[int, tuple[Packed, Packed]]
-    )
+    parts: dict[int, PackedPart] = field(default_factory=dict[int, PackedPart])
 
 
 @dataclass
 class SmallRankBank(RowBank):
     """A bank whose parts are factors of what `inner` says.
 
-    Where the kernels are at hand all runs are one call of theirs; elsewhere, and wherever gradients
-    are wanted, each run is computed by plain PyTorch.
+    Where the kernels are at hand parts are packed and all runs are one call of theirs; elsewhere,
+    and where gradients are wanted, each run is computed by plain PyTorch.
     """
 
     tables: dict[Hashable, Table] = field(default_factory=dict[Hashable, Table])
 
+    @classmethod
     @abstractmethod
-    def factors(self, part: Part) -> Factors:
+    def factors(cls, part: Part) -> Factors:
         """A part's tensors under their common names."""
 
-    def source(self, part: Part) -> Hashable:
+    @classmethod
+    def source(cls, part: Part) -> Hashable:
         """Which of the `inner` values a part reads; parts of one source are computed together."""
         del part
         return None
@@ -86,27 +107,35 @@ class SmallRankBank(RowBank):
         del source, y
         return x
 
-    def put(self, slot: int, part: Part) -> None:
-        """Make a part resident, and packed where the kernels are at hand.
+    @classmethod
+    def ready(cls, part: Part, site: Site) -> Part:
+        """Pack a part where the kernels are at hand.
 
-        Raises InvalidDelta if its factors do not fit the place: kernels check nothing.
+        Raises InvalidDelta if its factors do not fit the site: kernels check nothing.
         """
-        self.drop(slot)
-        factors = self.factors(part)
-        if not factors.fit(self.place.site):
+        if isinstance(part, PackedPart):
+            return part
+        factors = cls.factors(part)
+        if not factors.fit(site):
             raise InvalidDelta(f"{part.kind} at '{part.site}' does not fit its site.")
-        super().put(slot, part)
         kernels = _kernels_for(factors)
-        if kernels is not None:
-            self._pack(kernels, slot, self.source(part), factors)
+        return part if kernels is None else _packed(kernels, part, factors, cls.source(part))
+
+    def put(self, slot: int, part: Part) -> None:
+        """Make a part resident, packed where the kernels are at hand."""
+        self.drop(slot)
+        part = self.ready(part, self.place.site)
+        super().put(slot, part)
+        if isinstance(part, PackedPart):
+            self._enter(slot, part)
 
     def drop(self, slot: int) -> None:
         """Forget a slot's part."""
         super().drop(slot)
         for source, table in list(self.tables.items()):
-            if table.packed.pop(slot, None) is not None:
+            if table.parts.pop(slot, None) is not None:
                 table.numbers[slot] = 0
-            if not table.packed:
+            if not table.parts:
                 del self.tables[source]
 
     def change(self, part: Part, x: Tensor, y: Tensor) -> Tensor:
@@ -121,7 +150,7 @@ class SmallRankBank(RowBank):
     def apply_all(cls, work: Sequence[Work], segments: Segments) -> list[Tensor]:
         """Change all sites' rows in one call where the kernels are at hand."""
         y = work[0].y
-        kernels = None if torch.is_grad_enabled() else load_kernels(y.dtype, y.device.type)
+        kernels = load_kernels(y.dtype, y.device.type)
         sites: list[SmallRankSite] = []
         for one in work:
             bank = cast("SmallRankBank", one.bank)
@@ -135,24 +164,30 @@ class SmallRankBank(RowBank):
     def sites(self, x: Tensor, y: Tensor, segments: Segments) -> Iterator[SmallRankSite]:
         """What the kernel is to do here: as many sites as sources that some row's part reads."""
         for source, table in self.tables.items():
-            if not segments.slots.isdisjoint(table.packed):
+            if not segments.slots.isdisjoint(table.parts):
                 yield _rows(self.inner(source, x, y)), y, table.numbers
 
-    def _pack(
-        self, kernels: SmallRankKernels, slot: int, source: Hashable, factors: Factors
-    ) -> None:
-        a = kernels.pack(factors.a, factors.a_bias)
-        b = kernels.pack(factors.b, factors.b_bias)
-        none = a.data.new_zeros(0, _FIELDS, dtype=torch.int64)
-        table = self.tables.setdefault(source, Table(none))
+    def _enter(self, slot: int, part: PackedPart) -> None:
+        none = part.a.data.new_zeros(0, _FIELDS, dtype=torch.int64)
+        table = self.tables.setdefault(part.source, Table(none))
         if slot >= len(table.numbers):
             grown = none.new_zeros(2 * slot, _FIELDS)
             grown[: len(table.numbers)] = table.numbers
             table.numbers = grown
-        table.packed[slot] = a, b
-        pointers = [a.data.data_ptr(), b.data.data_ptr(), _address(a.bias), _address(b.bias)]
-        numbers = [*pointers, a.outputs, NUMBERS[factors.activation or "none"]]
-        table.numbers[slot] = torch.tensor(numbers)
+        table.parts[slot] = part
+        table.numbers[slot] = part.numbers
+
+
+def _packed(
+    kernels: SmallRankKernels, part: Part, factors: Factors, source: Hashable
+) -> PackedPart:
+    a = kernels.pack(factors.a, factors.a_bias)
+    b = kernels.pack(factors.b, factors.b_bias)
+    pointers = [a.data.data_ptr(), b.data.data_ptr(), _address(a.bias), _address(b.bias)]
+    numbers = torch.tensor([*pointers, a.outputs, NUMBERS[factors.activation or "none"]])
+    return PackedPart(
+        part.kind, part.site, {}, part.options, a=a, b=b, source=source, numbers=numbers
+    )
 
 
 def _kernels_for(factors: Factors) -> SmallRankKernels | None:

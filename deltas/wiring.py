@@ -5,6 +5,7 @@ costs nothing.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import torch
@@ -35,6 +36,8 @@ class Wiring:
         self.segments = Segments.of(())
         self._model = model
         self._backbone: nn.Module = model.base_model
+        weight = next(self._backbone.parameters())
+        self._device, self._dtype = weight.device, weight.dtype
         self._banks: dict[tuple[str, str], Bank] = {}
         self._at: dict[str, list[Bank]] = {}
         self._hooks: dict[str, list[RemovableHandle]] = {}
@@ -45,6 +48,12 @@ class Wiring:
         """Say whose rows the next forward pass holds."""
         self.segments = segments
 
+    def prepare(self, delta: Delta) -> Delta:
+        """Do on host memory what `install` would else do, all of it on the CPU; on any thread."""
+        if self._device.type != "cpu":
+            return delta
+        return replace(delta, parts=tuple(self._ready(part) for part in delta.parts))
+
     def install(self, slot: int, delta: Delta) -> None:
         """Make a delta resident in a slot, at the base's device and precision.
 
@@ -53,7 +62,7 @@ class Wiring:
         self.remove(slot)
         try:
             for part in delta.parts:
-                self._bank(part).put(slot, self._resident(part))
+                self._bank(part).put(slot, self._moved(part))
         except BaseException:
             self.remove(slot)
             raise
@@ -116,12 +125,16 @@ class Wiring:
         found = (bank.scores(slot, hidden) for bank in self._at.get(HEAD_SITE, ()))
         return next((scores for scores in found if scores is not None), None)
 
-    def _resident(self, part: Part) -> Part:
-        weight = next(self._backbone.parameters())
+    def _ready(self, part: Part) -> Part:
+        return kind_named(part.kind).bank.ready(self._moved(part), self.base.sites[part.site])
+
+    def _moved(self, part: Part) -> Part:
+        """A part on the base's device, at its precision; itself if it is there."""
         tensors = {
-            name: tensor.to(weight.device, weight.dtype) for name, tensor in part.tensors.items()
+            name: tensor.to(self._device, self._dtype) for name, tensor in part.tensors.items()
         }
-        return Part(part.kind, part.site, tensors, part.options)
+        moved = any(tensors[name] is not tensor for name, tensor in part.tensors.items())
+        return replace(part, tensors=tensors) if moved else part
 
     def _bank(self, part: Part) -> Bank:
         key = (part.kind, part.site)

@@ -7,6 +7,7 @@ times, and its prefetcher stops at every page's end.
 import ctypes
 import math
 import sys
+from threading import Lock
 
 import torch
 from torch import Tensor
@@ -20,20 +21,22 @@ _MADV_HUGEPAGE = 14
 class Arena:
     """Hands out stretches of chunks, one after another; a chunk goes with its last tensor.
 
-    Matrices that are read one after another are best taken one after another.
+    Matrices that are read one after another are best taken one after another. Thread-safe.
     """
 
     def __init__(self) -> None:
         self._rest = torch.empty(0, dtype=torch.uint8)
+        self._lock = Lock()
 
     def take(self, dtype: torch.dtype, *shape: int) -> Tensor:
         """A tensor that holds anything, at the start of a cache line."""
         size = math.prod(shape) * dtype.itemsize
-        if size > len(self._rest):
-            self._rest = _chunk(max(size, _CHUNK))
-        taken = self._rest[:size].view(dtype).view(shape)
-        self._rest = self._rest[-(-size // _LINE) * _LINE :]
-        return taken
+        with self._lock:
+            if size > len(self._rest):
+                self._rest = _chunk(max(size, _CHUNK))
+            taken = self._rest[:size]
+            self._rest = self._rest[-(-size // _LINE) * _LINE :]
+        return taken.view(dtype).view(shape)
 
 
 def _chunk(size: int) -> Tensor:

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from deltas.activations import ACTIVATIONS
-from deltas.bank import Bank, Place
 from deltas.base import AFTER_ATTENTION, BaseSpec
 from deltas.delta import Options, Part
 from deltas.errors import InvalidDelta, UnsupportedDelta
@@ -15,6 +14,25 @@ from deltas.kernels.library import MAX_RANK
 from deltas.kinds.kind import Kind, OptionTypes, measure
 from deltas.site import Role, Site
 from deltas.small_rank import Factors, SmallRankBank
+
+
+class _BottleneckBank(SmallRankBank):
+    @classmethod
+    def factors(cls, part: Part) -> Factors:
+        tensors = part.tensors
+        activation = str(part.options.get("activation", "relu"))
+        names = ("down", "up", "down_bias", "up_bias")
+        return Factors(*(tensors[name] for name in names), activation=activation)
+
+    @classmethod
+    def source(cls, part: Part) -> Hashable:
+        return bool(part.options.get("norm_before", False))
+
+    def inner(self, source: Hashable, x: Tensor, y: Tensor) -> Tensor:
+        norm = self.place.norm
+        if not source:
+            return y
+        return x + y if norm is None else norm(x + y)
 
 
 class Bottleneck(Kind):
@@ -29,6 +47,7 @@ class Bottleneck(Kind):
 
     name = "bottleneck"
     role = Role.BLOCK
+    bank = _BottleneckBank
     options: ClassVar[OptionTypes] = {"activation": str, "norm_before": bool}
     training: ClassVar[OptionTypes] = {"size": int, "after_attention": bool}
 
@@ -49,10 +68,6 @@ class Bottleneck(Kind):
             "up_bias": (site.outputs,),
         }
 
-    def bank(self, place: Place) -> Bank:
-        """Make a bank for one sub-block."""
-        return _BottleneckBank(place)
-
     def create(self, site: Site, options: Options, generator: torch.Generator) -> dict[str, Tensor]:
         """A near-zero up-projection, so that training starts next to the base."""
         size = int(str(options.get("size", max(8, site.inputs // 16))))
@@ -68,20 +83,3 @@ class Bottleneck(Kind):
         both = bool(options.get("after_attention", False))
         sites = base.of_role(self.role)
         return [site for site in sites if both or not site.name.endswith(AFTER_ATTENTION)]
-
-
-class _BottleneckBank(SmallRankBank):
-    def factors(self, part: Part) -> Factors:
-        tensors = part.tensors
-        activation = str(part.options.get("activation", "relu"))
-        names = ("down", "up", "down_bias", "up_bias")
-        return Factors(*(tensors[name] for name in names), activation=activation)
-
-    def source(self, part: Part) -> Hashable:
-        return bool(part.options.get("norm_before", False))
-
-    def inner(self, source: Hashable, x: Tensor, y: Tensor) -> Tensor:
-        norm = self.place.norm
-        if not source:
-            return y
-        return x + y if norm is None else norm(x + y)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from deltas.activations import ACTIVATIONS
-from deltas.bank import Bank, Place
+from deltas.bank import Bank
 from deltas.base import HEAD_SITE, BaseSpec
 from deltas.delta import Delta, Options, Part, TaskType
 from deltas.errors import InvalidDelta, UnsupportedDelta
@@ -21,6 +21,23 @@ BARE_ENCODER = Delta(
     TaskType.EMBED, (Part("head", HEAD_SITE, {}, {"pooling": "mean", "normalize": True}),)
 )
 """What an encoder answers without any delta: the mean of its hidden states, normalised."""
+
+
+class _HeadBank(Bank):
+    def scores(self, slot: int, hidden: Tensor) -> Tensor | None:
+        part = self.parts.get(slot)
+        if part is None:
+            return None
+        activations = part.options.get("activations", [])
+        names = activations if isinstance(activations, list) else []
+        y = _pool(hidden, str(part.options["pooling"]), self.place.module)
+        for index in range(_layers(part)):
+            weight, bias = part.tensors[f"{index}.weight"], part.tensors.get(f"{index}.bias")
+            y = functional.linear(y.to(weight.dtype), weight, bias)
+            y = ACTIVATIONS[names[index]](y) if index < len(names) else y
+        return (
+            functional.normalize(y.float(), dim=-1) if part.options.get("normalize", False) else y
+        )
 
 
 class Head(Kind):
@@ -36,6 +53,7 @@ class Head(Kind):
 
     name = "head"
     role = Role.HEAD
+    bank = _HeadBank
     options: ClassVar[OptionTypes] = {"pooling": str, "activations": list, "normalize": bool}
     training: ClassVar[OptionTypes] = {"labels": int}
 
@@ -69,10 +87,6 @@ class Head(Kind):
             raise InvalidDelta(
                 f"The head has {outputs} outputs but {len(delta.labels)} labels are named."
             )
-
-    def bank(self, place: Place) -> Bank:
-        """Make the bank of heads."""
-        return _HeadBank(place)
 
     def create(self, site: Site, options: Options, generator: torch.Generator) -> dict[str, Tensor]:
         """One small random linear layer."""
@@ -108,20 +122,3 @@ def _pool(hidden: Tensor, pooling: str, pooler: nn.Module | None) -> Tensor:
     if pooling == "pooler" and pooler is not None:
         return pooler(hidden[None])[0]
     return hidden
-
-
-class _HeadBank(Bank):
-    def scores(self, slot: int, hidden: Tensor) -> Tensor | None:
-        part = self.parts.get(slot)
-        if part is None:
-            return None
-        activations = part.options.get("activations", [])
-        names = activations if isinstance(activations, list) else []
-        y = _pool(hidden, str(part.options["pooling"]), self.place.module)
-        for index in range(_layers(part)):
-            weight, bias = part.tensors[f"{index}.weight"], part.tensors.get(f"{index}.bias")
-            y = functional.linear(y.to(weight.dtype), weight, bias)
-            y = ACTIVATIONS[names[index]](y) if index < len(names) else y
-        return (
-            functional.normalize(y.float(), dim=-1) if part.options.get("normalize", False) else y
-        )

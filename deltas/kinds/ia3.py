@@ -7,47 +7,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from deltas.bank import Bank, Place
+from deltas.bank import Bank
 from deltas.base import BaseSpec
 from deltas.delta import Options, Part
 from deltas.errors import InvalidDelta
 from deltas.kinds.kind import Kind, OptionTypes, projections
 from deltas.segments import Segments
 from deltas.site import Role, Site
-
-
-class Ia3(Kind):
-    """Scale a projection's output, or its input where it closes the feed-forward block.
-
-    Tensors, at least one of: `scale` [outputs], `input_scale` [inputs].
-    Options for training: `targets` (ends of site names).
-    """
-
-    name = "ia3"
-    role = Role.LINEAR
-    training: ClassVar[OptionTypes] = {"targets": list}
-
-    def shapes(self, site: Site, part: Part) -> Mapping[str, tuple[int, ...]]:
-        """Either scale or both."""
-        shapes: dict[str, tuple[int, ...]] = {}
-        if "input_scale" in part.tensors:
-            shapes["input_scale"] = (site.inputs,)
-        if "scale" in part.tensors or not shapes:
-            shapes["scale"] = (site.outputs,)
-        return shapes
-
-    def bank(self, place: Place) -> Bank:
-        """Make a bank for one projection."""
-        return _Ia3Bank(place)
-
-    def create(self, site: Site, options: Options, generator: torch.Generator) -> dict[str, Tensor]:
-        """Scales of one, which change nothing."""
-        del options, generator
-        return {"scale": torch.ones(site.outputs)}
-
-    def sites(self, base: BaseSpec, options: Options) -> Iterable[Site]:
-        """Every projection of the layers whose path ends in one of `targets`; else all of them."""
-        return projections(base, options.get("targets"))
 
 
 @dataclass
@@ -99,3 +65,34 @@ class _Ia3Bank(Bank):
         if not torch.is_grad_enabled():
             self._tables[name] = table
         return table
+
+
+class Ia3(Kind):
+    """Scale a projection's output, or its input where it closes the feed-forward block.
+
+    Tensors, at least one of: `scale` [outputs], `input_scale` [inputs].
+    Options for training: `targets` (ends of site names).
+    """
+
+    name = "ia3"
+    role = Role.LINEAR
+    bank = _Ia3Bank
+    training: ClassVar[OptionTypes] = {"targets": list}
+
+    def shapes(self, site: Site, part: Part) -> Mapping[str, tuple[int, ...]]:
+        """Either scale or both."""
+        shapes: dict[str, tuple[int, ...]] = {}
+        if "input_scale" in part.tensors:
+            shapes["input_scale"] = (site.inputs,)
+        if "scale" in part.tensors or not shapes:
+            shapes["scale"] = (site.outputs,)
+        return shapes
+
+    def create(self, site: Site, options: Options, generator: torch.Generator) -> dict[str, Tensor]:
+        """Scales of one, which change nothing."""
+        del options, generator
+        return {"scale": torch.ones(site.outputs)}
+
+    def sites(self, base: BaseSpec, options: Options) -> Iterable[Site]:
+        """Every projection of the layers whose path ends in one of `targets`; else all of them."""
+        return projections(base, options.get("targets"))

@@ -8,7 +8,7 @@ from typing import ClassVar, TypeAlias
 import torch
 from torch import Tensor
 
-from deltas.bank import Bank, Place
+from deltas.bank import Bank
 from deltas.base import LM_HEAD_SITE, BaseSpec
 from deltas.delta import Delta, Option, Options, Part
 from deltas.errors import InvalidDelta, UnsupportedDelta, WrongBase
@@ -47,6 +47,8 @@ class Kind(ABC):
 
     name: ClassVar[str]
     role: ClassVar[Role]
+    bank: ClassVar[type[Bank]]
+    """What holds a site's parts of this kind and acts there."""
     options: ClassVar[OptionTypes] = {}
     """What a checkpoint may set, which changes what the tensors do."""
     training: ClassVar[OptionTypes] = {}
@@ -59,10 +61,6 @@ class Kind(ABC):
         Free measures (a rank, a length) are taken from the part itself.
         Raises InvalidDelta if they cannot be told.
         """
-
-    @abstractmethod
-    def bank(self, place: Place) -> Bank:
-        """Make an empty bank for a place."""
 
     @abstractmethod
     def create(self, site: Site, options: Options, generator: torch.Generator) -> dict[str, Tensor]:

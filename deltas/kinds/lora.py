@@ -6,7 +6,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from deltas.bank import Bank, Place
 from deltas.base import BaseSpec
 from deltas.delta import Options, Part
 from deltas.errors import InvalidDelta
@@ -14,6 +13,13 @@ from deltas.kernels.library import MAX_RANK
 from deltas.kinds.kind import Kind, OptionTypes, measure, projections
 from deltas.site import Role, Site
 from deltas.small_rank import Factors, SmallRankBank
+
+
+class _LoraBank(SmallRankBank):
+    @classmethod
+    def factors(cls, part: Part) -> Factors:
+        tensors = part.tensors
+        return Factors(tensors["a"], tensors["b"], b_bias=tensors.get("bias"))
 
 
 class Lora(Kind):
@@ -25,6 +31,7 @@ class Lora(Kind):
 
     name = "lora"
     role = Role.LINEAR
+    bank = _LoraBank
     training: ClassVar[OptionTypes] = {"rank": int, "targets": list}
 
     def shapes(self, site: Site, part: Part) -> Mapping[str, tuple[int, ...]]:
@@ -37,10 +44,6 @@ class Lora(Kind):
             shapes["bias"] = (site.outputs,)
         return shapes
 
-    def bank(self, place: Place) -> Bank:
-        """Make a bank for one projection."""
-        return _LoraBank(place)
-
     def create(self, site: Site, options: Options, generator: torch.Generator) -> dict[str, Tensor]:
         """Random A (Kaiming uniform) and zero B, so that training starts from the base."""
         rank = int(str(options.get("rank", 8)))
@@ -51,9 +54,3 @@ class Lora(Kind):
     def sites(self, base: BaseSpec, options: Options) -> Iterable[Site]:
         """Every projection of the layers whose path ends in one of `targets`; else all of them."""
         return projections(base, options.get("targets"))
-
-
-class _LoraBank(SmallRankBank):
-    def factors(self, part: Part) -> Factors:
-        tensors = part.tensors
-        return Factors(tensors["a"], tensors["b"], b_bias=tensors.get("bias"))

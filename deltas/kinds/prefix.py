@@ -6,12 +6,18 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from deltas.bank import Bank, Place
+from deltas.bank import Bank
 from deltas.base import BaseSpec
 from deltas.delta import Delta, Options, Part
 from deltas.errors import InvalidDelta
 from deltas.kinds.kind import Extent, Kind, OptionTypes, measure
 from deltas.site import Role, Site
+
+
+class _PrefixBank(Bank):
+    def key_values(self, slot: int) -> tuple[Tensor, Tensor] | None:
+        part = self.parts.get(slot)
+        return None if part is None else (part.tensors["key"], part.tensors["value"])
 
 
 class Prefix(Kind):
@@ -24,6 +30,7 @@ class Prefix(Kind):
 
     name = "prefix"
     role = Role.ATTENTION
+    bank = _PrefixBank
     options: ClassVar[OptionTypes] = {"shift": bool}
     training: ClassVar[OptionTypes] = {"length": int}
 
@@ -32,10 +39,6 @@ class Prefix(Kind):
         length = measure(part, "key", axis=0, dimensions=3)
         shape = (length, site.heads, site.outputs)
         return {"key": shape, "value": shape}
-
-    def bank(self, place: Place) -> Bank:
-        """Make a bank for one attention module."""
-        return _PrefixBank(place)
 
     def create(self, site: Site, options: Options, generator: torch.Generator) -> dict[str, Tensor]:
         """Small random keys and values."""
@@ -58,9 +61,3 @@ class Prefix(Kind):
             raise InvalidDelta(
                 f"A prefix needs one length at all {base.layers} layers; found {lengths}."
             )
-
-
-class _PrefixBank(Bank):
-    def key_values(self, slot: int) -> tuple[Tensor, Tensor] | None:
-        part = self.parts.get(slot)
-        return None if part is None else (part.tensors["key"], part.tensors["value"])

@@ -6,40 +6,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from deltas.bank import Bank, Place
+from deltas.bank import Bank
 from deltas.delta import Options, Part
 from deltas.kinds.kind import Extent, Kind, OptionTypes, measure
 from deltas.segments import Segments
 from deltas.site import Role, Site
-
-
-class Prompt(Kind):
-    """The first rows of every sequence take learned vectors.
-
-    Tensors: `vectors` [length, width]. P-tuning's encoder, once run, leaves the same.
-    Options for training: `length`.
-    """
-
-    name = "prompt"
-    role = Role.EMBEDDING
-    training: ClassVar[OptionTypes] = {"length": int}
-
-    def shapes(self, site: Site, part: Part) -> Mapping[str, tuple[int, ...]]:
-        """Any length."""
-        return {"vectors": (measure(part, "vectors", axis=0, dimensions=2), site.outputs)}
-
-    def bank(self, place: Place) -> Bank:
-        """Make a bank for the token embedding."""
-        return _PromptBank(place)
-
-    def create(self, site: Site, options: Options, generator: torch.Generator) -> dict[str, Tensor]:
-        """Small random vectors."""
-        length = int(str(options.get("length", 16)))
-        return {"vectors": torch.empty(length, site.outputs).normal_(std=0.02, generator=generator)}
-
-    def extent(self, part: Part) -> Extent:
-        """The vectors are rows of the sequence like any other."""
-        return Extent(rows=len(part.tensors["vectors"]))
 
 
 class _PromptBank(Bank):
@@ -56,3 +27,29 @@ class _PromptBank(Bank):
                 changed = changed.clone() if changed is y else changed
                 changed[segment.start : segment.start + count] = vectors[:count].to(y.dtype)
         return changed
+
+
+class Prompt(Kind):
+    """The first rows of every sequence take learned vectors.
+
+    Tensors: `vectors` [length, width]. P-tuning's encoder, once run, leaves the same.
+    Options for training: `length`.
+    """
+
+    name = "prompt"
+    role = Role.EMBEDDING
+    bank = _PromptBank
+    training: ClassVar[OptionTypes] = {"length": int}
+
+    def shapes(self, site: Site, part: Part) -> Mapping[str, tuple[int, ...]]:
+        """Any length."""
+        return {"vectors": (measure(part, "vectors", axis=0, dimensions=2), site.outputs)}
+
+    def create(self, site: Site, options: Options, generator: torch.Generator) -> dict[str, Tensor]:
+        """Small random vectors."""
+        length = int(str(options.get("length", 16)))
+        return {"vectors": torch.empty(length, site.outputs).normal_(std=0.02, generator=generator)}
+
+    def extent(self, part: Part) -> Extent:
+        """The vectors are rows of the sequence like any other."""
+        return Extent(rows=len(part.tensors["vectors"]))

@@ -2,6 +2,9 @@
 
 disk ── loader thread ──▶ host memory ── core thread, between steps ──▶ device slot
 
+Whatever can be done to a delta beforehand is done on the loader thread; where the device is the
+CPU, what is left for the core thread are a few numbers, and host memory is the device's own.
+
 Host memory is a HostCache, slots are a SlotTable. Deltas are read ahead of their turn while host
 memory has room; once it is full only for a slot that is there to take them, or they would push
 one another out unused.
@@ -192,7 +195,7 @@ class Residency:
 
     def _read(self, ref: DeltaRef) -> None:
         try:
-            self._arrived.put((ref, self._load(ref)))
+            self._arrived.put((ref, self._wiring.prepare(self._load(ref))))
         except PolydeltaError as error:
             self._arrived.put((ref, error))
         except Exception as error:

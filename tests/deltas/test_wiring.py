@@ -1,12 +1,15 @@
 """The wiring: several kinds at one site, whatever came and went before."""
 
+import pytest
 import torch
 from torch import Tensor
 
 from deltas.base import describe
 from deltas.delta import Delta, Part, TaskType
+from deltas.kernels import Kernels
 from deltas.segments import Segment, Segments
 from deltas.wiring import Wiring
+from tests.kernels import needs_kernels
 from tests.models import tiny_model
 
 SITE = "layers.0.self_attn.v_proj"
@@ -45,3 +48,25 @@ def test_kinds_at_one_site_act_in_one_order() -> None:
     torch.testing.assert_close(
         model.base_model(TOKENS[None]).last_hidden_state, bare, rtol=0, atol=0
     )
+
+
+@needs_kernels
+@torch.no_grad()
+def test_what_was_prepared_is_installed_without_being_packed_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = tiny_model("llama")
+    base = describe(model, "tiny")
+    _, both = _deltas(base.sites[SITE].inputs, base.sites[SITE].outputs)
+    wiring = Wiring(model, base)
+    wiring.install(1, both)
+    wiring.bind(Segments.of([Segment(1, 0, len(TOKENS))]))
+    expected = model.base_model(TOKENS[None]).last_hidden_state
+    prepared = wiring.prepare(both)
+    monkeypatch.delattr(Kernels, "pack")
+    wiring.install(2, prepared)
+    wiring.remove(1)
+    wiring.bind(Segments.of([Segment(2, 0, len(TOKENS))]))
+    found = model.base_model(TOKENS[None]).last_hidden_state
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+    assert prepared.bytes >= both.bytes
