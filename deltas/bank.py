@@ -73,6 +73,12 @@ class Bank:
         """Change the outputs of sites that are computed together, all their banks being alike."""
         return [one.bank.apply(one.x, one.y, segments) for one in work]
 
+    def additions(self) -> Tensor | None:
+        """The parts by slot as kernels read them, if all that they do is add to their site's output
+        a small-rank product of its input; else None.
+        """
+        return None
+
     def key_values(self, slot: int) -> tuple[Tensor, Tensor] | None:
         """Keys and values [tokens, heads, width] placed before a slot's own."""
         del slot

@@ -161,6 +161,11 @@ class SmallRankBank(RowBank):
             kernels.small_rank(sites, segments.table)
         return [one.y for one in work]
 
+    def additions(self) -> Tensor | None:
+        """The table of parts that read their site's own input, if all are packed and do so."""
+        table = self.tables.get(None)
+        return table.numbers if table and table.parts.keys() == self.parts.keys() else None
+
     def sites(self, x: Tensor, y: Tensor, segments: Segments) -> Iterator[SmallRankSite]:
         """What the kernel is to do here: as many sites as sources that some row's part reads."""
         for source, table in self.tables.items():

@@ -5,7 +5,7 @@ costs nothing.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import torch
@@ -17,11 +17,20 @@ from deltas.bank import Bank, Place, Work
 from deltas.base import AFTER_ATTENTION, HEAD_SITE, LM_HEAD_SITE, BaseSpec
 from deltas.delta import Delta, Part
 from deltas.families import Block
+from deltas.kernels.library import Added
 from deltas.kinds import KINDS, kind_named
 from deltas.segments import Segments
 from deltas.site import Role, Site
 
 _Together: TypeAlias = tuple[type[Bank], list[tuple[int, Bank]]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sum:
+    """What parts add to a fused projection, and the slots whose parts there do something else."""
+
+    additions: Tensor
+    others: frozenset[int]
 
 
 class Wiring:
@@ -43,6 +52,7 @@ class Wiring:
         self._hooks: dict[str, list[RemovableHandle]] = {}
         self._residuals: dict[str, Tensor] = {}
         self._plans: dict[tuple[str, ...], list[_Together]] = {}
+        self._sums: dict[tuple[str, ...], _Sum] = {}
 
     def bind(self, segments: Segments) -> None:
         """Say whose rows the next forward pass holds."""
@@ -63,12 +73,14 @@ class Wiring:
         try:
             for part in delta.parts:
                 self._bank(part).put(slot, self._moved(part))
+            self._sums.clear()
         except BaseException:
             self.remove(slot)
             raise
 
     def remove(self, slot: int) -> None:
         """Empty a slot and unhook the modules that no delta uses any more."""
+        self._sums.clear()
         for key, bank in list(self._banks.items()):
             bank.drop(slot)
             if not bank.parts:
@@ -88,6 +100,15 @@ class Wiring:
         """The same for sites that read the same rows."""
         return [self.before(site, x) for site in sites]
 
+    def added(self, sites: tuple[str, ...]) -> Added | None:
+        """What deltas do at sites that read the same rows, if a kernel can add it on its way."""
+        found = self._sums.get(sites)
+        if found is None:
+            found = self._sums[sites] = self._sum(sites)
+        if not len(found.additions) or not self.segments.slots.isdisjoint(found.others):
+            return None
+        return found.additions, self.segments.table
+
     def after(self, site: str, x: Tensor, y: Tensor) -> Tensor:
         """What the banks at a site make of its output, rows [T, outputs]; may write into y."""
         return self.after_all((site,), (x,), (y,))[0]
@@ -102,6 +123,21 @@ class Wiring:
             for (at, _), y in zip(banks, kind.apply_all(work, self.segments), strict=True):
                 found[at] = y
         return found
+
+    def _sum(self, sites: tuple[str, ...]) -> _Sum:
+        rows: list[tuple[int, int, int, int]] = []
+        others: set[int] = set()
+        first = 0
+        for name in sites:
+            outputs = self.base.sites[name].outputs
+            for bank in self._at.get(name, ()):
+                table = bank.additions()
+                if table is None:
+                    others.update(bank.parts)
+                else:
+                    rows.append((table.data_ptr(), len(table), first, outputs))
+            first += outputs
+        return _Sum(torch.tensor(rows, dtype=torch.int64).view(-1, 4), frozenset(others))
 
     def _together(self, sites: tuple[str, ...]) -> list[_Together]:
         """The banks of sites kind by kind, with the places of their sites."""

@@ -1,6 +1,7 @@
 // The library's plain C interface. Every function comes for float32 and for bfloat16; addresses and
 // measures are the caller's to check.
 
+#include "added.h"
 #include "attention.h"
 #include "linear.h"
 #include "parallel.h"
@@ -52,8 +53,16 @@ void polydelta_use_threads(ParallelFor function) { parallel_for = function; }
     }                                                                                              \
     void polydelta_linear_##NAME(                                                                  \
         const T* x, int64_t x_stride, int64_t rows, const T* w, const T* bias, int64_t outputs,    \
-        int64_t inputs, T* y, int64_t y_stride) {                                                  \
-        linear(x, x_stride, rows, w, bias, outputs, inputs, y, y_stride);                          \
+        int64_t inputs, T* y, int64_t y_stride, const Addition* additions, int64_t count,          \
+        const Run* runs, int64_t run_count) {                                                      \
+        linear_added(                                                                              \
+            x, x_stride, rows, w, bias, outputs, inputs, y, y_stride,                              \
+            {additions, count, runs, count ? run_count : 0});                                      \
+    }                                                                                              \
+    void polydelta_add_parts_##NAME(                                                               \
+        const T* x, int64_t x_stride, int64_t inputs, T* y, int64_t y_stride,                      \
+        const Addition* additions, int64_t count, const Run* runs, int64_t run_count) {            \
+        add_parts(x, x_stride, inputs, {additions, count, runs, run_count}, y, y_stride);          \
     }                                                                                              \
     void polydelta_small_rank_##NAME(                                                              \
         const Site* sites, int64_t count, const Run* runs, int64_t run_count) {                    \

@@ -48,7 +48,8 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "pack": (None, [_A, _I, _I, _I, _I, _A]),
     "pack_bytes": (None, [_A, _I, _I, _I, _I, _A]),
     "linear_bytes": (None, [_A, _I, _I, _A, _A, _A, _I, _I, _A, _I]),
-    "linear": (None, [_A, _I, _I, _A, _A, _I, _I, _A, _I]),
+    "linear": (None, [_A, _I, _I, _A, _A, _I, _I, _A, _I, _A, _I, _A, _I]),
+    "add_parts": (None, [_A, _I, _I, _A, _I, _A, _I, _A, _I]),
     "small_rank": (None, [_A, _I, _A, _I]),
     "add_norm": (None, [_A, _A, _I, _A, _F, _I, _I, _A]),
     "gate": (None, [_A, _I, _I, _I, _A]),
@@ -78,6 +79,14 @@ SmallRankSite: TypeAlias = tuple[Tensor, Tensor, Tensor]
 
 A part is the addresses of packed A and B and of their biases, the rank (0 for none) and the
 activation's number.
+"""
+
+
+Added: TypeAlias = tuple[Tensor, Tensor]
+"""What parts add to a projection: additions [n, 4] int64, and runs [m, 3] int32 as `small_rank`'s.
+
+An addition is the address of a site's parts by slot, how many there are, the first output that is
+the site's, and how many outputs those are.
 """
 
 
@@ -131,20 +140,29 @@ class Kernels:
         padded = torch.nn.functional.pad(scales, (0, size // inputs + 1 - outputs))
         return Packed(data, outputs, inputs, None if bias is None else bias.contiguous(), padded)
 
-    def linear(self, x: Tensor, matrix: Packed) -> Tensor:
-        """x·Wᵀ + b for x [rows, inputs]."""
+    def linear(self, x: Tensor, matrix: Packed, added: Added | None = None) -> Tensor:
+        """x·Wᵀ + b for x [rows, inputs], and what parts add to it."""
         rows = x.shape[0]
         y = torch.empty(rows, matrix.outputs, dtype=self.dtype)
         long = rows * matrix.outputs * matrix.inputs > _LONG
+        functions = self._long if long else self._short
+        additions, runs = added or (None, None)
         if matrix.scales is not None:
-            (self._long if long else self._short)["linear_bytes"](
+            functions["linear_bytes"](
                 x.data_ptr(), x.stride(0), rows, matrix.data.data_ptr(), matrix.scales.data_ptr(),
                 _address(matrix.bias), matrix.outputs, matrix.inputs, y.data_ptr(), matrix.outputs,
             )  # fmt: skip
+            if additions is not None and runs is not None:
+                functions["add_parts"](
+                    x.data_ptr(), x.stride(0), matrix.inputs, y.data_ptr(), matrix.outputs,
+                    additions.data_ptr(), len(additions), runs.data_ptr(), len(runs),
+                )  # fmt: skip
             return y
-        (self._long if long else self._short)["linear"](
+        functions["linear"](
             x.data_ptr(), x.stride(0), rows, matrix.data.data_ptr(), _address(matrix.bias),
-            matrix.outputs, matrix.inputs, y.data_ptr(), matrix.outputs,
+            matrix.outputs, matrix.inputs, y.data_ptr(), matrix.outputs, _address(additions),
+            0 if additions is None else len(additions), _address(runs),
+            0 if runs is None else len(runs),
         )  # fmt: skip
         return y
 

@@ -8,12 +8,13 @@
 
 namespace {
 
-// Multiplies all rows by one panel, `from`, of W; `finish(lanes, output)` is what becomes y. The
-// last rows find the panel in the processor's cache, so that the next one can be fetched meanwhile.
-template <class T, class Finish>
+// Multiplies all rows by one panel, `from`, of W; `finish(lanes, output)` is what becomes y, and
+// `more(row, count)` what adds to the sums of a tile's rows. The last rows find the panel in the
+// processor's cache, so that the next one can be fetched meanwhile.
+template <class T, class Finish, class More>
 void linear_panel(
     const T* x, int64_t x_stride, int64_t rows, const T* from, int64_t panel, int64_t outputs,
-    int64_t inputs, T* y, int64_t y_stride, Finish finish) {
+    int64_t inputs, T* y, int64_t y_stride, Finish finish, More more) {
     // As `multiply` counts panels from W's start.
     const int64_t size = WIDTH * groups<T>(inputs) * Arithmetic<T>::GROUP;
     const T* w = from - panel * size;
@@ -25,7 +26,7 @@ void linear_panel(
             [&](int at_row, int64_t at, Lanes lanes) {
                 store_within(finish(lanes, at), to + at_row * y_stride, at, outputs);
             },
-            row > 0 && row + tile == rows ? w + size : nullptr);
+            row > 0 && row + tile == rows ? w + size : nullptr, more(row, tile));
         row += tile;
     }
 }
@@ -38,16 +39,16 @@ Lanes add_bias(Lanes lanes, const T* bias, int64_t at, int64_t outputs) {
     return lanes;
 }
 
-template <class T>
+template <class T, class More>
 void linear(
     const T* x, int64_t x_stride, int64_t rows, const T* w, const T* bias, int64_t outputs,
-    int64_t inputs, T* y, int64_t y_stride) {
+    int64_t inputs, T* y, int64_t y_stride, More more) {
     const int64_t size = WIDTH * groups<T>(inputs) * Arithmetic<T>::GROUP;
     in_parallel(panels(outputs), 1, [&](int64_t begin, int64_t end) {
         for (int64_t panel = begin; panel < end; ++panel)
             linear_panel(
                 x, x_stride, rows, w + panel * size, panel, outputs, inputs, y, y_stride,
-                [&](Lanes lanes, int64_t at) { return add_bias(lanes, bias, at, outputs); });
+                [&](Lanes lanes, int64_t at) { return add_bias(lanes, bias, at, outputs); }, more);
     });
 }
 
@@ -85,7 +86,8 @@ void linear_bytes(
                 x, x_stride, rows, static_cast<const T*>(wide.data()), panel, outputs, inputs, y,
                 y_stride, [&](Lanes lanes, int64_t at) {
                     return add_bias(lanes * load(scales + at), bias, at, outputs);
-                });
+                },
+                [](int64_t, int64_t) { return Nothing{}; });
         }
     });
 }

@@ -221,13 +221,19 @@ inline void accumulate_rows(
     }
 }
 
+struct Nothing {
+    template <class Sums>
+    void operator()(int64_t, Sums&) const {}
+};
+
 // For x [rows, inputs] and a packed W [outputs, inputs], hands `take(row, output, lanes)` LANES
 // outputs of x·Wᵀ at a time; the last ones of a matrix may be padding. `next` is the matrix that
 // will be read next, of the same size or so; without one W itself is fetched a little ahead.
-template <class T, class Take>
+// `more(panel, sums)` may add to a panel's sums before they are taken.
+template <class T, class Take, class More = Nothing>
 inline void multiply(
     const T* x, int64_t stride, int rows, const T* w, int64_t outputs, int64_t inputs,
-    int64_t first_panel, int64_t last_panel, Take take, const T* next = nullptr) {
+    int64_t first_panel, int64_t last_panel, Take take, const T* next = nullptr, More more = {}) {
     const int64_t count = groups<T>(inputs), all = padded(outputs, LANES);
     for (int64_t panel = first_panel; panel < last_panel; ++panel) {
         const int64_t output = panel * WIDTH;
@@ -237,11 +243,13 @@ inline void multiply(
         if (all - output >= WIDTH) {
             Lanes sums[ROWS][COLUMNS] = {};
             accumulate_rows<T, COLUMNS>(rows, x, stride, from, count, sums, ahead);
+            more(panel, sums);
             for (int row = 0; row < rows; ++row)
                 for (int c = 0; c < COLUMNS; ++c) take(row, output + c * LANES, sums[row][c]);
         } else {
             Lanes sums[ROWS][1] = {};
             accumulate_rows<T, 1>(rows, x, stride, from, count, sums, ahead);
+            more(panel, sums);
             for (int row = 0; row < rows; ++row) take(row, output, sums[row][0]);
         }
     }

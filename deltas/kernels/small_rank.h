@@ -37,21 +37,33 @@ struct Site {
     }
 };
 
+// inner [rows, width] = act(x·Aᵀ + a), of which `rank` numbers a row are the part's; `next` is the
+// matrix that will be read next.
+template <class T>
+void shrink(
+    const T* x, int64_t x_stride, int rows, int64_t inputs, const Part& part, T* inner,
+    int64_t width, const void* next) {
+    const int64_t rank = part.rank;
+    const T* bias = static_cast<const T*>(part.a_bias);
+    multiply(
+        x, x_stride, rows, static_cast<const T*>(part.a), rank, inputs, 0, panels(rank),
+        [&](int row, int64_t at, Lanes lanes) {
+            for (int64_t lane = 0; bias && lane < LANES && at + lane < rank; ++lane)
+                lanes[lane] += widen(bias[at + lane]);
+            store(activate(lanes, int(part.activation)), inner + row * width + at);
+        },
+        static_cast<const T*>(next));
+}
+
 // Each matrix is fetched while the one before it is used: A, B, then the next part's A.
 template <class T>
 void small_rank_tile(const Site& site, int64_t row, int rows, const Part& part, const Part* next) {
     T inner[ROWS * MAX_RANK];
     const int64_t rank = part.rank, width = padded(rank, LANES), outputs = site.outputs;
-    const T *a_bias = static_cast<const T*>(part.a_bias), *b_bias = static_cast<const T*>(part.b_bias);
-    multiply(
-        static_cast<const T*>(site.x) + row * site.x_stride, site.x_stride, rows,
-        static_cast<const T*>(part.a), rank, site.inputs, 0, panels(rank),
-        [&](int at_row, int64_t at, Lanes lanes) {
-            for (int64_t lane = 0; a_bias && lane < LANES && at + lane < rank; ++lane)
-                lanes[lane] += widen(a_bias[at + lane]);
-            store(activate(lanes, int(part.activation)), inner + at_row * width + at);
-        },
-        static_cast<const T*>(part.b));
+    const T* b_bias = static_cast<const T*>(part.b_bias);
+    shrink(
+        static_cast<const T*>(site.x) + row * site.x_stride, site.x_stride, rows, site.inputs, part,
+        inner, width, part.b);
     T* y = static_cast<T*>(site.y) + row * site.y_stride;
     multiply(
         inner, width, rows, static_cast<const T*>(part.b), outputs, rank, 0, panels(outputs),
@@ -88,9 +100,10 @@ void small_rank_run(
     }
 }
 
-// Runs are in order of their rows; threads share the rows evenly, whoever they belong to.
-template <class T>
-void small_rank(const Site* sites, int64_t count, const Run* runs, int64_t run_count) {
+// Hands `take(slot, from, to, following)` the rows of each run, `following` being the next one's
+// slot. Runs are in order of their rows; threads share the rows evenly, whoever they belong to.
+template <class Take>
+void share_rows(const Run* runs, int64_t run_count, Take take) {
     int64_t rows = 0;
     for (int64_t i = 0; i < run_count; ++i) rows += runs[i].end - runs[i].start;
     in_parallel(rows, 4, [&](int64_t begin, int64_t end) {
@@ -100,9 +113,16 @@ void small_rank(const Site* sites, int64_t count, const Run* runs, int64_t run_c
             const int64_t from = start + std::max<int64_t>(begin - before, 0);
             const int64_t to = start + std::min(end - before, length);
             const int32_t following = i + 1 < run_count ? runs[i + 1].slot : runs[i].slot;
-            small_rank_run<T>(sites, count, runs[i].slot, from, to, following);
+            if (from < to) take(runs[i].slot, from, to, following);
             before += length;
         }
+    });
+}
+
+template <class T>
+void small_rank(const Site* sites, int64_t count, const Run* runs, int64_t run_count) {
+    share_rows(runs, run_count, [&](int32_t slot, int64_t from, int64_t to, int32_t following) {
+        small_rank_run<T>(sites, count, slot, from, to, following);
     });
 }
 

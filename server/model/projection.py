@@ -42,9 +42,16 @@ class Projection:
 
     def __call__(self, kernels: Kernels, wiring: Wiring, x: Tensor) -> Tensor:
         """The outputs side by side for rows x, with what the deltas make of them."""
-        y = kernels.linear(x, self.matrix)
         if not wiring.act_at(self.sites):
-            return y
+            return kernels.linear(x, self.matrix)
+        added = wiring.added(self.sites)
+        y = kernels.linear(x, self.matrix, added)
+        if added is None:
+            self._change(kernels, wiring, x, y)
+        return y
+
+    def _change(self, kernels: Kernels, wiring: Wiring, x: Tensor, y: Tensor) -> None:
+        """Let the deltas change first what each module reads, then what it says."""
         xs = wiring.before_all(self.sites, x)
         ys = y.tensor_split(self.ends[:-1], dim=1)
         for number, inputs in enumerate(xs):
@@ -54,4 +61,3 @@ class Projection:
         for old, new in zip(ys, wiring.after_all(self.sites, xs, ys), strict=True):
             if new is not old:
                 old.copy_(new)
-        return y

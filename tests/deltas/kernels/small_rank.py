@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import torch
 from hypothesis import strategies as st
 from torch import Tensor
-from torch.nn import functional
 
 from deltas.activations import ACTIVATIONS
 from deltas.kernels import SmallRankKernels
 from deltas.kernels.library import ACTIVATIONS as NUMBERS
+from deltas.small_rank import Factors
 
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2, torch.float16: 2e-3}
 """As a share of the largest value: a few roundings of each type."""
@@ -54,42 +54,54 @@ def cases(
     )
 
 
-def check(kernels: SmallRankKernels, case: Case, device: str = "cpu") -> None:
-    def draw(seed: int, *shape: int) -> Tensor:
-        numbers = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-        return numbers.to(device, kernels.dtype)
+class Parts:
+    """Random parts of one site by slot, as the kernels read them and in float64."""
 
+    def __init__(
+        self, kernels: SmallRankKernels, case: Case, outputs: int, seed: int, device: str = "cpu"
+    ) -> None:
+        self.numbers = torch.zeros(1 + len(case.ranks), 6, dtype=torch.int64)
+        self._exact: dict[int, Factors] = {}
+        self._kept: list[object] = []
+        for slot, rank in enumerate(case.ranks, start=1):
+            if not rank:
+                continue
+            a = draw(seed + slot, kernels.dtype, rank, case.inputs).to(device)
+            b = draw(-seed - slot, kernels.dtype, outputs, rank).to(device)
+            a_bias = draw(seed + 7, kernels.dtype, rank).to(device) if case.biased else None
+            b_bias = draw(seed + 8, kernels.dtype, outputs).to(device) if case.biased else None
+            packed = kernels.pack(a, a_bias), kernels.pack(b, b_bias)
+            self._kept.append((packed, a_bias, b_bias))
+            biases = [0 if bias is None else bias.data_ptr() for bias in (a_bias, b_bias)]
+            addresses = [packed[0].data.data_ptr(), packed[1].data.data_ptr(), *biases]
+            number = NUMBERS[case.activation or "none"]
+            self.numbers[slot] = torch.tensor([*addresses, rank, number])
+            exact = (None if each is None else each.double() for each in (a_bias, b_bias))
+            self._exact[slot] = Factors(a.double(), b.double(), *exact, case.activation)
+        self.numbers = self.numbers.to(device)
+
+    def add(self, case: Case, x: Tensor, expected: Tensor) -> None:
+        """Add what the parts make of x to float64 rows."""
+        for slot, start, end in case.runs:
+            if slot in self._exact:
+                expected[start:end] += self._exact[slot](x[start:end].double())
+
+
+def draw(seed: int, dtype: torch.dtype, *shape: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
+
+
+def check(kernels: SmallRankKernels, case: Case, device: str = "cpu") -> None:
     rows = case.runs[-1][2] + 2
-    x, y = draw(case.seed, rows, case.inputs), draw(case.seed + 1, rows, case.outputs)
+    x = draw(case.seed, kernels.dtype, rows, case.inputs).to(device)
+    y = draw(case.seed + 1, kernels.dtype, rows, case.outputs).to(device)
     expected = y.double()
-    parts, kept = torch.zeros(1 + len(case.ranks), 6, dtype=torch.int64), list[object]()
-    for slot, rank in enumerate(case.ranks, start=1):
-        if not rank:
-            continue
-        a, b = (
-            draw(case.seed + slot, rank, case.inputs),
-            draw(-case.seed - slot, case.outputs, rank),
-        )
-        a_bias = draw(case.seed + 7, rank) if case.biased else None
-        b_bias = draw(case.seed + 8, case.outputs) if case.biased else None
-        packed = kernels.pack(a, a_bias), kernels.pack(b, b_bias)
-        kept.append((packed, a_bias, b_bias))
-        biases = [0 if bias is None else bias.data_ptr() for bias in (a_bias, b_bias)]
-        addresses = [packed[0].data.data_ptr(), packed[1].data.data_ptr(), *biases]
-        parts[slot] = torch.tensor([*addresses, rank, NUMBERS[case.activation or "none"]])
-        for _, start, end in (run for run in case.runs if run[0] == slot):
-            inner = functional.linear(x[start:end].double(), a.double(), _double(a_bias))
-            inner = inner if case.activation is None else ACTIVATIONS[case.activation](inner)
-            expected[start:end] += functional.linear(inner, b.double(), _double(b_bias))
-    sites = [(x, y, parts.to(device))]
-    kernels.small_rank(sites, torch.tensor(case.runs, dtype=torch.int32))
+    parts = Parts(kernels, case, case.outputs, case.seed, device)
+    parts.add(case, x, expected)
+    kernels.small_rank([(x, y, parts.numbers)], torch.tensor(case.runs, dtype=torch.int32))
     close(y, expected)
 
 
 def close(found: Tensor, expected: Tensor) -> None:
     bound = TOLERANCE[found.dtype] * max(1.0, float(expected.abs().max()))
     torch.testing.assert_close(found.double(), expected, rtol=0, atol=bound)
-
-
-def _double(tensor: Tensor | None) -> Tensor | None:
-    return None if tensor is None else tensor.double()

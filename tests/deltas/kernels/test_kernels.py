@@ -17,7 +17,7 @@ from deltas.kernels.build import BUILT, find_compiler
 from deltas.kernels.library import ACTIVATIONS as NUMBERS
 from deltas.kernels.library import DTYPES, SWITCH, usable
 from server.model.cache import BLOCK
-from tests.deltas.kernels.small_rank import Case, cases, check, close
+from tests.deltas.kernels.small_rank import Case, Parts, cases, check, close, draw
 
 VARIANTS = [
     (name, dtype) for name in usable() if (BUILT / f"{name}.so").is_file() for dtype in DTYPES
@@ -32,10 +32,6 @@ seeds = st.integers(0, 1000)
 def kernels(request: pytest.FixtureRequest) -> Kernels:
     name, dtype = request.param
     return Kernels(BUILT / f"{name}.so", dtype)
-
-
-def draw(seed: int, dtype: torch.dtype, *shape: int) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
 
 
 def test_a_compiler_leaves_no_machine_without_kernels() -> None:
@@ -81,14 +77,45 @@ def test_a_transposed_matrix_is_packed_as_it_reads(kernels: Kernels) -> None:
     close(kernels.linear(x, kernels.pack(w.T)), x.double() @ w.double())
 
 
-@settings(max_examples=60, deadline=None)
 def _double(tensor: Tensor | None) -> Tensor | None:
     return None if tensor is None else tensor.double()
 
 
+@settings(max_examples=60, deadline=None)
 @given(case=cases(even, sizes))
 def test_small_rank(kernels: Kernels, case: Case) -> None:
     check(kernels, case)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    case=cases(even, sizes),
+    widths=st.lists(st.sampled_from([32, 64, 96, 7, 40]), min_size=1, max_size=3),
+    without=st.integers(0, 3),
+    rounded=st.booleans(),
+)
+def test_linear_with_parts(
+    kernels: Kernels, case: Case, widths: list[int], without: int, rounded: bool
+) -> None:
+    """Several sites side by side, perhaps one of them without parts, in whole panels or not."""
+    rows, outputs = case.runs[-1][2] + 2, sum(widths)
+    x = draw(case.seed, kernels.dtype, rows, case.inputs)
+    w = draw(case.seed + 1, kernels.dtype, outputs, case.inputs)
+    bias = draw(case.seed + 2, kernels.dtype, outputs)
+    packed = kernels.pack_bytes(w, bias) if rounded else kernels.pack(w, bias)
+    expected = kernels.linear(x, packed).double()
+    additions, kept, first = list[tuple[int, int, int, int]](), list[Parts](), 0
+    for index, width in enumerate(widths):
+        if index != without:
+            parts = Parts(kernels, case, width, case.seed + 100 * index)
+            parts.add(case, x, expected[:, first : first + width])
+            kept.append(parts)
+            numbers = parts.numbers
+            additions.append((numbers.data_ptr(), len(numbers), first, width))
+        first += width
+    added = torch.tensor(additions, dtype=torch.int64).view(-1, 4)
+    runs = torch.tensor(case.runs, dtype=torch.int32)
+    close(kernels.linear(x, packed, (added, runs)), expected)
 
 
 @settings(max_examples=25, deadline=None)

@@ -1,0 +1,152 @@
+// Small-rank parts that add to a projection of the base: their narrow products come first, and what
+// these make goes into the projection's own sums, panel by panel, before they are rounded.
+#pragma once
+
+#include <vector>
+
+#include "linear.h"
+#include "small_rank.h"
+
+namespace {
+
+// Outputs [first, first + outputs) of a projection, and the parts that add to them by slot.
+struct Addition {
+    const Part* parts;
+    int64_t slots, first, outputs;
+
+    const Part* part(int32_t slot) const {
+        return slot < slots && parts[slot].rank ? parts + slot : nullptr;
+    }
+};
+
+struct Additions {
+    const Addition* items;
+    int64_t count;
+    const Run* runs;
+    int64_t run_count;
+};
+
+// The narrow products of all rows, a stretch [rows, width] for each addition.
+template <class T>
+class Inner {
+  public:
+    Inner(const Additions& added, int64_t rows) : rows_(rows) {
+        for (int64_t i = 0; i < added.count; ++i)
+            for (int64_t run = 0; run < added.run_count; ++run)
+                if (const Part* part = added.items[i].part(added.runs[run].slot))
+                    width_ = std::max(width_, padded(part->rank, LANES));
+        // One vector a thread, for it to grow once and stay.
+        static thread_local std::vector<T> kept;
+        kept.resize(std::max<size_t>(kept.size(), added.count * rows * width_));
+        numbers_ = kept.data();
+    }
+    T* row(int64_t addition, int64_t row) const {
+        return numbers_ + (addition * rows_ + row) * width_;
+    }
+    int64_t width() const { return width_; }
+
+  private:
+    int64_t rows_, width_ = 0;
+    T* numbers_;
+};
+
+template <class T>
+void shrink_all(
+    const T* x, int64_t x_stride, int64_t inputs, const Additions& added, const Inner<T>& inner) {
+    share_rows(
+        added.runs, added.run_count,
+        [&](int32_t slot, int64_t from, int64_t to, int32_t following) {
+            for (int64_t row = from; row < to;) {
+                const int tile = tile_of(to - row);
+                for (int64_t i = 0; i < added.count; ++i) {
+                    const Part* part = added.items[i].part(slot);
+                    if (part == nullptr) continue;
+                    const bool last = i + 1 == added.count;
+                    const Part* next =
+                        last ? added.items[0].part(following) : added.items[i + 1].part(slot);
+                    shrink(
+                        x + row * x_stride, x_stride, tile, inputs, *part, inner.row(i, row),
+                        inner.width(), next ? next->a : nullptr);
+                }
+                row += tile;
+            }
+        });
+}
+
+// Adds to the sums of one panel and of the rows from `first` on what the parts there make.
+template <class T>
+struct Expand {
+    const Additions& added;
+    const Inner<T>& inner;
+    int64_t first, rows;
+
+    template <int C>
+    void operator()(int64_t panel, Lanes (&sums)[ROWS][C]) const {
+        for (int64_t i = 0; i < added.count; ++i) {
+            const int64_t output = panel * WIDTH - added.items[i].first;
+            if (output < 0 || output >= added.items[i].outputs) continue;
+            for (int64_t run = 0; run < added.run_count; ++run) expand(i, added.runs[run], output, sums);
+        }
+    }
+
+    template <int C>
+    void expand(int64_t i, const Run& run, int64_t output, Lanes (&sums)[ROWS][C]) const {
+        const int64_t from = std::max<int64_t>(run.start, first);
+        const int64_t to = std::min<int64_t>(run.end, first + rows);
+        const Part* part = from < to ? added.items[i].part(run.slot) : nullptr;
+        if (part == nullptr) return;
+        const int64_t count = groups<T>(part->rank), size = count * Arithmetic<T>::GROUP;
+        const T* panel = static_cast<const T*>(part->b) + output * size;
+        accumulate_rows<T, C>(
+            int(to - from), inner.row(i, from), inner.width(), panel, count, sums + (from - first),
+            panel + WIDTH * size);
+        const T* bias = static_cast<const T*>(part->b_bias);
+        for (int64_t row = from; bias && row < to; ++row)
+            for (int c = 0; c < C; ++c)
+                sums[row - first][c] = add_bias(
+                    sums[row - first][c], bias, output + c * LANES, added.items[i].outputs);
+    }
+};
+
+// Adds to y, whose projection is done, what the parts make of x.
+template <class T>
+void add_parts(
+    const T* x, int64_t x_stride, int64_t inputs, const Additions& added, T* y, int64_t y_stride) {
+    std::vector<Site> sites;
+    for (int64_t i = 0; i < added.count; ++i) {
+        const Addition& item = added.items[i];
+        sites.push_back(
+            {x, x_stride, inputs, y + item.first, y_stride, item.outputs, item.parts, item.slots});
+    }
+    small_rank<T>(sites.data(), added.count, added.runs, added.run_count);
+}
+
+// Whether every panel of the projection belongs to one addition at most, and lies as its B does.
+inline bool in_whole_panels(const Additions& added, int64_t outputs) {
+    for (int64_t i = 0; i < added.count; ++i) {
+        const int64_t end = added.items[i].first + added.items[i].outputs;
+        if (added.items[i].first % WIDTH || (end % WIDTH && end != outputs)) return false;
+    }
+    return true;
+}
+
+// y = x·Wᵀ + b and what the parts add.
+template <class T>
+void linear_added(
+    const T* x, int64_t x_stride, int64_t rows, const T* w, const T* bias, int64_t outputs,
+    int64_t inputs, T* y, int64_t y_stride, const Additions& added) {
+    if (added.run_count == 0 || !in_whole_panels(added, outputs)) {
+        linear(x, x_stride, rows, w, bias, outputs, inputs, y, y_stride, [](int64_t, int64_t) {
+            return Nothing{};
+        });
+        if (added.run_count) add_parts(x, x_stride, inputs, added, y, y_stride);
+        return;
+    }
+    const Inner<T> inner(added, rows);
+    shrink_all(x, x_stride, inputs, added, inner);
+    linear(
+        x, x_stride, rows, w, bias, outputs, inputs, y, y_stride,
+        [&](int64_t row, int64_t count) { return Expand<T>{added, inner, row, count}; });
+}
+
+}  // namespace
