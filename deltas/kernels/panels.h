@@ -30,8 +30,10 @@ constexpr int LANES = 4, ROWS = 6;
 #endif
 constexpr int COLUMNS = 2;
 constexpr int WIDTH = LANES * COLUMNS;
-// Bytes that a stream of weights is fetched ahead of its use.
-constexpr int64_t AHEAD = 2048;
+// Bytes that a stream of weights is fetched ahead of its use. For few rows a processor looks far ahead
+// by itself, and is only disturbed by more.
+constexpr int64_t AHEAD = 6144, AHEAD_OF_FEW = 2048;
+constexpr int FEW = 3;
 
 typedef float Lanes __attribute__((vector_size(LANES * 4)));
 typedef uint32_t Words __attribute__((vector_size(LANES * 4)));
@@ -221,6 +223,8 @@ inline void accumulate_rows(
     }
 }
 
+constexpr int64_t bytes_ahead(int rows) { return rows > FEW ? AHEAD : AHEAD_OF_FEW; }
+
 struct Nothing {
     template <class Sums>
     void operator()(int64_t, Sums&) const {}
@@ -239,7 +243,7 @@ inline void multiply(
         const int64_t output = panel * WIDTH;
         const int64_t start = output * count * Arithmetic<T>::GROUP;
         const T* from = w + start;
-        const T* ahead = next ? next + start : from + AHEAD / sizeof(T);
+        const T* ahead = next ? next + start : from + bytes_ahead(rows) / int64_t(sizeof(T));
         if (all - output >= WIDTH) {
             Lanes sums[ROWS][COLUMNS] = {};
             accumulate_rows<T, COLUMNS>(rows, x, stride, from, count, sums, ahead);
