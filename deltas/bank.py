@@ -1,14 +1,15 @@
 """Banks: all resident tensors of one kind at one site."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
 from deltas.delta import Part
+from deltas.kernels.library import SmallRank
 from deltas.segments import Segments
-from deltas.site import Site
+from deltas.site import Role, Site
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +70,27 @@ class Bank:
         return y
 
     @classmethod
-    def apply_all(cls, work: Sequence[Work], segments: Segments) -> list[Tensor]:
+    def apply_all(
+        cls, work: Sequence[Work], segments: Segments, kernels: SmallRank | None
+    ) -> list[Tensor]:
         """Change the outputs of sites that are computed together, all their banks being alike."""
+        del kernels
         return [one.bank.apply(one.x, one.y, segments) for one in work]
 
+    def recordable(self, slot: int) -> bool:
+        """Whether a slot's part does nothing within layers but call kernels, which is recorded."""
+        del slot
+        return self.place.site.role not in (Role.LINEAR, Role.BLOCK)
+
+    @property
+    def layout(self) -> Hashable:
+        """What calls of kernels that were recorded depend on."""
+        return None
+
     def additions(self) -> Tensor | None:
-        """The parts by slot as kernels read them, if all that they do is add to their site's output
-        a small-rank product of its input; else None.
+        """The parts by slot as kernels read them, or None.
+
+        They must do nothing but add to their site's output a small-rank product of its input.
         """
         return None
 

@@ -15,7 +15,7 @@ from deltas.delta import Part
 from deltas.errors import InvalidDelta
 from deltas.kernels import SmallRankKernels, load_kernels
 from deltas.kernels.library import ACTIVATIONS as NUMBERS
-from deltas.kernels.library import MAX_RANK, Packed, SmallRankSite
+from deltas.kernels.library import MAX_RANK, Packed, SmallRank, SmallRankSite
 from deltas.segments import Segments
 from deltas.site import Site
 
@@ -98,7 +98,10 @@ class SmallRankBank(RowBank):
 
     @classmethod
     def source(cls, part: Part) -> Hashable:
-        """Which of the `inner` values a part reads; parts of one source are computed together."""
+        """Which of the `inner` values a part reads; parts of one source are computed together.
+
+        One that is true takes more than a look at x or y.
+        """
         del part
         return None
 
@@ -144,13 +147,14 @@ class SmallRankBank(RowBank):
 
     def apply(self, x: Tensor, y: Tensor, segments: Segments) -> Tensor:
         """Change the rows of each resident slot."""
-        return self.apply_all([Work(self, x, y)], segments)[0]
+        kernels = load_kernels(y.dtype, y.device.type)
+        return self.apply_all([Work(self, x, y)], segments, kernels)[0]
 
     @classmethod
-    def apply_all(cls, work: Sequence[Work], segments: Segments) -> list[Tensor]:
+    def apply_all(
+        cls, work: Sequence[Work], segments: Segments, kernels: SmallRank | None
+    ) -> list[Tensor]:
         """Change all sites' rows in one call where the kernels are at hand."""
-        y = work[0].y
-        kernels = load_kernels(y.dtype, y.device.type)
         sites: list[SmallRankSite] = []
         for one in work:
             bank = cast("SmallRankBank", one.bank)
@@ -160,6 +164,16 @@ class SmallRankBank(RowBank):
         if kernels is not None and sites:
             kernels.small_rank(sites, segments.table)
         return [one.y for one in work]
+
+    def recordable(self, slot: int) -> bool:
+        """Whether a slot's part is packed and reads x or y as they are."""
+        part = self.parts.get(slot)
+        return isinstance(part, PackedPart) and not part.source
+
+    @property
+    def layout(self) -> Hashable:
+        """Where the tables are."""
+        return tuple((source, table.numbers.data_ptr()) for source, table in self.tables.items())
 
     def additions(self) -> Tensor | None:
         """The table of parts that read their site's own input, if all are packed and do so."""

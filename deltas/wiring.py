@@ -4,7 +4,8 @@ A module of the base is hooked only while some resident delta acts there, so wha
 costs nothing.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Hashable, Iterable, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -17,9 +18,10 @@ from deltas.bank import Bank, Place, Work
 from deltas.base import AFTER_ATTENTION, HEAD_SITE, LM_HEAD_SITE, BaseSpec
 from deltas.delta import Delta, Part
 from deltas.families import Block
-from deltas.kernels.library import Added
+from deltas.kernels import load_kernels
+from deltas.kernels.library import Added, SmallRank
 from deltas.kinds import KINDS, kind_named
-from deltas.segments import Segments
+from deltas.segments import Segment, Segments
 from deltas.site import Role, Site
 
 _Together: TypeAlias = tuple[type[Bank], list[tuple[int, Bank]]]
@@ -53,10 +55,45 @@ class Wiring:
         self._residuals: dict[str, Tensor] = {}
         self._plans: dict[tuple[str, ...], list[_Together]] = {}
         self._sums: dict[tuple[str, ...], _Sum] = {}
+        self._recordable: frozenset[int] | None = None
+        self._layout: Hashable | None = None
+        self._kernels: SmallRank | None = load_kernels(self._dtype, self._device.type)
 
     def bind(self, segments: Segments) -> None:
         """Say whose rows the next forward pass holds."""
         self.segments = segments
+
+    @contextmanager
+    def recording(self, recorder: SmallRank) -> Generator[None]:
+        """Let a recorder write down what all recordable slots do, meanwhile."""
+        kernels, segments = self._kernels, self.segments
+        self._kernels = recorder
+        self.segments = Segments.of(Segment(slot, 0, 0) for slot in sorted(self.recordable))
+        try:
+            yield
+        finally:
+            self._kernels, self.segments = kernels, segments
+
+    @property
+    def recordable(self) -> frozenset[int]:
+        """The slots that do nothing between a layer's beginning and end but call kernels."""
+        if self._recordable is None:
+            slots = {slot for bank in self._banks.values() for slot in bank.parts}
+            others = {
+                slot
+                for bank in self._banks.values()
+                for slot in bank.parts
+                if not bank.recordable(slot)
+            }
+            self._recordable = frozenset(slots - others)
+        return self._recordable
+
+    @property
+    def layout(self) -> Hashable:
+        """What a recording depends on: it holds while this is equal."""
+        if self._layout is None:
+            self._layout = tuple((key, bank.layout) for key, bank in self._banks.items())
+        return self._layout
 
     def prepare(self, delta: Delta) -> Delta:
         """Do on host memory what `install` would else do, all of it on the CPU; on any thread."""
@@ -73,14 +110,14 @@ class Wiring:
         try:
             for part in delta.parts:
                 self._bank(part).put(slot, self._moved(part))
-            self._sums.clear()
+            self._forget_plans()
         except BaseException:
             self.remove(slot)
             raise
 
     def remove(self, slot: int) -> None:
         """Empty a slot and unhook the modules that no delta uses any more."""
-        self._sums.clear()
+        self._forget_plans()
         for key, bank in list(self._banks.items()):
             bank.drop(slot)
             if not bank.parts:
@@ -120,7 +157,9 @@ class Wiring:
         found = list(ys)
         for kind, banks in self._together(sites):
             work = [Work(bank, xs[at], found[at]) for at, bank in banks]
-            for (at, _), y in zip(banks, kind.apply_all(work, self.segments), strict=True):
+            for (at, _), y in zip(
+                banks, kind.apply_all(work, self.segments, self._kernels), strict=True
+            ):
                 found[at] = y
         return found
 
@@ -138,6 +177,10 @@ class Wiring:
                     rows.append((table.data_ptr(), len(table), first, outputs))
             first += outputs
         return _Sum(torch.tensor(rows, dtype=torch.int64).view(-1, 4), frozenset(others))
+
+    def _forget_plans(self) -> None:
+        self._sums.clear()
+        self._recordable = self._layout = None
 
     def _together(self, sites: tuple[str, ...]) -> list[_Together]:
         """The banks of sites kind by kind, with the places of their sites."""

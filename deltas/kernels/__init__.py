@@ -5,5 +5,6 @@ which runs where a kernel is missing.
 """
 
 from deltas.kernels.library import Kernels, SmallRankKernels, load_kernels
+from deltas.kernels.recording import Recorder
 
-__all__ = ["Kernels", "SmallRankKernels", "load_kernels"]
+__all__ = ["Kernels", "Recorder", "SmallRankKernels", "load_kernels"]

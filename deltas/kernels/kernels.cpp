@@ -3,8 +3,10 @@
 
 #include "added.h"
 #include "attention.h"
+#include "elementwise.h"
 #include "linear.h"
 #include "parallel.h"
+#include "replay.h"
 #include "small_rank.h"
 
 namespace {
@@ -75,6 +77,10 @@ void polydelta_use_threads(ParallelFor function) { parallel_for = function; }
     }                                                                                              \
     void polydelta_gate_##NAME(const T* x, int64_t rows, int64_t width, int64_t activation, T* to) { \
         gate(x, rows, width, int(activation), to);                                                 \
+    }                                                                                              \
+    void polydelta_replay_##NAME(                                                                  \
+        const Call* calls, int64_t count, const Step* step, double* seconds) {                     \
+        replay<T>(calls, count, *step, seconds);                                                   \
     }                                                                                              \
     int64_t polydelta_key_size_##NAME(int64_t width) { return key_size<T>(width); }                \
     int64_t polydelta_value_size_##NAME(int64_t width) { return value_size(width); }               \

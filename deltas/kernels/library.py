@@ -51,6 +51,7 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "linear": (None, [_A, _I, _I, _A, _A, _I, _I, _A, _I, _A, _I, _A, _I]),
     "add_parts": (None, [_A, _I, _I, _A, _I, _A, _I, _A, _I]),
     "small_rank": (None, [_A, _I, _A, _I]),
+    "replay": (None, [_A, _I, _A, _A]),
     "add_norm": (None, [_A, _A, _I, _A, _F, _I, _I, _A]),
     "gate": (None, [_A, _I, _I, _I, _A]),
     "key_size": (_I, [_I]),
@@ -74,6 +75,9 @@ class Packed:
     scales: Tensor | None = None
 
 
+OPERATIONS = ("linear", "linear_bytes", "small_rank", "add_norm", "gate", "place", "attend")
+"""The operations that may be recorded, as `replay` numbers them."""
+
 SmallRankSite: TypeAlias = tuple[Tensor, Tensor, Tensor]
 """Rows x [T, inputs], rows y [T, outputs], and the parts of a site, [slots, 6] int64.
 
@@ -90,7 +94,14 @@ the site's, and how many outputs those are.
 """
 
 
-class SmallRankKernels(Protocol):
+class SmallRank(Protocol):
+    """Who computes small-rank products, or writes down that they are to be computed."""
+
+    def small_rank(self, sites: Sequence[SmallRankSite], runs: Tensor) -> None:
+        """Add to each site's y each run's own small-rank product of its x."""
+
+
+class SmallRankKernels(SmallRank, Protocol):
     """What small-rank banks ask of kernels, on whatever device."""
 
     dtype: torch.dtype
@@ -99,9 +110,6 @@ class SmallRankKernels(Protocol):
     def pack(self, weight: Tensor, bias: Tensor | None = None) -> Packed:
         """Lay a matrix [outputs, inputs] out for `small_rank`."""
         ...
-
-    def small_rank(self, sites: Sequence[SmallRankSite], runs: Tensor) -> None:
-        """Add to each site's y each run's own small-rank product of its x."""
 
 
 class Kernels:
@@ -115,6 +123,8 @@ class Kernels:
         self.variant = path.stem
         self.arena = Arena()
         # Short calls keep the interpreter's lock: taking it back would cost more than they do.
+        self.seconds = array("d", [0.0] * len(OPERATIONS))
+        """What replayed operations have taken so far."""
         self._short = _functions(ctypes.PyDLL(str(path)), DTYPES[dtype])
         self._long = _functions(ctypes.CDLL(str(path)), DTYPES[dtype])
 
@@ -171,14 +181,16 @@ class Kernels:
 
         `runs` [n, 3] int32 are (slot, start, end) in order, over the rows of every site.
         """
-        described = array("q")
-        for x, y, parts in sites:
-            described.extend((x.data_ptr(), x.stride(0), x.shape[1]))
-            described.extend((y.data_ptr(), y.stride(0), y.shape[1]))
-            described.extend((parts.data_ptr(), parts.shape[0]))
+        described = describe_sites(sites)
         long = sites[0][0].numel() > _LONG >> 8
         (self._long if long else self._short)["small_rank"](
             described.buffer_info()[0], len(sites), runs.data_ptr(), runs.shape[0]
+        )
+
+    def replay(self, calls: "array[int]", count: int, step: "array[int]") -> None:
+        """Make recorded calls for one step, without the interpreter's lock (see `Recording`)."""
+        self._long["replay"](
+            calls.buffer_info()[0], count, step.buffer_info()[0], self.seconds.buffer_info()[0]
         )
 
     def add_norm(self, x: Tensor, y: Tensor | None, weight: Tensor, epsilon: float) -> Tensor:
@@ -246,6 +258,16 @@ class Kernels:
             to.data_ptr(), to.stride(0),
         )  # fmt: skip
         return to
+
+
+def describe_sites(sites: Sequence[SmallRankSite]) -> "array[int]":
+    """Sites as `small_rank` reads them, for as long as their tensors are kept."""
+    described = array("q")
+    for x, y, parts in sites:
+        described.extend((x.data_ptr(), x.stride(0), x.shape[1]))
+        described.extend((y.data_ptr(), y.stride(0), y.shape[1]))
+        described.extend((parts.data_ptr(), parts.shape[0]))
+    return described
 
 
 @cache

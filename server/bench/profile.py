@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from functools import partial, wraps
 from typing import Any
 
+from deltas.kernels import Kernels
+from deltas.kernels.library import OPERATIONS
 from server.bench.errors import BenchError
 from server.bench.load import Load
 from server.bench.speeds import product_speed, reading_speed
@@ -19,6 +21,17 @@ from server.engine.engine import Engine
 from server.engine.request import Request, Sampling
 from server.model.runner import Runner
 from server.model.threads import take
+
+_PARTS = {
+    "linear": "projections, with LoRAs",
+    "linear_bytes": "projections, with LoRAs",
+    "small_rank": "other small-rank deltas",
+    "attend": "attention",
+    "place": "attention",
+    "add_norm": "norms and gates",
+    "gate": "norms and gates",
+}
+_AROUND = "Python around the kernels"
 
 
 @dataclass
@@ -81,18 +94,23 @@ async def profile(engine: Engine, tasks: Sequence[str], load: Load, threads: int
     A first round brings everything in and does not count. Raises BenchError without kernels.
     """
     runner = engine.runner
-    if runner.kernels is None:
+    kernels = runner.kernels
+    if kernels is None:
         raise BenchError("A profile needs the native kernels: see `polydelta doctor`.")
     watch, counted = Stopwatch(), _Counted()
-    _instrument(engine, watch, counted)
+    _instrument(engine, kernels, watch, counted)
     await _drive(engine, tasks, load, seed=1)
     watch.seconds.clear()
     counted.clear()
+    replayed = kernels.seconds.tolist()
     start, processor = time.perf_counter(), time.thread_time()
     await _drive(engine, tasks, load, seed=2)
     loop = time.thread_time() - processor
     elapsed = time.perf_counter() - start
     watch.unwrap()
+    for name, end, begin in zip(OPERATIONS, kernels.seconds, replayed, strict=True):
+        watch.seconds[_PARTS[name]] += end - begin
+        watch.seconds[_AROUND] -= end - begin
     bound = _Roofline(runner, threads).bound(counted.sizes)
     return Profile(
         dict(watch.seconds), len(counted.sizes), sum(counted.sizes), elapsed, loop, bound
@@ -127,19 +145,11 @@ class _Roofline:
         return sum(max(reading, 2 * self._products * rows / self._computing) for rows in sizes)
 
 
-def _instrument(engine: Engine, watch: Stopwatch, counted: _Counted) -> None:
-    kernels: Any = engine.runner.kernels
-    parts = {
-        "linear": "projections",
-        "small_rank": "small-rank deltas",
-        "attend": "attention",
-        "place": "attention",
-        "add_norm": "norms and gates",
-        "gate": "norms and gates",
-    }
-    for method, part in parts.items():
-        watch.wrap(kernels, method, part)
-    watch.wrap(engine.runner, "forward", "Python around the kernels")
+def _instrument(engine: Engine, kernels: Kernels, watch: Stopwatch, counted: _Counted) -> None:
+    for operation in OPERATIONS:
+        if hasattr(kernels, operation):
+            watch.wrap(kernels, operation, _PARTS[operation])
+    watch.wrap(engine.runner, "forward", _AROUND)
     timed = engine.runner.forward
 
     def count(items: Any) -> Any:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from deltas.base import AFTER_ATTENTION, AFTER_FEED_FORWARD
 from deltas.families import Gated
-from deltas.kernels import Kernels
+from deltas.kernels import Kernels, Recorder
 from deltas.kernels.library import ACTIVATIONS
 from deltas.wiring import Wiring
 from server.model.attention import View, view_of
@@ -97,42 +97,58 @@ class GatedDecoder:
 
     def __call__(self, batch: Batch) -> Tensor:
         """Compute one step."""
-        x: Tensor = self._embedding(batch.tokens[None])[0]
-        angles = self._angles(batch)
+        return self.layers(self._kernels, self.embed(batch), self.angles(batch))
+
+    def embed(self, batch: Batch) -> Tensor:
+        """The rows' vectors [T, hidden]."""
+        return self._embedding(batch.tokens[None])[0]
+
+    def layers(self, kernels: Kernels | Recorder, x: Tensor, angles: dict[str, Angles]) -> Tensor:
+        """All layers over embedded rows x, which are written into, and the last norm."""
         y: Tensor | None = None
         for index, layer in enumerate(self._layers):
-            y = self._attend(index, layer, x, y, angles[layer.turn])
-            y = self._feed_forward(layer.feed_forward, x, y)
-        return self._kernels.add_norm(x, y, self._norm.weight, self._norm.epsilon)
+            y = self._attend(kernels, index, layer, x, y, angles[layer.turn])
+            y = self._feed_forward(kernels, layer.feed_forward, x, y)
+        return kernels.add_norm(x, y, self._norm.weight, self._norm.epsilon)
 
     def _attend(
-        self, index: int, layer: Layer, x: Tensor, y: Tensor | None, angles: Angles
+        self,
+        kernels: Kernels | Recorder,
+        index: int,
+        layer: Layer,
+        x: Tensor,
+        y: Tensor | None,
+        angles: Angles,
     ) -> Tensor:
         half = layer.attention
-        rows = self._kernels.add_norm(x, y, half.norm.weight, half.norm.epsilon)
-        fused = half.into(self._kernels, self._wiring, rows)
+        rows = kernels.add_norm(x, y, half.norm.weight, half.norm.epsilon)
+        fused = half.into(kernels, self._wiring, rows)
         norms, epsilon = (None, None), 0.0
         if layer.head_norms is not None:
             query, key = layer.head_norms
             norms, epsilon = (query.weight, key.weight), query.epsilon
-        inner = self._attention.attend_fused(index, fused, layer.view, angles, norms, epsilon)
-        return self._end(half, x, inner)
+        inner = self._attention.attend_fused(
+            kernels, index, fused, layer.view, angles, norms, epsilon
+        )
+        return self._end(kernels, half, x, inner)
 
-    def _feed_forward(self, half: Half, x: Tensor, y: Tensor) -> Tensor:
-        rows = self._kernels.add_norm(x, y, half.norm.weight, half.norm.epsilon)
-        inner = self._kernels.gate(half.into(self._kernels, self._wiring, rows), self._activation)
-        return self._end(half, x, inner)
+    def _feed_forward(
+        self, kernels: Kernels | Recorder, half: Half, x: Tensor, y: Tensor
+    ) -> Tensor:
+        rows = kernels.add_norm(x, y, half.norm.weight, half.norm.epsilon)
+        inner = kernels.gate(half.into(kernels, self._wiring, rows), self._activation)
+        return self._end(kernels, half, x, inner)
 
-    def _end(self, half: Half, x: Tensor, inner: Tensor) -> Tensor:
+    def _end(self, kernels: Kernels | Recorder, half: Half, x: Tensor, inner: Tensor) -> Tensor:
         """A half's output, which the next norm adds to the residual stream x."""
-        y = half.out(self._kernels, self._wiring, inner)
+        y = half.out(kernels, self._wiring, inner)
         if self._wiring.act_at((half.site,)):
             y = self._wiring.after(half.site, x, y)
         if half.after is None:
             return y
-        return self._kernels.add_norm(y, None, half.after.weight, half.after.epsilon)
+        return kernels.add_norm(y, None, half.after.weight, half.after.epsilon)
 
-    def _angles(self, batch: Batch) -> dict[str, Angles]:
+    def angles(self, batch: Batch) -> dict[str, Angles]:
         """Cosines and sines of the rows' positions, for each sort of layer."""
         found: dict[str, Angles] = {}
         plain = torch.empty(0, dtype=torch.float32)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from deltas.kernels import Kernels
+from deltas.kernels import Kernels, Recorder
 from deltas.site import Site
 from deltas.wiring import Wiring
 from server.model.attention import Attention, View
@@ -32,7 +32,8 @@ class NativeAttention(Attention):
         self._kernels = kernels
         self._keeps = blocks > 0
         self._prefixed: list[tuple[Item, Sequence[int]]] = []
-        self._places = self._chunks = self._tables = torch.empty(0, dtype=torch.int32)
+        self.places = self.chunks = self.tables = torch.empty(0, dtype=torch.int32)
+        """Where the step's tokens and blocks are, as the kernels take them."""
 
     def begin(self, batch: Batch) -> None:
         """Lay out each sequence's blocks and write the prefixes of sequences that begin."""
@@ -45,9 +46,9 @@ class NativeAttention(Attention):
             places.extend(_places(blocks, item.context, end))
             chunks.append((rows.start, len(item.tokens), item.context, len(flat)))
             flat.extend(blocks)
-        self._places = torch.tensor(places, dtype=torch.int32)
-        self._chunks = torch.tensor(chunks, dtype=torch.int32)
-        self._tables = torch.tensor(flat, dtype=torch.int32)
+        self.places = torch.tensor(places, dtype=torch.int32)
+        self.chunks = torch.tensor(chunks, dtype=torch.int32)
+        self.tables = torch.tensor(flat, dtype=torch.int32)
         self._prefixed = [
             (item, blocks)
             for item, blocks in zip(batch.items, tables, strict=True)
@@ -60,10 +61,11 @@ class NativeAttention(Attention):
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, view: View) -> Tensor:
         """Attend one layer."""
         fused = torch.cat([tensor.flatten(1) for tensor in (query, key, value)], dim=1)
-        return self.attend_fused(layer, fused, view).view(query.shape)
+        return self.attend_fused(self._kernels, layer, fused, view).view(query.shape)
 
     def attend_fused(
         self,
+        kernels: Kernels | Recorder,
         layer: int,
         fused: Tensor,
         view: View,
@@ -78,9 +80,9 @@ class NativeAttention(Attention):
         if not self._keeps:
             self._place_prefixes(layer)
         cache = self.cache.of(layer if self._keeps else 0)
-        self._kernels.place(fused, self.heads, norms, epsilon, angles, self._places, cache)
-        return self._kernels.attend(
-            fused, self.heads, cache, self._chunks, self._tables, view.scale, view.causal,
+        kernels.place(fused, self.heads, norms, epsilon, angles, self.places, cache)
+        return kernels.attend(
+            fused, self.heads, cache, self.chunks, self.tables, view.scale, view.causal,
             view.window,
         )  # fmt: skip
 

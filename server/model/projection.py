@@ -7,7 +7,7 @@ from itertools import accumulate
 import torch
 from torch import Tensor, nn
 
-from deltas.kernels import Kernels
+from deltas.kernels import Kernels, Recorder
 from deltas.kernels.library import Packed
 from deltas.wiring import Wiring
 
@@ -40,7 +40,7 @@ class Projection:
         found = (matrix.data, matrix.bias, matrix.scales)
         return (tensor for tensor in found if tensor is not None)
 
-    def __call__(self, kernels: Kernels, wiring: Wiring, x: Tensor) -> Tensor:
+    def __call__(self, kernels: Kernels | Recorder, wiring: Wiring, x: Tensor) -> Tensor:
         """The outputs side by side for rows x, with what the deltas make of them."""
         if not wiring.act_at(self.sites):
             return kernels.linear(x, self.matrix)
@@ -50,7 +50,7 @@ class Projection:
             self._change(kernels, wiring, x, y)
         return y
 
-    def _change(self, kernels: Kernels, wiring: Wiring, x: Tensor, y: Tensor) -> None:
+    def _change(self, kernels: Kernels | Recorder, wiring: Wiring, x: Tensor, y: Tensor) -> None:
         """Let the deltas change first what each module reads, then what it says."""
         xs = wiring.before_all(self.sites, x)
         ys = y.tensor_split(self.ends[:-1], dim=1)

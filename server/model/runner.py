@@ -22,6 +22,7 @@ from server.model.gated import GatedDecoder, activation_of
 from server.model.native_attention import NativeAttention
 from server.model.plain_attention import PlainAttention
 from server.model.projection import Projection
+from server.model.replay import ReplayedDecoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,7 @@ class Runner:
         if not strays.median() < (_TRUST_BYTES if base.quantize else _TRUST[base.dtype]):
             return False
         projection = Projection.of(kernels, {LM_HEAD_SITE: head}, quantize=base.quantize)
-        self._hidden = decoder
+        self._hidden = ReplayedDecoder(decoder, self.wiring, native, kernels)
         self._lm_head = lambda hidden: projection(kernels, self.wiring, hidden)
         self.projections = (*decoder.projections, projection)
         self._release()

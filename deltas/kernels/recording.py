@@ -1,0 +1,167 @@
+"""Recordings: the kernel calls of a step, written down once and replayed as one call.
+
+A step makes hundreds of calls, and what Python does around each of them takes longer than some of
+them do. All that changes from step to step are numbers that the calls share.
+"""
+
+import struct
+import weakref
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from deltas.kernels.library import (
+    OPERATIONS,
+    Added,
+    Kernels,
+    Packed,
+    SmallRankSite,
+    describe_sites,
+)
+
+_ARGUMENTS = 15
+"""Numbers that a call has room for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What differs between the steps of one recording: `rows`, and who they belong to.
+
+    As the kernels read them: `runs` [n, 3], `places` [rows], `chunks` [m, 4], `tables`; all int32.
+    """
+
+    rows: int
+    runs: Tensor
+    places: Tensor
+    chunks: Tensor
+    tables: Tensor
+
+
+class Recorder:
+    """Stands in for `Kernels`: it writes calls down, for up to `capacity` rows.
+
+    What its methods return are buffers [capacity, width] that hold nothing yet; one is used again
+    as soon as nobody holds it. The model's own tensors and what a recording begins with are the
+    caller's to keep.
+    """
+
+    def __init__(self, dtype: torch.dtype, capacity: int) -> None:
+        self.dtype = dtype
+        self.capacity = capacity
+        self._calls = array("q")
+        self._kept: list[object] = []
+        self._buffers: dict[int, list[_Buffer]] = {}
+
+    def replay(self, kernels: Kernels, step: Step) -> None:
+        """Make all calls for a step of no more than `capacity` rows."""
+        numbers = (
+            step.rows, step.runs.data_ptr(), len(step.runs), step.places.data_ptr(),
+            step.chunks.data_ptr(), len(step.chunks), step.tables.data_ptr(),
+        )  # fmt: skip
+        kernels.replay(self._calls, len(self._calls) // (_ARGUMENTS + 1), array("q", numbers))
+
+    def linear(self, x: Tensor, matrix: Packed, added: Added | None = None) -> Tensor:
+        """See `Kernels`."""
+        y = self._take(matrix.outputs)
+        additions = None if added is None else added[0]
+        self._kept.append(additions)
+        shape = (matrix.bias, matrix.outputs, matrix.inputs, y, y.stride(0))
+        parts = (additions, 0 if additions is None else len(additions))
+        if matrix.scales is None:
+            self._write("linear", x, x.stride(0), matrix.data, *shape, *parts)
+        else:
+            self._write("linear_bytes", x, x.stride(0), matrix.data, matrix.scales, *shape, *parts)
+        return y
+
+    def small_rank(self, sites: Sequence[SmallRankSite], runs: Tensor) -> None:
+        """See `Kernels`."""
+        del runs
+        described = describe_sites(sites)
+        self._kept.extend((described, *(parts for *_, parts in sites)))
+        self._write("small_rank", described.buffer_info()[0], len(sites))
+
+    def add_norm(self, x: Tensor, y: Tensor | None, weight: Tensor, epsilon: float) -> Tensor:
+        """See `Kernels`."""
+        to = self._take(x.shape[1])
+        stride = 0 if y is None else y.stride(0)
+        self._write("add_norm", x, y, stride, weight, epsilon, x.shape[1], to)
+        return to
+
+    def gate(self, x: Tensor, activation: int) -> Tensor:
+        """See `Kernels`."""
+        width = x.shape[1] // 2
+        to = self._take(width)
+        self._write("gate", x, width, activation, to)
+        return to
+
+    def place(
+        self,
+        fused: Tensor,
+        heads: tuple[int, int, int],
+        norms: tuple[Tensor | None, Tensor | None],
+        epsilon: float,
+        angles: tuple[Tensor, Tensor] | None,
+        places: Tensor,
+        cache: tuple[Tensor, Tensor],
+    ) -> None:
+        """See `Kernels`."""
+        del places
+        turned = angles or (None, None)
+        self._write("place", fused, fused.stride(0), *heads, *norms, epsilon, *turned, *cache)
+
+    def attend(
+        self,
+        query: Tensor,
+        heads: tuple[int, int, int],
+        cache: tuple[Tensor, Tensor],
+        chunks: Tensor,
+        tables: Tensor,
+        scale: float,
+        causal: bool,
+        window: int | None,
+    ) -> Tensor:
+        """See `Kernels`."""
+        del chunks, tables
+        to = self._take(heads[0] * heads[2])
+        look = (scale, causal, window or 0)
+        self._write("attend", query, query.stride(0), *heads, *cache, *look, to, to.stride(0))
+        return to
+
+    def _take(self, width: int) -> Tensor:
+        pool = self._buffers.setdefault(width, [])
+        free = next((buffer for buffer in pool if buffer.free), None)
+        if free is None:
+            free = _Buffer(torch.zeros(self.capacity, width, dtype=self.dtype))
+            pool.append(free)
+        return free.hand_out()
+
+    def _write(self, operation: str, *arguments: Tensor | float | None) -> None:
+        numbers = [OPERATIONS.index(operation)]
+        for value in arguments:
+            if isinstance(value, Tensor):
+                numbers.append(value.data_ptr())
+            elif isinstance(value, float):
+                numbers.append(struct.unpack("q", struct.pack("d", value))[0])
+            else:
+                numbers.append(int(value or 0))
+        self._calls.extend(numbers + [0] * (_ARGUMENTS + 1 - len(numbers)))
+
+
+class _Buffer:
+    """Memory that is free once nobody holds the tensor handed out last."""
+
+    def __init__(self, memory: Tensor) -> None:
+        self._memory = memory
+        self._holder: weakref.ref[Tensor] | None = None
+
+    @property
+    def free(self) -> bool:
+        return self._holder is None or self._holder() is None
+
+    def hand_out(self) -> Tensor:
+        tensor = self._memory.view_as(self._memory)
+        self._holder = weakref.ref(tensor)
+        return tensor

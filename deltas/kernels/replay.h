@@ -1,0 +1,90 @@
+// A step's calls, written down once and made again for every step: the numbers of rows and where the
+// cache's blocks are change, matrices and buffers stay.
+#pragma once
+
+#include <chrono>
+
+#include "added.h"
+#include "attention.h"
+#include "elementwise.h"
+
+namespace {
+
+enum Operation : int64_t { LINEAR, LINEAR_BYTES, SMALL_RANK, ADD_NORM, GATE, PLACE, ATTEND };
+
+// The arguments of an operation in the order of its own function, without what a step says.
+struct Call {
+    int64_t operation;
+    int64_t arguments[15];
+
+    template <class P>
+    P* pointer(int at) const { return reinterpret_cast<P*>(arguments[at]); }
+
+    float number(int at) const {
+        double value;
+        std::memcpy(&value, arguments + at, sizeof value);
+        return float(value);
+    }
+};
+
+struct Step {
+    int64_t rows;
+    const Run* runs;
+    int64_t run_count;
+    const int32_t* places;
+    const Chunk* chunks;
+    int64_t chunk_count;
+    const int32_t* tables;
+};
+
+template <class T>
+void make(const Call& call, const Step& step) {
+    const int64_t* a = call.arguments;
+    const auto constant = [&](int at) { return call.pointer<const T>(at); };
+    const auto floats = [&](int at) { return call.pointer<const float>(at); };
+    const auto out = [&](int at) { return call.pointer<T>(at); };
+    switch (call.operation) {
+    case LINEAR:
+        return linear_added(
+            constant(0), a[1], step.rows, constant(2), constant(3), a[4], a[5], out(6), a[7],
+            {call.pointer<const Addition>(8), a[9], step.runs, a[9] ? step.run_count : 0});
+    case LINEAR_BYTES:
+        linear_bytes(
+            constant(0), a[1], step.rows, call.pointer<const int8_t>(2), floats(3), constant(4),
+            a[5], a[6], out(7), a[8]);
+        if (a[10] && step.run_count)
+            add_parts(
+                constant(0), a[1], a[6],
+                {call.pointer<const Addition>(9), a[10], step.runs, step.run_count}, out(7), a[8]);
+        return;
+    case SMALL_RANK:
+        return small_rank<T>(call.pointer<const Site>(0), a[1], step.runs, step.run_count);
+    case ADD_NORM:
+        return add_norm(
+            out(0), constant(1), a[2], floats(3), call.number(4), step.rows, a[5], out(6));
+    case GATE:
+        return gate(constant(0), step.rows, a[1], int(a[2]), out(3));
+    case PLACE:
+        return place(
+            out(0), a[1], step.rows, {a[2], a[3], a[4]}, floats(5), floats(6), call.number(7),
+            floats(8), floats(9), step.places, out(10), out(11));
+    case ATTEND:
+        return attend(
+            constant(0), a[1], {a[2], a[3], a[4]}, constant(5), constant(6), step.chunks,
+            step.chunk_count, step.tables, {a[9], call.number(7), int32_t(a[8])}, out(10), a[11]);
+    }
+}
+
+// Makes the calls one after another; `seconds` gains what each operation took.
+template <class T>
+void replay(const Call* calls, int64_t count, const Step& step, double* seconds) {
+    auto before = std::chrono::steady_clock::now();
+    for (int64_t i = 0; i < count; ++i) {
+        make<T>(calls[i], step);
+        const auto now = std::chrono::steady_clock::now();
+        seconds[calls[i].operation] += std::chrono::duration<double>(now - before).count();
+        before = now;
+    }
+}
+
+}  // namespace

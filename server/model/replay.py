@@ -1,0 +1,87 @@
+"""Replay: a decoder's layers recorded once and run as one call, step after step."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from deltas.kernels import Kernels, Recorder
+from deltas.kernels.recording import Step
+from deltas.wiring import Wiring
+from server.model.batch import Batch
+from server.model.gated import GatedDecoder
+from server.model.native_attention import Angles, NativeAttention
+
+_FEWEST_ROWS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _Recording:
+    """The layers' calls, what they read first and what they leave; all [capacity, …].
+
+    `layout` is the wiring's while it was recorded.
+    """
+
+    recorder: Recorder
+    layout: object
+    x: Tensor
+    angles: dict[str, Angles]
+    out: Tensor
+
+
+class ReplayedDecoder:
+    """Runs a decoder's layers over a batch: [T] tokens → [T, hidden] last hidden states.
+
+    Recorded anew when deltas of another sort become resident or a step is larger than any before.
+    A step with a delta that does more than call kernels is not replayed but computed call by call.
+    """
+
+    def __init__(
+        self, decoder: GatedDecoder, wiring: Wiring, attention: NativeAttention, kernels: Kernels
+    ) -> None:
+        self._decoder = decoder
+        self._wiring = wiring
+        self._attention = attention
+        self._kernels = kernels
+        self._last: _Recording | None = None
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """Compute one step."""
+        segments = self._wiring.segments
+        if not segments.slots <= self._wiring.recordable:
+            return self._decoder(batch)
+        x, angles = self._decoder.embed(batch), self._decoder.angles(batch)
+        recording = self._current(x, angles)
+        recording.x[: len(x)] = x
+        for turn, pair in angles.items():
+            for buffer, values in zip(recording.angles[turn], pair, strict=True):
+                buffer[: len(x)] = values
+        attention = self._attention
+        recording.recorder.replay(
+            self._kernels,
+            Step(len(x), segments.table, attention.places, attention.chunks, attention.tables),
+        )
+        # The next step writes over it, and some rows' states are kept for longer.
+        return recording.out[: len(x)].clone()
+
+    def _current(self, x: Tensor, angles: dict[str, Angles]) -> _Recording:
+        last = self._last
+        if last and last.layout == self._wiring.layout and last.recorder.capacity >= len(x):
+            return last
+        capacity = max(_FEWEST_ROWS, 1 << (len(x) - 1).bit_length())
+        capacity = max(capacity, last.recorder.capacity) if last else capacity
+        # The buffers of the old recording go before there are new ones.
+        self._last = last = None
+        self._last = self._record(capacity, x, angles)
+        return self._last
+
+    def _record(self, capacity: int, x: Tensor, angles: dict[str, Angles]) -> _Recording:
+        def room(like: Tensor) -> Tensor:
+            return torch.zeros(capacity, like.shape[1], dtype=like.dtype)
+
+        recorder = Recorder(self._kernels.dtype, capacity)
+        begin = room(x)
+        turns = {turn: (room(cosine), room(sine)) for turn, (cosine, sine) in angles.items()}
+        with self._wiring.recording(recorder):
+            out = self._decoder.layers(recorder, begin, turns)
+        return _Recording(recorder, self._wiring.layout, begin, turns, out)

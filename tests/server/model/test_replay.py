@@ -1,0 +1,127 @@
+"""Replay: recorded layers say exactly what their calls, made one by one, say."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from deltas.delta import Delta
+from deltas.kinds import extent_of
+from deltas.wiring import Wiring
+from server.bench.synthetic import attention_projections, random_delta
+from server.model.batch import Item
+from server.model.runner import Runner
+from tests.kernels import needs_kernels
+from tests.server.engine.engines import tiny_base
+
+pytestmark = needs_kernels
+
+
+class Counted:
+    """A runner with random deltas in its slots, and the steps that it replayed."""
+
+    def __init__(self, family: str, patch: pytest.MonkeyPatch) -> None:
+        self.base = tiny_base(family)
+        self.runner = Runner(self.base, 64)
+        self.replayed = 0
+        self._patch = patch
+        self._extents = {0: extent_of(self._delta("lora", 0))}
+        assert self.runner.kernels is not None
+        replay: Callable[..., None] = self.runner.kernels.replay
+
+        def count(*arguments: Any) -> None:
+            self.replayed += 1
+            replay(*arguments)
+
+        patch.setattr(self.runner.kernels, "replay", count)
+
+    def install(self, slot: int, kind: str) -> None:
+        delta = self._delta(kind, slot)
+        self.runner.wiring.install(slot, self.runner.wiring.prepare(delta))
+        self._extents[slot] = extent_of(delta)
+
+    def states(self, slots: Sequence[int], rows: int = 6) -> list[Tensor]:
+        """Last hidden states of a sequence for each slot."""
+        items = [
+            Item(
+                slot,
+                [0] * self._extents[slot].rows + list(range(5, 5 + rows)),
+                0,
+                self._extents[slot],
+                range(12 * at, 12 * at + 12),
+                wants_hidden=True,
+            )
+            for at, slot in enumerate(sorted(slots))
+        ]
+        return list(self.runner.forward(items).hidden.values())
+
+    def check(self, slots: Sequence[int], rows: int = 6) -> None:
+        """A step is replayed, and the same step call by call gives the same bits."""
+        before = self.replayed
+        found = self.states(slots, rows)
+        assert self.replayed == before + 1
+        with self._patch.context() as patch:
+            patch.setattr(Wiring, "recordable", frozenset[int]())
+            expected = self.states(slots, rows)
+        assert self.replayed == before + 1
+        torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+    def _delta(self, kind: str, seed: int) -> Delta:
+        spec = self.base.spec
+        return random_delta(spec, kind, seed, attention_projections(spec), rank=4)
+
+
+@pytest.fixture(params=["llama", "gemma3_text", "qwen3"])
+def counted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Counted:
+    return Counted(request.param, monkeypatch)
+
+
+def test_deltas_that_come_and_go_are_in_the_recording(counted: Counted) -> None:
+    counted.install(1, "lora")
+    counted.check([0, 1])
+    counted.install(2, "bottleneck")
+    counted.check([0, 1, 2])
+    counted.install(3, "prompt")
+    counted.install(4, "prefix")
+    counted.check([0, 1, 2, 3, 4])
+    counted.install(5, "lora")
+    counted.check([1, 5])
+    counted.runner.wiring.remove(2)
+    counted.check([0, 1, 5])
+    counted.runner.wiring.remove(1)
+    counted.install(2, "lora")
+    counted.check([0, 2, 5])
+
+
+def test_a_slot_in_a_table_that_grew_is_found(counted: Counted) -> None:
+    counted.install(1, "lora")
+    counted.check([1])
+    counted.install(40, "lora")
+    counted.check([1, 40])
+
+
+def test_a_step_larger_than_any_before(counted: Counted) -> None:
+    counted.install(1, "lora")
+    counted.check([0, 1], rows=3)
+    counted.check([0, 1], rows=90)
+    counted.check([0, 1], rows=3)
+
+
+def test_what_calls_more_than_kernels_is_not_replayed(counted: Counted) -> None:
+    counted.install(1, "lora")
+    counted.install(2, "ia3")
+    counted.check([0, 1])
+    before = counted.replayed
+    mixed = counted.states([0, 1, 2])
+    assert counted.replayed == before
+    torch.testing.assert_close(counted.states([0, 1]), mixed[:2], rtol=0, atol=1e-5)
+
+
+def test_a_step_leaves_the_states_of_the_one_before(counted: Counted) -> None:
+    counted.install(1, "lora")
+    first = counted.states([0, 1])
+    kept = [state.clone() for state in first]
+    counted.states([0, 1], rows=9)
+    torch.testing.assert_close(first, kept, rtol=0, atol=0)
