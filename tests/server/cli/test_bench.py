@@ -102,6 +102,19 @@ def test_a_profile_accounts_for_the_time_of_steps(polydelta: Polydelta, decoder:
     assert "step / bound" in table
 
 
+def test_fidelity_names_what_a_precision_costs(
+    polydelta: Polydelta, decoder: Path, tmp_path: Path
+) -> None:
+    text = tmp_path / "text"
+    text.write_text("The meeting is at noon, see you there.")
+    command = ("bench", "fidelity", "--base", str(decoder), "--dtype", "bfloat16")
+    found = json.loads(polydelta(*command, "--text", str(text), "-o", "json").out)
+    assert found["dtype"] == "bfloat16"
+    assert 0 <= found["alike"] <= 1
+    assert "divergence from float32" in polydelta(*command, "--text", str(text)).out
+    assert "does not exist" in polydelta(*command, "--text", str(tmp_path / "not")).err
+
+
 def test_the_table_names_the_ratio(polydelta: Polydelta, url: str, decoder: Path) -> None:
     where = ("--url", url, "--base", str(decoder))
     result = polydelta("bench", *where, "--tasks", "1", "--repeat", "1", *LOAD)
