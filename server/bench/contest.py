@@ -22,7 +22,8 @@ def run_measure(
 ) -> Turns:
     """Run a measure `repeat` times on all sides in turn; `done` follows each request.
 
-    A short run of each comes first and does not count: it loads every delta and fills every stream.
+    A short run of each comes first and does not count: it loads every delta of the few and fills
+    every stream.
     """
     for side in sides:
         _warm(side, measure, [BASE], "base")
@@ -72,6 +73,5 @@ def _turn(
     mixed = side.run(traffic.mixed(load.requests), load, f"{seed} mixed", done)
     if not traffic.many:
         return Turn(base, mixed)
-    return Turn(
-        base, mixed, side.run(traffic.spread(load.requests, turn), load, f"{seed} spread", done)
-    )
+    models = traffic.spread(load.requests, turn)
+    return Turn(base, mixed, side.run(models, load, f"{seed} spread", done))

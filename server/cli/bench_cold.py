@@ -17,13 +17,14 @@ def print_cold(
 ) -> None:
     """Ask so many fresh tasks twice each and print how long their first tokens took."""
     kinds = len(mix.deltas)
+    count = kinds + tasks
     with ExitStack() as stack:
         if subject.url is None:
             err.print(f"Starting a server with {subject.base} …")
-        url = stack.enter_context(subject.serve(slots or tasks))
-        with progress("Preparing", kinds + tasks) as done:
-            added = fresh_tasks(url, subject.base, mix, kinds + tasks, done)
-            fresh = stack.enter_context(added)
+        url = stack.enter_context(subject.serve(slots or count))
+        err.print(f"Preparing {count} tasks on {url} …")
+        with progress("Preparing", count) as done:
+            fresh = stack.enter_context(fresh_tasks(url, subject.base, mix, count, done))
         names = [task.id for task in fresh]
         with progress("Measuring", 1 + kinds + 3 * tasks) as done:
             timings = measure_cold(url, plan, names[:kinds], names[kinds:], done)

@@ -31,11 +31,19 @@ Concurrency = Annotated[
 Tasks = Annotated[int | None, _flag("tasks", min=1, help="Tasks to mix, else the measure's.")]
 Registered = Annotated[
     int | None,
-    _flag("registered", min=1, help="Register so many tasks and spread a run over all of them."),
+    _flag(
+        "registered",
+        min=1,
+        help="Register so many tasks and spread one more run of each turn over them.",
+    ),
 ]
 Slots = Annotated[
     int | None,
-    _flag("slots", min=1, help="Deltas the server has room for at once, else the tasks to mix."),
+    _flag(
+        "slots",
+        min=1,
+        help="Deltas that the server has room for at once, else one for each to mix.",
+    ),
 ]
 Kinds = Annotated[
     str | None,
