@@ -5,17 +5,19 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from server.bench.comparison import OURS, Compared, Comparison
+from server.bench.comparison import OURS, Compared, Comparison, Turns
 from server.bench.contest import open_peers, run_measure
 from server.bench.endpoint import EncoderEndpoint, Endpoint
 from server.bench.errors import BenchError
 from server.bench.measures import Measure
+from server.bench.mix import Form
 from server.bench.peers.environment import Environment
 from server.bench.peers.peer import Peer, Setup
-from server.bench.prepare import Form, prepare
+from server.bench.prepare import prepare
 from server.bench.side import Served, Side
 from server.bench.subject import Subject
 from server.bench.tasks import registered
+from server.bench.traffic import Traffic
 
 
 class Contest:
@@ -34,17 +36,19 @@ class Contest:
 
     def run(self, measures: Sequence[Measure], done: Callable[[], object]) -> Comparison:
         """Measure every side in turn; `done` follows each request."""
-        deltas, repeat = list(self._setup.deltas), self._repeat
         return Comparison(
             base=self._base,
             dtype=self._setup.dtype,
             deltas=self._setup.described,
-            repeat=repeat,
+            repeat=self._repeat,
             measures=tuple(
-                Compared.of(measure, run_measure(self._sides, measure, deltas, repeat, done))
-                for measure in measures
+                Compared.of(measure, self._turns(measure, done)) for measure in measures
             ),
         )
+
+    def _turns(self, measure: Measure, done: Callable[[], object]) -> Turns:
+        traffic = Traffic(list(self._setup.deltas)[: measure.tasks])
+        return run_measure(self._sides, measure, traffic, self._repeat, done)
 
 
 @contextmanager
@@ -53,6 +57,7 @@ def contest(
     peers: Sequence[tuple[Peer, Environment]],
     measures: Sequence[Measure],
     form: Form,
+    repeat: int,
     say: Callable[[str], object],
 ) -> Generator[Contest]:
     """Write the deltas, start every side and give them all the same.
@@ -69,7 +74,7 @@ def contest(
         stack.enter_context(registered(url, setup.deltas))
         ours = Served(OURS, EncoderEndpoint(url) if setup.encodes else Endpoint(url))
         sides = [ours, *open_peers(stack, fitting, setup, say)]
-        yield Contest(setup, sides, form.repeat, subject.base)
+        yield Contest(setup, sides, repeat, subject.base)
 
 
 def _fitting(

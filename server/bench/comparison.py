@@ -8,16 +8,9 @@ from typing import Self, TypeAlias
 from server.bench.load import Load, Run
 from server.bench.measures import Measure
 from server.bench.report import Figures
+from server.bench.turns import Turn
 
 OURS = "polydelta"
-
-
-@dataclass(frozen=True)
-class Turn:
-    """One side's runs of one turn; `mixed` is absent where a side serves no deltas."""
-
-    base: Run
-    mixed: Run | None
 
 
 Turns: TypeAlias = Mapping[str, Sequence[Turn]]

@@ -4,31 +4,35 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
-from server.bench.comparison import Turn, Turns
+from server.bench.comparison import Turns
 from server.bench.measures import Measure
 from server.bench.peers.environment import Environment
 from server.bench.peers.peer import Peer, Setup
 from server.bench.side import BASE, Side
+from server.bench.traffic import Traffic
+from server.bench.turns import Turn
 
 
 def run_measure(
     sides: Sequence[Side],
     measure: Measure,
-    deltas: Sequence[str],
+    traffic: Traffic,
     repeat: int,
     done: Callable[[], object],
 ) -> Turns:
     """Run a measure `repeat` times on all sides in turn; `done` follows each request.
 
-    A short run of each comes first and does not count: it loads every delta and fills every stream.
+    A short run of each comes first and does not count: it loads every delta of the few and fills
+    every stream.
     """
-    names = deltas[: measure.tasks]
     for side in sides:
-        _warm(side, measure, names)
+        _warm(side, measure, [BASE], "base")
+        if side.mixes:
+            _warm(side, measure, traffic.few, "mixed")
     turns: dict[str, list[Turn]] = {side.name: [] for side in sides}
     for turn in range(repeat):
         for side in sides:
-            turns[side.name].append(_turn(side, measure, names, turn, done))
+            turns[side.name].append(_turn(side, measure, traffic, turn, done))
     return turns
 
 
@@ -46,20 +50,28 @@ def open_peers(
     return sides
 
 
-def _warm(side: Side, measure: Measure, names: Sequence[str]) -> None:
-    tokens = min(2, measure.load.output_tokens)
-    for models in (BASE,), tuple(names if side.mixes else ()):
-        if models:
-            requests = max(len(models), measure.load.concurrency)
-            load = replace(measure.load, requests=requests, output_tokens=tokens)
-            side.run(models, load, f"{measure.name} warm {models[0]}", lambda: None)
+def _warm(side: Side, measure: Measure, models: Sequence[str], seed: str) -> None:
+    load = replace(
+        measure.load,
+        requests=max(len(models), measure.load.concurrency),
+        output_tokens=min(2, measure.load.output_tokens),
+    )
+    side.run(models, load, f"{measure.name} warm {seed}", lambda: None)
 
 
 def _turn(
-    side: Side, measure: Measure, names: Sequence[str], turn: int, done: Callable[[], object]
+    side: Side, measure: Measure, traffic: Traffic, turn: int, done: Callable[[], object]
 ) -> Turn:
     # The same prompts for every side, and never twice for one: some sides cache them.
     load, seed = measure.load, f"{measure.name} {turn}"
     base = side.run([BASE], load, f"{seed} base", done)
-    mixed = side.run(names, load, f"{seed} mixed", done) if side.mixes else None
-    return Turn(base, mixed)
+    if not side.mixes:
+        return Turn(base, None)
+    if turn and traffic.many:
+        # The turn before has pushed the few out.
+        _warm(side, measure, traffic.few, seed)
+    mixed = side.run(traffic.mixed(load.requests), load, f"{seed} mixed", done)
+    if not traffic.many:
+        return Turn(base, mixed)
+    models = traffic.spread(load.requests, turn)
+    return Turn(base, mixed, side.run(models, load, f"{seed} spread", done))

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import safetensors.torch
 
-from deltas.base import LM_HEAD_SITE, BaseSpec
+from deltas.base import BaseSpec
 from deltas.delta import Delta
 from deltas.formats.peft import CONFIG, WEIGHTS
-from deltas.site import Role
-from server.bench.synthetic import attention_projections, random_delta
+from server.bench.synthetic import random_delta
 
 
 def write_loras(
@@ -20,14 +19,6 @@ def write_loras(
     for seed, directory in enumerate(written.values()):
         _write(random_delta(base, "lora", seed, targets, rank), base, targets, rank, directory)
     return written
-
-
-def lora_targets(base: BaseSpec, *, every: bool) -> tuple[str, ...]:
-    """The ends of the names of the attention's projections, or of `every` one of a layer."""
-    if not every:
-        return tuple(attention_projections(base))
-    linears = {site.name for site in base.of_role(Role.LINEAR)} - {LM_HEAD_SITE}
-    return tuple(sorted({name.rsplit(".", 1)[-1] for name in linears}))
 
 
 def _write(

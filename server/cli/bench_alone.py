@@ -1,35 +1,57 @@
-"""`polydelta bench` without peers: one server, bare and with mixed deltas."""
+"""`polydelta bench` without peers: one server, bare, with mixed deltas and with many of them."""
 
-from collections.abc import Sequence
 from contextlib import ExitStack
 
-from rich.progress import Progress
-
+from server.bench.comparison import OURS
+from server.bench.contest import run_measure
+from server.bench.endpoint import Endpoint
 from server.bench.measures import Measure
+from server.bench.mix import Mix
 from server.bench.report import Figures, Report, Spread
+from server.bench.side import Served
 from server.bench.subject import Subject
 from server.bench.tasks import count_kinds, tasks_for
-from server.bench.turns import measure
+from server.bench.traffic import Traffic
 from server.cli.flags import Format
 from server.cli.printing import err, out, print_json, print_table
+from server.cli.progress import progress
 
 
 def measure_alone(
-    subject: Subject, wanted: Measure, kinds: Sequence[str], repeat: int, output: Format
+    subject: Subject,
+    wanted: Measure,
+    mix: Mix,
+    registered: int,
+    slots: int | None,
+    repeat: int,
+    output: Format,
 ) -> None:
-    """Measure one server and print what it did."""
-    load = wanted.load
+    """Measure one server and print what it did; spread over `registered` tasks if not 0."""
+    load, few, count = wanted.load, wanted.tasks, registered or wanted.tasks
+    slots = slots or few
     with ExitStack() as stack:
         if subject.url is None:
             err.print(f"Starting a server with {subject.base} …")
-        url = stack.enter_context(subject.serve(wanted.tasks))
-        err.print(f"Preparing {wanted.tasks} tasks on {url} …")
-        mixed = stack.enter_context(tasks_for(url, subject.base, kinds, wanted.tasks))
-        progress = stack.enter_context(Progress(console=err, transient=True))
-        bar = progress.add_task("Measuring", total=2 * repeat * load.requests)
-        names = [task.id for task in mixed]
-        turns = measure(url, names, load, repeat, lambda: progress.advance(bar))
-    report = Report.of(subject.base, load, count_kinds(mixed), turns)
+        url = stack.enter_context(subject.serve(slots))
+        err.print(f"Preparing {count} tasks on {url} …")
+        with progress("Preparing", count) as done:
+            tasks = stack.enter_context(tasks_for(url, subject.base, mix, count, done))
+        names = [task.id for task in tasks]
+        # The few come last among the many: they have just been asked.
+        many = [*names[few:], *names[:few]] if registered else []
+        traffic = Traffic(names[:few], many, mix.bare)
+        with progress("Measuring", (3 if registered else 2) * repeat * load.requests) as done:
+            side = Served(OURS, Endpoint(url))
+            turns = run_measure([side], wanted, traffic, repeat, done)[OURS]
+    report = Report.of(
+        subject.base,
+        load,
+        turns,
+        kinds=count_kinds(tasks[:few]),
+        base_share=sum(mix.bare) / len(mix.bare),
+        registered=count,
+        slots=slots if subject.url is None else None,
+    )
     print_json(report) if output == "json" else _print(report)
 
 
@@ -39,12 +61,21 @@ def _print(report: Report) -> None:
     out.print(
         f"{report.base}: {load.requests} requests of {load.input_tokens} tokens in and "
         f"{load.output_tokens} out, {load.concurrency} at once, {report.repeat} times\n"
-        f"mixed: {kinds}\n",
+        f"mixed: {kinds}",
         markup=False,
     )
-    columns = _NAMES, _column(report.bare), _column(report.mixed)
-    print_table(("", "BASE", "MIXED"), zip(*columns, strict=True))
+    if report.base_share:
+        out.print(f"of the mixed requests, {report.base_share:.0%} ask the bare base")
+    if report.spread:
+        room = f", {report.slots} slots" if report.slots else ""
+        out.print(f"spread: over {report.registered} tasks{room}")
+    figures = {"BASE": report.bare, "MIXED": report.mixed, "SPREAD": report.spread}
+    columns = {name: _column(each) for name, each in figures.items() if each}
+    out.print()
+    print_table(("", *columns), zip(_NAMES, *columns.values(), strict=True))
     out.print(f"\nmixed / base: {report.ratio:.3f}", markup=False)
+    if report.spread_ratio:
+        out.print(f"spread / mixed: {report.spread_ratio:.3f}", markup=False)
 
 
 _NAMES = (
@@ -58,11 +89,12 @@ _NAMES = (
 def _column(figures: Figures) -> tuple[str, ...]:
     return (
         f"{figures.throughput:.1f}",
-        _cell(figures.first_token),
-        _cell(figures.inter_token),
-        _cell(figures.health),
+        cell(figures.first_token),
+        cell(figures.inter_token),
+        cell(figures.health),
     )
 
 
-def _cell(spread: Spread | None) -> str:
+def cell(spread: Spread | None) -> str:
+    """Two percentiles in a table."""
     return "-" if spread is None else f"{spread.p50:.1f} / {spread.p99:.1f}"

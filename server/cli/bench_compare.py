@@ -3,19 +3,18 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rich.progress import Progress
-
 from server.bench.compare import contest
 from server.bench.comparison import Compared, Comparison
 from server.bench.measures import Measure
+from server.bench.mix import Form
 from server.bench.peers.environment import Environment
 from server.bench.peers.peer import Peer
 from server.bench.plot import plot_comparison
-from server.bench.prepare import Form
 from server.bench.report import Figures
 from server.bench.subject import Subject
 from server.cli.flags import Format
 from server.cli.printing import err, out, print_json, print_table
+from server.cli.progress import progress
 
 
 def compare(
@@ -23,16 +22,16 @@ def compare(
     peers: Sequence[tuple[Peer, Environment]],
     measures: Sequence[Measure],
     form: Form,
+    repeat: int,
     plot: Path | None,
     output: Format,
 ) -> None:
     """Run peers on the same loads, print a table, draw a plot."""
     with (
-        contest(subject, peers, measures, form, err.print) as ready,
-        Progress(console=err, transient=True) as progress,
+        contest(subject, peers, measures, form, repeat, err.print) as ready,
+        progress("Measuring", ready.requests(measures)) as done,
     ):
-        bar = progress.add_task("Measuring", total=ready.requests(measures))
-        comparison = ready.run(measures, lambda: progress.advance(bar))
+        comparison = ready.run(measures, done)
     if plot:
         plot.write_text(plot_comparison(comparison))
     print_json(comparison) if output == "json" else print_comparison(comparison)

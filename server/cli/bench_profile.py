@@ -3,11 +3,13 @@
 import asyncio
 import tempfile
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from server.bench.measures import Measure
+from server.bench.mix import Mix
+from server.bench.side import BASE
 from server.bench.subject import Subject
+from server.bench.traffic import Traffic
 from server.cli.flags import Format
 from server.cli.printing import err, out, print_json, print_table
 
@@ -15,10 +17,10 @@ if TYPE_CHECKING:
     from server.bench.profile import Profile
 
 
-def print_profile(subject: Subject, wanted: Measure, kinds: Sequence[str], output: Format) -> None:
+def print_profile(subject: Subject, wanted: Measure, mix: Mix, output: Format) -> None:
     """Profile an engine in this process, bare and with mixed deltas, and print both."""
     err.print(f"Loading {subject.base} …")
-    found = asyncio.run(_profiles(subject, wanted, kinds))
+    found = asyncio.run(_profiles(subject, wanted, mix))
     if output == "json":
         return print_json(found)
     out.print(f"{subject.base}: milliseconds a step, without HTTP\n", markup=False)
@@ -44,9 +46,7 @@ def _rows(profiles: "Sequence[Profile]") -> list[tuple[str, ...]]:
     ]
 
 
-async def _profiles(
-    subject: Subject, wanted: Measure, kinds: Sequence[str]
-) -> "dict[str, Profile]":
+async def _profiles(subject: Subject, wanted: Measure, mix: Mix) -> "dict[str, Profile]":
     # Only a profile needs Torch in this process.
     import torch
 
@@ -61,11 +61,12 @@ async def _profiles(
         given = {"max_deltas": wanted.tasks, "store": f"{folder}/store", **subject.settings}
         engine = build_engine(Settings.gather(base=subject.base, tasks={}, **given))
         names: list[str] = []
-        for name, directory in write_deltas(engine.base.spec, kinds, wanted.tasks, Path(folder)):
+        for name, directory in write_deltas(engine.base.spec, mix, wanted.tasks):
             engine.registry.put(name, directory)
             names.append(name)
         await engine.start()
-        for title, tasks in {"base": ["base"], "mixed": names}.items():
-            found[title] = await profile(engine, tasks, wanted.load, threads)
+        mixed = Traffic(names, bare=mix.bare).mixed(wanted.load.requests)
+        for title, models in {"base": [BASE], "mixed": mixed}.items():
+            found[title] = await profile(engine, models, wanted.load, threads)
         await engine.stop(0)
     return found

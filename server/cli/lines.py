@@ -26,11 +26,12 @@ def use_lines(context: typer.Context, named: Path | None = None) -> None:
 
 
 def _defaults(command: object, lines: Mapping[str, Any]) -> dict[str, Any]:
-    if isinstance(command, TyperGroup):
-        return {name: _defaults(each, lines) for name, each in command.commands.items()}
     found: dict[str, Any] = {}
-    for parameter in command.params if isinstance(command, TyperCommand) else ():
+    # A group may have flags of its own, beside its commands.
+    for parameter in command.params if isinstance(command, TyperCommand | TyperGroup) else ():
         line = str(parameter.envvar or "").removeprefix(ENV_PREFIX).lower()
         if parameter.name and line in lines:
             found[parameter.name] = lines[line]
+    if isinstance(command, TyperGroup):
+        found |= {name: _defaults(each, lines) for name, each in command.commands.items()}
     return found

@@ -10,7 +10,8 @@ from transformers import AutoModelForCausalLM
 
 from deltas.base import describe
 from deltas.formats import load
-from server.bench.lora import lora_targets, write_loras
+from server.bench.lora import write_loras
+from server.bench.synthetic import projections
 
 EVERY = ("down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj")
 
@@ -19,7 +20,7 @@ EVERY = ("down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_p
 def test_both_sides_read_the_same_tensors(decoder: Path, tmp_path: Path, every: bool) -> None:
     model = AutoModelForCausalLM.from_pretrained(decoder)
     base = describe(model, "tiny")
-    targets = lora_targets(base, every=every)
+    targets = projections(base, every=every)
     assert targets == (EVERY if every else ("k_proj", "o_proj", "q_proj", "v_proj"))
     written = write_loras(base, targets, 4, 2, tmp_path)
     assert list(written) == ["lora-000", "lora-001"]

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from polydelta_client import Polydelta as Client
+from server.bench.cold import Cold, Plan, measure_cold
 from server.bench.completion import Timing
 from server.bench.endpoint import Endpoint
 from server.bench.errors import BenchError
 from server.bench.load import Load, Run, drive
 from server.bench.report import Report, Spread
+from server.bench.turns import Turn
 from tests.kernels import needs_kernels
 from tests.server.cli.conftest import Polydelta
 
@@ -25,6 +27,7 @@ def test_tasks_are_made_up_measured_and_removed(
     result = polydelta("bench", *where, "--tasks", "5", "--repeat", "2", *LOAD, "-o", "json")
     report = json.loads(result.out)
     assert report["kinds"] == {"lora": 1, "bottleneck": 1, "prefix": 1, "ia3": 1, "prompt": 1}
+    assert (report["registered"], report["base_share"], report["spread"]) == (5, 0, None)
     assert report["ratio"] > 0
     for side in (report["bare"], report["mixed"]):
         assert side["throughput"] > 0
@@ -32,6 +35,56 @@ def test_tasks_are_made_up_measured_and_removed(
             assert 0 < spread["p50"] <= spread["p99"]
     with Client(url) as client:
         assert [task.id for task in client.tasks.list()] == ["spam"]
+
+
+def test_many_tasks_are_registered_asked_and_removed(
+    polydelta: Polydelta, url: str, decoder: Path
+) -> None:
+    where = ("--url", url, "--base", str(decoder), "--kinds", "lora,base", "--rank", "4")
+    many = ("--tasks", "2", "--registered", "20", "--repeat", "2", *LOAD)
+    report = json.loads(polydelta("bench", *where, *many, "-o", "json").out)
+    assert (report["kinds"], report["base_share"]) == ({"lora": 2}, 0.5)
+    assert (report["registered"], report["slots"]) == (20, None)
+    assert report["spread"]["throughput"] > 0
+    assert report["spread_ratio"] > 0
+    with Client(url) as client:
+        assert [task.id for task in client.tasks.list()] == ["spam"]
+
+
+def test_a_server_is_started_with_so_many_slots(polydelta: Polydelta, decoder: Path) -> None:
+    few = ("--tasks", "1", "--registered", "3", "--slots", "2", "--repeat", "1", *LOAD)
+    result = polydelta("bench", "--base", str(decoder), "--dtype", "float32", *few)
+    assert "spread: over 3 tasks, 2 slots" in result.out
+    assert "spread / mixed: " in result.out
+
+
+@pytest.mark.parametrize("streams", [(), ("--concurrency", "2")])
+def test_fresh_tasks_are_asked_cold_and_resident(
+    polydelta: Polydelta, url: str, decoder: Path, streams: tuple[str, ...]
+) -> None:
+    where = ("--url", url, "--base", str(decoder), "--kinds", "lora,prefix")
+    fresh = ("--cold", "--tasks", "2", "--repeat", "2", "--input-tokens", "8", *streams)
+    found = json.loads(polydelta("bench", *where, *fresh, "-o", "json").out)
+    assert found["kinds"] == {"lora": 2, "prefix": 2}
+    assert found["streams"] == (2 if streams else 0)
+    assert all(found[name]["p50"] > 0 for name in ("bare", "resident", "cold"))
+    assert "cold - resident: " in polydelta("bench", *where, *fresh).out
+    with Client(url) as client:
+        assert [task.id for task in client.tasks.list()] == ["spam"]
+
+
+def test_what_a_cold_request_adds_is_a_median_of_pairs() -> None:
+    firsts = [0.5, 0.1, 0.1, 0.3, 0.2, 0.1, 0.9, 0.8, 0.1]
+    timings = [Timing([first], tokens=1) for first in firsts]
+    cold = Cold.of("any", Plan(Load(1, 1, 8, 1), 0), {}, timings)
+    assert cold.added == pytest.approx(100.0)
+    assert [cold.cold.p50, cold.resident.p50, cold.bare.p50] == pytest.approx([500, 200, 100])
+
+
+def test_streams_beside_cold_requests_that_fail_say_why(url: str) -> None:
+    plan = Plan(Load(1, 1, 8, 10_000), streams=1)
+    with pytest.raises(BenchError, match="10000"):
+        measure_cold(url, plan, [], ["base"] * 20, lambda: None)
 
 
 @needs_kernels
@@ -47,6 +100,19 @@ def test_a_profile_accounts_for_the_time_of_steps(polydelta: Polydelta, decoder:
         assert found["bound"] > 0
     table = polydelta("bench", "--profile", *where, *LOAD).out
     assert "step / bound" in table
+
+
+def test_fidelity_names_what_a_precision_costs(
+    polydelta: Polydelta, decoder: Path, tmp_path: Path
+) -> None:
+    text = tmp_path / "text"
+    text.write_text("The meeting is at noon, see you there.")
+    command = ("bench", "fidelity", "--base", str(decoder), "--dtype", "bfloat16")
+    found = json.loads(polydelta(*command, "--text", str(text), "-o", "json").out)
+    assert found["dtype"] == "bfloat16"
+    assert 0 <= found["alike"] <= 1
+    assert "divergence from float32" in polydelta(*command, "--text", str(text)).out
+    assert "does not exist" in polydelta(*command, "--text", str(tmp_path / "not")).err
 
 
 def test_the_table_names_the_ratio(polydelta: Polydelta, url: str, decoder: Path) -> None:
@@ -75,6 +141,27 @@ def test_a_load_that_cannot_run_says_why(
         assert [task.id for task in client.tasks.list()] == ["spam"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--profile", "--cold"), "choose one of --profile, --cold and --peer"),
+        (("--profile", "--url", "http://any"), "leave out --url"),
+        (("--peer", "all", "--kinds", "lora"), "leave out --kinds"),
+        (("--kinds", "base"), "mixes nothing"),
+        (("--registered", "16"), "more than the 16 tasks"),
+        (("--registered", "20", "--cold"), "needs a run without"),
+        (("--slots", "2", "--url", "http://any"), "a server started here"),
+        (("--cold", "--plot", "any.svg"), "need a --peer"),
+    ],
+)
+def test_flags_that_do_not_go_together_say_why(
+    polydelta: Polydelta, arguments: tuple[str, ...], message: str
+) -> None:
+    result = polydelta("bench", *arguments)
+    assert result.code != 0
+    assert message in " ".join(result.err.replace("│", " ").split())
+
+
 def test_a_server_that_does_not_start_says_why(polydelta: Polydelta) -> None:
     result = polydelta("bench", "--base", "./not/here")
     assert result.code == 1
@@ -86,8 +173,8 @@ def run(elapsed: float) -> Run:
 
 
 def test_figures_are_medians_over_turns() -> None:
-    turns = [(run(1.0), run(2.0)), (run(2.0), run(2.0)), (run(4.0), run(5.0))]
-    report = Report.of("any", Load(1, 2, 3, 10), {}, turns)
+    turns = [Turn(run(1.0), run(2.0)), Turn(run(2.0), run(2.0)), Turn(run(4.0), run(5.0))]
+    report = Report.of("any", Load(1, 2, 3, 10), turns, kinds={})
     assert report.bare.throughput == 10.0
     assert report.mixed.throughput == 10.0
     assert report.ratio == 0.8
@@ -99,7 +186,7 @@ def test_figures_are_medians_over_turns() -> None:
 
 def test_a_run_may_end_before_the_first_answers() -> None:
     hasty = Run([Timing([0.1], tokens=1)], 1.0, [])
-    report = Report.of("any", Load(1, 1, 3, 1), {}, [(hasty, hasty)])
+    report = Report.of("any", Load(1, 1, 3, 1), [Turn(hasty, hasty)], kinds={})
     assert report.bare.inter_token is None
     assert report.bare.health is None
 

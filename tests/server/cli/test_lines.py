@@ -25,9 +25,9 @@ def flags(command: object, path: str = "") -> Iterator[tuple[str, str]]:
     if isinstance(command, TyperGroup):
         for name, each in command.commands.items():
             yield from flags(each, f"{path} {name}")
-    elif isinstance(command, TyperCommand):
+    if isinstance(command, TyperCommand | TyperGroup):
         for parameter in command.params:
-            if parameter.param_type_name == "option" and parameter.name != "help":
+            if parameter.param_type_name == "option" and parameter.name not in ("help", "version"):
                 line = str(parameter.envvar or parameter.name).removeprefix("POLYDELTA_").lower()
                 yield f"{path} {parameter.opts[0]}", line
 
@@ -60,6 +60,11 @@ def test_a_flag_beats_the_variable_which_beats_the_line(
 def test_lines_reach_the_commands_of_groups(polydelta: Polydelta, url: str) -> None:
     FILE.write_text(f'base_url = "{url}"\noutput = "json"')
     assert [task["id"] for task in json.loads(polydelta("task", "ls").out)] == ["spam"]
+
+
+def test_lines_reach_the_flags_of_groups(polydelta: Polydelta) -> None:
+    FILE.write_text('bench_kinds = "base"')
+    assert "--kinds base mixes nothing" in polydelta("bench").err
 
 
 def test_a_list_is_a_repeated_flag(polydelta: Polydelta) -> None:
