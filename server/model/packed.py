@@ -23,7 +23,7 @@ class PackedLinears:
     ) -> None:
         found = {site: wiring.module(site) for site in sites}
         modules = {site: each for site, each in found.items() if isinstance(each, LINEARS)}
-        self._modules: tuple[nn.Module, ...] = tuple(modules.values())
+        self._modules: list[nn.Module] = list(modules.values())
         self.projections = tuple(
             Projection.of(kernels, {site: module}, quantize=quantize)
             for site, module in modules.items()

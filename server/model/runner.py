@@ -150,10 +150,10 @@ class Runner:
     def _decoder(self, kernels: Kernels) -> GatedDecoder | None:
         """The layers by kernels alone, if the base's are of that sort."""
         gated, activation = self.base.spec.family.gated, activation_of(self.base)
-        native = isinstance(self.attention, NativeAttention)
-        if gated is None or activation is None or not native:
+        native = self.attention
+        if gated is None or activation is None or not isinstance(native, NativeAttention):
             return None
-        return GatedDecoder(self.base, gated, activation, self.wiring, self.attention, kernels)
+        return GatedDecoder(self.base, gated, activation, self.wiring, native, kernels)
 
     def _agrees(self, path: Callable[[Batch], Tensor], batch: Batch, expected: Tensor) -> bool:
         """Whether a path says what the modules say, but for rounding."""
