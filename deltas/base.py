@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
@@ -17,6 +17,9 @@ HEAD_SITE = "head"
 LM_HEAD_SITE = "lm_head"
 AFTER_ATTENTION = "after_attention"
 AFTER_FEED_FORWARD = "after_feed_forward"
+
+LINEARS = (nn.Linear, Conv1D)
+"""The classes of linear modules; GPT-2's Conv1D stores its weight transposed."""
 
 _SAMPLES = 256
 
@@ -86,7 +89,7 @@ def _sites(model: PreTrainedModel, config: PreTrainedConfig, family: Family) -> 
     yield Site(family.embedding, Role.EMBEDDING, int(config.vocab_size), hidden)
     backbone: nn.Module = model.base_model
     for name, module in backbone.named_modules():
-        if name.startswith(f"{family.layers}.") and isinstance(module, nn.Linear | Conv1D):
+        if name.startswith(f"{family.layers}.") and isinstance(module, LINEARS):
             yield Site(name, Role.LINEAR, *linear_shape(module))
     for index in range(config.num_hidden_layers):
         layer = f"{family.layers}.{index}"
@@ -99,8 +102,11 @@ def _sites(model: PreTrainedModel, config: PreTrainedConfig, family: Family) -> 
 
 
 def linear_shape(module: nn.Linear | Conv1D) -> tuple[int, int]:
-    """The input and output widths of a projection; GPT-2's Conv1D stores its weight transposed."""
-    if isinstance(module, nn.Linear):
-        return module.in_features, module.out_features
-    inputs, outputs = module.weight.shape
+    """The input and output widths of a linear module."""
+    outputs, inputs = linear_weight(module).shape
     return inputs, outputs
+
+
+def linear_weight(module: nn.Linear | Conv1D) -> Tensor:
+    """The weight of a linear module, [outputs, inputs]."""
+    return module.weight if isinstance(module, nn.Linear) else module.weight.T

@@ -10,9 +10,11 @@ from server.bench.errors import BenchError
 
 async def embed(client: httpx2.AsyncClient, model: str, prompt: list[int]) -> Timing:
     """Ask for the embedding of a prompt; raises BenchError if the request fails."""
+    # As OpenAI's own client asks: numbers as text take longer to write and read than to compute.
+    body = {"model": model, "input": prompt, "encoding_format": "base64"}
     start = time.perf_counter()
     try:
-        answer = await client.post("/v1/embeddings", json={"model": model, "input": prompt})
+        answer = await client.post("/v1/embeddings", json=body)
     except httpx2.HTTPError as error:
         raise BenchError(f"{model}: {type(error).__name__} {error}") from error
     if not answer.is_success:

@@ -1,12 +1,14 @@
 """Projections: several of the base's linear modules computed as one product."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
+from deltas.base import linear_weight
 from deltas.kernels import Kernels, Recorder
 from deltas.kernels.library import Packed
 from deltas.wiring import Wiring
@@ -21,9 +23,11 @@ class Projection:
     ends: tuple[int, ...]
 
     @classmethod
-    def of(cls, kernels: Kernels, modules: dict[str, nn.Linear], *, quantize: bool) -> "Projection":
+    def of(
+        cls, kernels: Kernels, modules: Mapping[str, nn.Linear | Conv1D], *, quantize: bool
+    ) -> "Projection":
         """Pack modules, by site name, one under the other; rounded to 8 bits if told to."""
-        weights: list[Tensor] = [module.weight for module in modules.values()]
+        weights: list[Tensor] = [linear_weight(module) for module in modules.values()]
         biases: list[Tensor | None] = [module.bias for module in modules.values()]
         bias = None
         if any(each is not None for each in biases):

@@ -1,5 +1,6 @@
 """Replay: a decoder's layers recorded once and run as one call, step after step."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,7 @@ from deltas.wiring import Wiring
 from server.model.batch import Batch
 from server.model.gated import GatedDecoder
 from server.model.native_attention import Angles, NativeAttention
+from server.model.projection import Projection
 
 _FEWEST_ROWS = 64
 
@@ -44,6 +46,11 @@ class ReplayedDecoder:
         self._attention = attention
         self._kernels = kernels
         self._last: _Recording | None = None
+
+    @property
+    def projections(self) -> Iterator[Projection]:
+        """All projections of the layers."""
+        return self._decoder.projections
 
     def __call__(self, batch: Batch) -> Tensor:
         """Compute one step."""

@@ -20,6 +20,7 @@ from server.model.batch import Batch, Item, pack
 from server.model.cache import KeyValueCache
 from server.model.gated import GatedDecoder, activation_of
 from server.model.native_attention import NativeAttention
+from server.model.packed import PackedLinears
 from server.model.plain_attention import PlainAttention
 from server.model.projection import Projection
 from server.model.replay import ReplayedDecoder
@@ -56,15 +57,15 @@ class Runner:
         if not base.generates:
             self.wiring.install(BASE_SLOT, BARE_ENCODER)
         self._hidden: Callable[[Batch], Tensor] = self._run_modules
-        self._lm_head: Callable[[Tensor], Tensor] = self._run_lm_head
         self.projections: tuple[Projection, ...] = ()
-        """The base's weights in the fast path, whose modules have theirs no longer."""
-        native = self.attention if isinstance(self.attention, NativeAttention) else None
-        fast = self.kernels is not None and native and self._speed_up(self.kernels, native)
-        if base.quantize and not fast:
+        """The base's packed weights, whose modules have theirs no longer."""
+        if self.kernels is not None:
+            self._speed_up(self.kernels)
+        if base.quantize and not self.projections:
             raise InvalidSettings(
                 f"The base '{base.name}' cannot be served in 8 bits here: that needs the native "
-                "kernels and a family with a fast path; leave out --quantize."
+                "kernels, in float32 or bfloat16 on the processor, and a base that they compute "
+                "rightly; leave out --quantize."
             )
 
     @torch.inference_mode()
@@ -117,38 +118,52 @@ class Runner:
         self.wiring.bind(
             Segments.of(Segment(rows.slot, at, at + 1) for at, rows in enumerate(wanting))
         )
-        logits = self._lm_head(hidden[rows]).float()
+        logits = self.base.lm_head(hidden[rows]).float()
         return logits if self._cap is None else torch.tanh(logits / self._cap) * self._cap
 
-    def _run_lm_head(self, hidden: Tensor) -> Tensor:
-        return self.base.lm_head(hidden)
-
     @torch.inference_mode()
-    def _speed_up(self, kernels: Kernels, native: NativeAttention) -> bool:
-        """Take the fast path if the base has one and it says what the modules say."""
-        gated, base = self.base.spec.family.gated, self.base
-        head = base.lm_head if base.generates else None
-        activation = activation_of(base)
-        if gated is None or activation is None or not isinstance(head, nn.Linear):
-            return False
-        tokens = list(range(0, base.spec.vocabulary, base.spec.vocabulary // _PROBES))[:_PROBES]
-        items = [Item(BASE_SLOT, tokens, 0, Extent(), [0])]
-        batch = pack(items, base.spec.family.first_position, base.device)
-        self.wiring.bind(batch.segments)
-        native.begin(batch)
+    def _speed_up(self, kernels: Kernels) -> None:
+        """Let the kernels compute the base, as far as they say what its modules say."""
+        base, batch = self.base, self._probe()
         expected = self._run_modules(batch)
-        decoder = GatedDecoder(base, gated, activation, self.wiring, native, kernels)
-        native.begin(batch)
-        strays = (decoder(batch) - expected).float().norm(dim=1) / expected.float().norm(dim=1)
+        sites = [site.name for site in base.spec.of_role(Role.LINEAR)]
+        decoder = self._decoder(kernels)
+        if decoder is not None and self._agrees(decoder, batch, expected):
+            self._hidden = decoder
+            self.projections, sites = tuple(decoder.projections), [LM_HEAD_SITE]
+        linears = PackedLinears(kernels, self.wiring, sites, quantize=base.quantize)
+        if self.projections or self._agrees(self._run_modules, batch, expected):
+            self.projections += linears.projections
+            self._release()
+        else:
+            linears.undo()
+
+    def _probe(self) -> Batch:
+        """A sequence of tokens from all over the vocabulary."""
+        count = self.base.spec.vocabulary
+        tokens = list(range(0, count, count // _PROBES))[:_PROBES]
+        items = [Item(BASE_SLOT, tokens, 0, Extent(), [0])]
+        batch = pack(items, self.base.spec.family.first_position, self.base.device)
+        self.wiring.bind(batch.segments)
+        self.attention.begin(batch)
+        return batch
+
+    def _decoder(self, kernels: Kernels) -> ReplayedDecoder | None:
+        """The layers by kernels alone, if the base's are of that sort."""
+        gated, activation = self.base.spec.family.gated, activation_of(self.base)
+        native = self.attention
+        if gated is None or activation is None or not isinstance(native, NativeAttention):
+            return None
+        decoder = GatedDecoder(self.base, gated, activation, self.wiring, native, kernels)
+        return ReplayedDecoder(decoder, self.wiring, native, kernels)
+
+    def _agrees(self, path: Callable[[Batch], Tensor], batch: Batch, expected: Tensor) -> bool:
+        """Whether a path says what the modules say, but for rounding."""
+        self.attention.begin(batch)
+        strays = (path(batch) - expected).float().norm(dim=1) / expected.float().norm(dim=1)
         # A single row may amplify rounding a hundredfold; a mistake would show in all of them.
-        if not strays.median() < (_TRUST_BYTES if base.quantize else _TRUST[base.dtype]):
-            return False
-        projection = Projection.of(kernels, {LM_HEAD_SITE: head}, quantize=base.quantize)
-        self._hidden = ReplayedDecoder(decoder, self.wiring, native, kernels)
-        self._lm_head = lambda hidden: projection(kernels, self.wiring, hidden)
-        self.projections = (*decoder.projections, projection)
-        self._release()
-        return True
+        trust = _TRUST_BYTES if self.base.quantize else _TRUST[self.base.dtype]
+        return bool(strays.median() < trust)
 
     def _release(self) -> None:
         """Let go of the weights that are packed: no step asks their modules any more."""
@@ -161,7 +176,7 @@ class Runner:
 
 
 _PROBES = 11
-"""Tokens on which the fast path must agree with the modules; one block's worth at most."""
+"""Tokens on which the kernels must agree with the modules; one block's worth at most."""
 _TRUST_BYTES = 0.3
 _TRUST = {torch.float32: 1e-4, torch.bfloat16: 0.1}
-"""How far the fast path may be from the modules, as a share of what they say: rounding's reach."""
+"""How far the kernels may be from the modules, as a share of what they say: rounding's reach."""

@@ -10,7 +10,7 @@ from torch import Tensor
 from deltas.delta import Delta
 from deltas.kinds import extent_of
 from deltas.wiring import Wiring
-from server.bench.synthetic import attention_projections, random_delta
+from server.bench.synthetic import projections, random_delta
 from server.model.batch import Item
 from server.model.runner import Runner
 from tests.kernels import needs_kernels
@@ -70,7 +70,7 @@ class Counted:
 
     def _delta(self, kind: str, seed: int) -> Delta:
         spec = self.base.spec
-        return random_delta(spec, kind, seed, attention_projections(spec), rank=4)
+        return random_delta(spec, kind, seed, projections(spec, every=False), rank=4)
 
 
 @pytest.fixture(params=["llama", "gemma3_text", "qwen3"])

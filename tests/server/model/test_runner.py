@@ -12,6 +12,7 @@ from deltas.kernels import load_kernels
 from deltas.kernels.library import SWITCH
 from deltas.kinds import Extent, extent_of
 from deltas.segments import BASE_SLOT
+from deltas.site import Role
 from server.model.batch import Item
 from server.model.runner import Runner
 from tests.models import DECODERS
@@ -88,11 +89,21 @@ def close(found: dict[int, Tensor], mixed: Mixed, *absent: int) -> None:
         torch.testing.assert_close(found[slot], expected, rtol=0, atol=TOLERANCE)
 
 
-def test_gated_decoders_take_the_fast_path_and_keep_no_weight_twice(mixed: Mixed) -> None:
-    gated = mixed.runner.base.spec.family.gated is not None
-    assert bool(mixed.runner.projections) is (gated and mixed.runner.kernels is not None)
-    weights = [parameter.numel() for parameter in mixed.runner.base.model.parameters()]
-    assert (0 in weights) is bool(mixed.runner.projections)
+def test_kernels_compute_every_linear_and_no_weight_is_kept_twice(mixed: Mixed) -> None:
+    runner = mixed.runner
+    packed = {site for projection in runner.projections for site in projection.sites}
+    linears = {site.name for site in runner.base.spec.of_role(Role.LINEAR)}
+    assert packed == (set() if runner.kernels is None else linears)
+    for site in linears:
+        weights = [each.numel() for each in runner.wiring.module(site).parameters()]
+        assert any(weights) is (site not in packed)
+
+
+def test_gated_decoders_run_no_modules_where_there_are_kernels(mixed: Mixed) -> None:
+    runner = mixed.runner
+    fused = any(len(projection.sites) > 1 for projection in runner.projections)
+    gated = runner.base.spec.family.gated is not None
+    assert fused is (gated and runner.kernels is not None)
 
 
 def test_all_together(mixed: Mixed) -> None:
