@@ -22,8 +22,12 @@ void pack(
             const W* from = w + row * row_stride;
             W* at = to + packed_place<T>(row, 0, outputs, inputs);
             const int64_t step = packed_width(row, outputs) * GROUP;
-            for (int64_t column = 0; column < inputs; ++column)
-                at[column / GROUP * step + column % GROUP] = from[column * column_stride];
+            int64_t column = 0;
+            for (; column_stride == 1 && column + GROUP <= inputs; column += GROUP, at += step)
+                std::memcpy(at, from + column, GROUP * sizeof(W));
+            for (; column < inputs; column += GROUP, at += step)
+                for (int64_t i = 0; i < GROUP && column + i < inputs; ++i)
+                    at[i] = from[(column + i) * column_stride];
         }
     });
 }

@@ -65,6 +65,7 @@ class Engine:
         self.context = min(base.spec.context, blocks * BLOCK or base.spec.context)
         self.runner = Runner(base, blocks)
         self.core = self._build_core(blocks)
+        registry.on_checked = self.core.residency.offer
         registry.on_forgotten = self.core.residency.forget
 
     async def start(self) -> None:

@@ -46,9 +46,9 @@ class _Failure:
 class Residency:
     """Brings deltas to the device and takes them away again.
 
-    Everything belongs to the core thread but `forget` and `residence`, which any may call. `load`
-    reads a delta from disk on a thread of its own and `bell` rings when it has ended; what it
-    read is taken in by the next `settle`, so that nothing moves while a step is scheduled.
+    Everything belongs to the core thread but `offer`, `forget` and `residence`, which any may call.
+    `load` reads a delta from disk on a thread of its own and `bell` rings when it has ended; what
+    it read is taken in by the next `settle`, so that nothing moves while a step is scheduled.
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class Residency:
         self._crashes: Counter[DeltaRef] = Counter()
         self._unneeded: set[DeltaRef] = set()
         self._arrived: SimpleQueue[tuple[DeltaRef, Delta | PolydeltaError]] = SimpleQueue()
+        self._offered: SimpleQueue[tuple[DeltaRef, Delta]] = SimpleQueue()
         self._forgotten: SimpleQueue[DeltaRef] = SimpleQueue()
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="delta-loader")
         # Whoever asks while the process keeps to one thread computes alone for good.
@@ -112,6 +113,12 @@ class Residency:
         if self._slots.find(ref) is None:
             self._start_reading(ref, wanted_now=False)
 
+    def offer(self, ref: DeltaRef, delta: Delta) -> None:
+        """Keep a delta that was just read in host memory, if there is room for it."""
+        if not self._host.full:
+            self._offered.put((ref, self._wiring.prepare(delta)))
+            self._bell.set()
+
     def forget(self, ref: DeltaRef) -> None:
         """Let go of a delta that nothing refers to any more, at the next settle."""
         self._forgotten.put(ref)
@@ -121,6 +128,10 @@ class Residency:
         """Take in what was read and drop what was forgotten, between steps."""
         while not self._arrived.empty():
             self._take_in(*self._arrived.get())
+        while not self._offered.empty():
+            ref, delta = self._offered.get()
+            if ref not in self._host and not self._host.full:
+                self._host.add(ref, delta)
         while not self._forgotten.empty():
             self._unneeded.add(self._forgotten.get())
         for ref in list(self._unneeded):
@@ -196,7 +207,7 @@ class Residency:
     def _read(self, ref: DeltaRef) -> None:
         try:
             self._arrived.put((ref, self._wiring.prepare(self._load(ref))))
-        except PolydeltaError as error:
+        except DeltaUnavailable as error:
             self._arrived.put((ref, error))
         except Exception as error:
             self._arrived.put((ref, _unreadable(ref, error)))

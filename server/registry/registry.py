@@ -27,18 +27,20 @@ class _Task:
     requests: int = 0
 
 
-def _ignore(_: DeltaRef) -> None:
+def _ignore(*_: object) -> None:
     pass
 
 
 class Registry:
     """Maps names to versions and pins them; thread-safe and blocking.
 
-    `on_forgotten` is called, on whichever thread, once nothing needs a version any more; the same
-    delta may have been put again by then. The bare base is a task named `base`.
+    `on_checked` gets a version's delta just before it becomes active, `on_forgotten` is called once
+    nothing needs a version any more, both on whichever thread; the same delta may have been put
+    again by then. The bare base is a task named `base`.
     """
 
     def __init__(self, store: Store, base: BaseSpec, dtype: torch.dtype = torch.float32) -> None:
+        self.on_checked: Callable[[DeltaRef, Delta], None] = _ignore
         self.on_forgotten: Callable[[DeltaRef], None] = _ignore
         self._store = store
         self._base = base
@@ -75,8 +77,9 @@ class Registry:
                     return self.get(name), False
                 if current is not None and if_none_match:
                     raise Conflict(f"The task '{name}' holds another delta already.", param="task")
-                version = self._check(name, staged)
+                version, delta = self._check(name, staged)
                 self._store.keep(staged)
+            self.on_checked(version.ref, delta)
             self._activate(version)
             return self.get(name), True
 
@@ -133,9 +136,9 @@ class Registry:
         """Remove the server's copies; the registry is not used afterwards."""
         self._store.close()
 
-    def _check(self, name: str, staged: Staged) -> Version:
+    def _check(self, name: str, staged: Staged) -> tuple[Version, Delta]:
         delta = formats.load(staged.path, self._base, self._dtype)
-        return Version.of(DeltaRef(name, staged.digest), delta, time.time())
+        return Version.of(DeltaRef(name, staged.digest), delta, time.time()), delta
 
     def _active(self, name: str) -> Version | None:
         with self._lock:

@@ -89,7 +89,16 @@ def test_streams_beside_cold_requests_that_fail_say_why(url: str) -> None:
 
 @needs_kernels
 def test_a_profile_accounts_for_the_time_of_steps(polydelta: Polydelta, decoder: Path) -> None:
-    where = ("--base", str(decoder), "--dtype", "float32", "--tasks", "2", "--kinds", "lora")
+    where = (
+        "--base",
+        str(decoder),
+        "--dtype",
+        "float32",
+        "--tasks",
+        "2",
+        "--kinds",
+        "lora,bottleneck",
+    )
     result = polydelta("bench", "--profile", *where, *LOAD, "-o", "json")
     for name, found in json.loads(result.out).items():
         assert found["steps"] >= 4

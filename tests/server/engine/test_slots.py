@@ -82,7 +82,7 @@ def directories(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def engine_of(directories: Sequence[Path], store: Path, slots: int) -> tuple[Engine, Watched]:
     """An engine with a task for each directory and room for one delta in host memory."""
     deltas = {directory.name: directory for directory in directories}
-    limits = tiny_limits(max_deltas=slots, host_cache_bytes=1)
+    limits = tiny_limits(max_deltas=slots, host_cache_bytes=0)
     engine = tiny_engine(tiny_base("llama"), deltas, store, limits, registry=Watched)
     registry = engine.registry
     assert isinstance(registry, Watched)
@@ -183,3 +183,19 @@ async def test_a_cold_task_gets_its_turn(directories: list[Path], tmp_path: Path
         rounds = await hot
     assert max(rounds) < ROUNDS
     check_greedy(reference(engine.base.spec, 2), PROMPT, cold, TOKENS)
+
+
+async def test_what_was_just_put_is_not_read_again(directories: list[Path], tmp_path: Path) -> None:
+    room = tiny_limits(host_cache_bytes=1 << 20)
+    engine = tiny_engine(tiny_base("llama"), {}, tmp_path, room, registry=Watched)
+    registry = engine.registry
+    assert isinstance(registry, Watched)
+    registry.loads, registry.gates = Counter(), {}
+    async with serving(engine):
+        for directory in directories[:5]:
+            version = registry.put(directory.name, directory)[0].active
+            await until(lambda ref=version.ref: engine.residence(ref) == "host")
+        for index in range(5):
+            found = await generate(engine, str(index), name_of(index), PROMPT, TOKENS)
+            check_greedy(reference(engine.base.spec, index), PROMPT, found, TOKENS)
+    assert registry.loads.total() == 0
