@@ -1,8 +1,8 @@
 // A projection of the base whose weights are bytes: y = x·(W·scales)ᵀ + b, a scale for each output.
 //
-// Where the processor multiplies bytes, x is rounded to 16 bits, row by row, and a row's high and low
-// bytes are two rows that share a pass over W. These sums are exact, whatever the order, so that no
-// row's result depends on which rows are beside it. Elsewhere each panel of W is widened.
+// Where the processor multiplies bytes, each row of x is rounded to 16 bits as a share of its largest
+// value, and its high and low bytes are two rows that share a pass over W. Their sums are exact in any
+// order, so that no row's result depends on the rows beside it. Elsewhere each panel of W is widened.
 #pragma once
 
 #include <cfloat>
@@ -20,16 +20,17 @@ namespace {
 template <class T>
 using BytesAs = int8_t;
 
-// What a row of bytes is multiplied by to give x, and the sums of its high and of its low bytes.
+// What is kept of a row x = scale·(256·high + low), high and low being signed bytes: their sums times
+// 128, which is what weights that are 128 too large add to a product.
 struct Split {
     float scale;
-    int32_t high, low;
+    uint32_t high, low;
 };
 
-// The largest 16-bit number whose nearest multiple of 256 leaves a high byte in 8 signed bits.
+// The largest number whose high byte is signed when its low one is.
 constexpr float MOST = 127 * 256 + 127;
 
-// A float's magnitude of x's largest; NaN if there is one.
+// The largest magnitude in x; NaN if there is one.
 template <class T>
 float magnitude(const T* x, int64_t width) {
     // The bits of positive floats are in the floats' order, and NaN's are above all.
@@ -44,66 +45,98 @@ float magnitude(const T* x, int64_t width) {
     return largest;
 }
 
-// Splits a row x into scale·(256·high + low), all in signed bytes that go on to a multiple of LANES. A
-// row that is not finite has a scale that is not.
+inline void store_last_bytes(Ints lanes, int8_t* to) {
+    const __m128i bytes = _mm512_cvtepi32_epi8((__m512i)lanes);
+    std::memcpy(to, &bytes, sizeof bytes);
+}
+
+// Splits x into bytes, which go on as zeros to a multiple of LANES. The scale of a row that is not
+// finite isn't either.
 template <class T>
 Split split(const T* x, int64_t width, int8_t* high, int8_t* low) {
     const float exact = magnitude(x, width) / MOST;
     const float scale = exact < FLT_MIN ? FLT_MIN : exact, inverse = 1.0f / scale;
-    Ints high_sum = {}, low_sum = {};
+    Words high_sum = {}, sum = {};
     for (int64_t at = 0; at < width; at += LANES) {
         // Added to a number of up to 22 bits, this leaves the nearest integer in the last bits.
         const Lanes rounded = load_within(x, at, width) * inverse + 12582912.0f;
-        const Ints whole = (Ints)rounded - 0x4b400000;
-        const Ints above = (whole + 128) >> 8, below = whole - (above << 8);
-        _mm_storeu_si128((__m128i*)(high + at), _mm512_cvtepi32_epi8((__m512i)above));
-        _mm_storeu_si128((__m128i*)(low + at), _mm512_cvtepi32_epi8((__m512i)below));
-        high_sum += above;
-        low_sum += below;
+        const Ints whole = (Ints)rounded - 0x4b400000, above = (whole + 128) >> 8;
+        store_last_bytes(above, high + at);
+        store_last_bytes(whole, low + at);
+        high_sum += (Words)above;
+        sum += (Words)whole;
     }
-    return {
-        scale, _mm512_reduce_add_epi32((__m512i)high_sum), _mm512_reduce_add_epi32((__m512i)low_sum)};
+    const uint32_t of_high = _mm512_reduce_add_epi32((__m512i)high_sum);
+    const uint32_t of_all = _mm512_reduce_add_epi32((__m512i)sum);
+    return {scale, of_high * 128, (of_all - of_high * 256) * 128};
 }
 
-// The product with weights as they are, from `sums` with weights that are 128 larger. It is exact
-// below 2^31 / 128^2 inputs, since it is within 32 bits then and everything before it wraps.
-inline Lanes signed_sums(Words sums, int32_t of_row) {
-    return __builtin_convertvector((Ints)(sums - uint32_t(of_row) * 128), Lanes);
+// Split rows: `bytes` [rows][high, low][stride].
+struct SplitRows {
+    const Split* splits;
+    const int8_t* bytes;
+    int64_t stride, rows;
+};
+
+// Multiplies all rows by a panel of C columns and hands `take(row, column, lanes)` LANES products at
+// a time. Integers are exact while inputs are below 2^31 / 128^2: sums may wrap, but what is left
+// without the weights' offset fits 32 bits. As in `linear_panel`, the last of several tiles fetches
+// the next panel.
+template <int C, class Take>
+void bytes_panel(const SplitRows& x, const int8_t* panel, int64_t inputs, Take take) {
+    const int64_t size = packed_size<int8_t>(WIDTH, inputs);
+    for (int64_t first = 0; first < x.rows;) {
+        const int tile = tile_of(x.rows - first, ROWS / 2);
+        const bool is_last = first > 0 && first + tile == x.rows;
+        Words sums[ROWS][C] = {};
+        accumulate_rows<int8_t, C>(
+            2 * tile, x.bytes + 2 * first * x.stride, x.stride, panel, groups<int8_t>(inputs), sums,
+            panel + (is_last ? size : AHEAD));
+        for (int row = 0; row < tile; ++row) {
+            const Split& of = x.splits[first + row];
+            for (int c = 0; c < C; ++c) {
+                const Ints high = (Ints)(sums[2 * row][c] - of.high);
+                const Ints low = (Ints)(sums[2 * row + 1][c] - of.low);
+                const Lanes whole = __builtin_convertvector(high, Lanes) * 256.0f +
+                    __builtin_convertvector(low, Lanes);
+                take(first + row, c * LANES, whole * of.scale);
+            }
+        }
+        first += tile;
+    }
 }
 
 template <class T>
 void linear_bytes(
     const T* x, int64_t x_stride, int64_t rows, const int8_t* w, const float* scales,
     const T* bias, int64_t outputs, int64_t inputs, T* y, int64_t y_stride) {
-    const int64_t stride = padded(inputs, LANES), size = packed_size<int8_t>(WIDTH, inputs);
-    static thread_local std::vector<int8_t> bytes;
-    bytes.resize(2 * rows * stride);
-    int8_t* planes = bytes.data();
+    const int64_t stride = padded(inputs, LANES);
+    // Kept, since pages that are new to the process take longer than what is written to them.
+    static thread_local std::vector<int8_t> room;
+    room.resize(2 * rows * stride);
+    int8_t* const bytes = room.data();
     std::vector<Split> splits(rows);
     in_parallel(rows, ROW_GRAIN, [&](int64_t begin, int64_t end) {
         for (int64_t row = begin; row < end; ++row) {
-            int8_t* high = planes + 2 * row * stride;
+            int8_t* high = bytes + 2 * row * stride;
             splits[row] = split(x + row * x_stride, inputs, high, high + stride);
         }
     });
+    const SplitRows split_rows{splits.data(), bytes, stride, rows};
     in_parallel(panels(outputs), 1, [&](int64_t begin, int64_t end) {
-        // A row's low bytes come after its high ones, which are kept so long.
-        Lanes high[COLUMNS];
-        for (int64_t panel = begin; panel < end; ++panel)
-            linear_panel(
-                static_cast<const int8_t*>(planes), stride, 2 * rows, w + panel * size, panel,
-                outputs, inputs, [&](int64_t row, int64_t at, Words sums) {
-                    const Split& of = splits[row / 2];
-                    Lanes& kept = high[at / LANES % COLUMNS];
-                    if (row % 2 == 0) {
-                        kept = signed_sums(sums, of.high) * 256.0f;
-                        return;
-                    }
-                    const Lanes lanes = kept + signed_sums(sums, of.low);
-                    const Lanes scaled = lanes * (load(scales + at) * of.scale);
-                    T* to = y + row / 2 * y_stride;
-                    store_within(add_bias(scaled, bias, at, outputs), to, at, outputs);
-                });
+        for (int64_t output = begin * WIDTH; output < end * WIDTH; output += WIDTH) {
+            const int8_t* panel = w + packed_place<int8_t>(output, 0, outputs, inputs);
+            const auto take = [&](int64_t row, int64_t column, Lanes lanes) {
+                const int64_t at = output + column;
+                const Lanes scaled = lanes * load(scales + at);
+                store_within(add_bias(scaled, bias, at, outputs), y + row * y_stride, at, outputs);
+            };
+            if (packed_width(output, outputs) == WIDTH) {
+                bytes_panel<COLUMNS>(split_rows, panel, inputs, take);
+            } else {
+                bytes_panel<1>(split_rows, panel, inputs, take);
+            }
+        }
     });
 }
 
@@ -140,11 +173,9 @@ void linear_bytes(
                 store(widen_bytes(w + at), wide.data() + at - start);
             }
             linear_panel(
-                x, x_stride, rows, static_cast<const T*>(wide.data()), panel, outputs, inputs,
-                [&](int64_t row, int64_t at, Lanes lanes) {
-                    const Lanes scaled = lanes * load(scales + at);
-                    store_within(
-                        add_bias(scaled, bias, at, outputs), y + row * y_stride, at, outputs);
+                x, x_stride, rows, static_cast<const T*>(wide.data()), panel, outputs, inputs, y,
+                y_stride, [&](Lanes lanes, int64_t at) {
+                    return add_bias(lanes * load(scales + at), bias, at, outputs);
                 });
         }
     });

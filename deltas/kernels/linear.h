@@ -6,21 +6,23 @@
 
 namespace {
 
-// Multiplies all rows by one panel, `from`, of W and hands `take(row, output, sums)` what comes of it,
-// row by row. The last rows find the panel in the processor's cache, so that the next one can be
-// fetched meanwhile.
-template <class T, class Take>
+// Multiplies all rows by one panel, `from`, of W; `finish(lanes, output)` is what becomes y. The
+// last rows find the panel in the processor's cache, so that the next one can be fetched meanwhile.
+template <class T, class Finish>
 void linear_panel(
     const T* x, int64_t x_stride, int64_t rows, const T* from, int64_t panel, int64_t outputs,
-    int64_t inputs, Take take) {
+    int64_t inputs, T* y, int64_t y_stride, Finish finish) {
     // As `multiply` counts panels from W's start.
     const int64_t size = packed_size<T>(WIDTH, inputs);
     const T* w = from - panel * size;
     for (int64_t row = 0; row < rows;) {
         const int tile = tile_of(rows - row);
+        T* to = y + row * y_stride;
         multiply(
             x + row * x_stride, x_stride, tile, w, outputs, inputs, panel, panel + 1,
-            [&](int at_row, int64_t at, auto sums) { take(row + at_row, at, sums); },
+            [&](int at_row, int64_t at, Lanes lanes) {
+                store_within(finish(lanes, at), to + at_row * y_stride, at, outputs);
+            },
             row > 0 && row + tile == rows ? w + size : nullptr);
         row += tile;
     }
@@ -42,11 +44,8 @@ void linear(
     in_parallel(panels(outputs), 1, [&](int64_t begin, int64_t end) {
         for (int64_t panel = begin; panel < end; ++panel)
             linear_panel(
-                x, x_stride, rows, w + panel * size, panel, outputs, inputs,
-                [&](int64_t row, int64_t at, Lanes lanes) {
-                    const Lanes sums = add_bias(lanes, bias, at, outputs);
-                    store_within(sums, y + row * y_stride, at, outputs);
-                });
+                x, x_stride, rows, w + panel * size, panel, outputs, inputs, y, y_stride,
+                [&](Lanes lanes, int64_t at) { return add_bias(lanes, bias, at, outputs); });
     });
 }
 

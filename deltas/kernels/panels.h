@@ -69,7 +69,13 @@ inline Lanes load(const float* from) {
 inline Lanes load(const BFloat16* from) {
     Halves halves;
     std::memcpy(&halves, from, sizeof halves);
-    return (Lanes)(__builtin_convertvector(halves, Words) << 16);
+#if defined(__AVX512F__)
+    // Compilers would do it in halves.
+    const Words words = (Words)_mm512_cvtepu16_epi32((__m256i)halves);
+#else
+    const Words words = __builtin_convertvector(halves, Words);
+#endif
+    return (Lanes)(words << 16);
 }
 
 inline void store(Lanes lanes, float* to) { std::memcpy(to, &lanes, sizeof lanes); }
@@ -200,12 +206,12 @@ inline int64_t packed_place(int64_t output, int64_t input, int64_t outputs, int6
 
 // sums[M][C] += x [M, count groups] · one panel of C columns. Few rows leave the sums too few to
 // hide an instruction's latency, so these are spread over CHAINS partial sums. Memory at `ahead` is
-// fetched meanwhile, as much as the panel holds. Never inlined: registers are for the sums alone, and
-// sums stay in them only where loops over them are unrolled.
+// fetched meanwhile, as much as the panel holds. Never inlined: registers are for the sums alone,
+// which stay in them only where loops over them are unrolled.
 template <class T, int M, int C>
 __attribute__((noinline, noclone)) void accumulate(
-    const T* x, int64_t stride, const T* panel, int64_t count, typename Arithmetic<T>::Sums (*sums)[C],
-    const T* ahead) {
+    const T* x, int64_t stride, const T* panel, int64_t count,
+    typename Arithmetic<T>::Sums (*sums)[C], const T* ahead) {
     using A = Arithmetic<T>;
     constexpr int CHAINS = M * C >= 8 ? 1 : M * C >= 4 ? 2 : 4;
     constexpr int64_t STEP = C * LANES * A::GROUP;
@@ -298,9 +304,9 @@ inline void store_within(Lanes lanes, T* row, int64_t at, int64_t end) {
     }
 }
 
-// The size of the next tile when `left` rows are split evenly into tiles of at most ROWS.
-inline int tile_of(int64_t left) {
-    const int64_t tiles = (left + ROWS - 1) / ROWS;
+// The size of the next tile when `left` rows are split evenly into tiles of at most `most`.
+inline int tile_of(int64_t left, int64_t most = ROWS) {
+    const int64_t tiles = (left + most - 1) / most;
     return int((left + tiles - 1) / tiles);
 }
 
