@@ -85,7 +85,9 @@ inline void store(Lanes lanes, BFloat16* to) {
     const __m256bh halves = _mm512_cvtneps_pbh((__m512)lanes);
     std::memcpy(to, &halves, sizeof halves);
 #else
-    for (int lane = 0; lane < LANES; ++lane) narrow(lanes[lane], to + lane);
+    const Words words = (Words)lanes, rounded = (words + 0x7fff + ((words >> 16) & 1)) >> 16;
+    const Halves halves = __builtin_convertvector(lanes != lanes ? Words{} + 0x7fc0 : rounded, Halves);
+    std::memcpy(to, &halves, sizeof halves);
 #endif
 }
 
