@@ -23,7 +23,6 @@ inline Lanes exponential(Lanes x) {
     y = y * inside + 1.6666665459e-1f;
     y = y * inside + 5.0000001201e-1f;
     y = y * inside * inside + inside + 1.0f;
-    typedef int32_t Ints __attribute__((vector_size(LANES * 4)));
     const Ints exponent = (__builtin_convertvector(whole, Ints) + 127) << 23;
     y *= (Lanes)exponent;
     y = is_low ? Lanes{} : y;

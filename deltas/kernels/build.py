@@ -18,7 +18,8 @@ _FLAGS = ["-O3", "-std=c++17", "-shared", "-fPIC", "-ffp-contract=fast", "-fno-m
 # GCC's own headers of instructions trip its warning of what is not initialised.
 _WARNINGS = ["-Wall", "-Wextra", "-Wno-psabi", "-Wno-maybe-uninitialized"]
 _X86 = {
-    "avx512_bf16": ["-march=x86-64-v4", "-mavx512bf16"],
+    "avx512_bf16": ["-march=x86-64-v4", "-mavx512vnni", "-mavx512bf16"],
+    "avx512_vnni": ["-march=x86-64-v4", "-mavx512vnni"],
     "avx512": ["-march=x86-64-v4"],
     "avx2": ["-march=x86-64-v3"],
 }

@@ -7,9 +7,6 @@
 
 namespace {
 
-// Rows below which a second thread costs more than it saves.
-constexpr int64_t ROW_GRAIN = 32;
-
 template <class T>
 float scale_to_unit(const T* x, int64_t width, float epsilon) {
     Lanes squares = {};

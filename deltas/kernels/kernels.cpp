@@ -3,6 +3,7 @@
 
 #include "added.h"
 #include "attention.h"
+#include "bytes.h"
 #include "elementwise.h"
 #include "linear.h"
 #include "parallel.h"
@@ -11,8 +12,7 @@
 
 namespace {
 
-// Packs w [outputs, inputs] of any strides as a matrix that rows of T are multiplied by; `to` holds
-// zeros.
+// Packs w [outputs, inputs] of any strides as a matrix of T is packed; `to` holds zeros.
 template <class T, class W>
 void pack(
     const W* w, int64_t row_stride, int64_t column_stride, int64_t outputs, int64_t inputs, W* to) {
@@ -40,7 +40,10 @@ void polydelta_use_threads(ParallelFor function) { parallel_for = function; }
 
 #define POLYDELTA_KERNELS(T, NAME)                                                                 \
     int64_t polydelta_packed_size_##NAME(int64_t outputs, int64_t inputs) {                        \
-        return padded(outputs, LANES) * groups<T>(inputs) * Arithmetic<T>::GROUP;                  \
+        return packed_size<T>(outputs, inputs);                                                    \
+    }                                                                                              \
+    int64_t polydelta_packed_bytes_size_##NAME(int64_t outputs, int64_t inputs) {                  \
+        return packed_size<BytesAs<T>>(outputs, inputs);                                           \
     }                                                                                              \
     void polydelta_pack_##NAME(                                                                    \
         const T* w, int64_t row_stride, int64_t column_stride, int64_t outputs, int64_t inputs,    \
@@ -50,7 +53,7 @@ void polydelta_use_threads(ParallelFor function) { parallel_for = function; }
     void polydelta_pack_bytes_##NAME(                                                              \
         const int8_t* w, int64_t row_stride, int64_t column_stride, int64_t outputs,               \
         int64_t inputs, int8_t* to) {                                                              \
-        pack<T>(w, row_stride, column_stride, outputs, inputs, to);                                \
+        pack<BytesAs<T>>(w, row_stride, column_stride, outputs, inputs, to);                       \
     }                                                                                              \
     void polydelta_linear_bytes_##NAME(                                                            \
         const T* x, int64_t x_stride, int64_t rows, const int8_t* w, const float* scales,          \

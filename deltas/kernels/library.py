@@ -39,12 +39,15 @@ ACTIVATIONS = {
 MAX_RANK = 1024
 """The largest rank that small-rank kernels have room for."""
 
+# The most outputs that a kernel takes at a time.
+_MOST_LANES = 16
 # Above this many multiplications a product is worth giving up the interpreter's lock for.
 _LONG = 1 << 24
 
 _A, _I, _F = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
 _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "packed_size": (_I, [_I, _I]),
+    "packed_bytes_size": (_I, [_I, _I]),
     "pack": (None, [_A, _I, _I, _I, _I, _A]),
     "pack_bytes": (None, [_A, _I, _I, _I, _I, _A]),
     "linear_bytes": (None, [_A, _I, _I, _A, _A, _A, _I, _I, _A, _I]),
@@ -65,7 +68,7 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
 class Packed:
     """A matrix [outputs, inputs] as the kernels want it; `bias` [outputs] if it has one.
 
-    One of bytes has `scales`, a float32 for each output and for what pads them.
+    One of bytes has `scales`, a float32 for each output and for what may pad them.
     """
 
     data: Tensor
@@ -142,12 +145,12 @@ class Kernels:
         largest = weight.float().abs().amax(dim=1)
         scales = torch.where(largest > 0, largest / 127, 1.0)
         rounded = (weight.float() / scales[:, None]).round().to(torch.int8)
-        size = self._short["packed_size"](outputs, inputs)
+        size = self._short["packed_bytes_size"](outputs, inputs)
         data = self.arena.take(torch.int8, size).zero_()
         self._long["pack_bytes"](
             rounded.data_ptr(), *rounded.stride(), outputs, inputs, data.data_ptr()
         )
-        padded = torch.nn.functional.pad(scales, (0, size // inputs + 1 - outputs))
+        padded = torch.nn.functional.pad(scales, (0, _MOST_LANES - 1))
         return Packed(data, outputs, inputs, None if bias is None else bias.contiguous(), padded)
 
     def linear(self, x: Tensor, matrix: Packed, added: Added | None = None) -> Tensor:
@@ -292,7 +295,8 @@ def usable() -> list[str]:
     """The variants that this processor can run, the widest first."""
     found = torch.cpu.get_capabilities()
     needs = {
-        "avx512_bf16": ("avx512_bf16", "avx512_bw", "avx512_vl", "avx512_dq"),
+        "avx512_bf16": ("avx512_bf16", "avx512_vnni", "avx512_bw", "avx512_vl", "avx512_dq"),
+        "avx512_vnni": ("avx512_vnni", "avx512_bw", "avx512_vl", "avx512_dq"),
         "avx512": ("avx512_f", "avx512_bw", "avx512_vl", "avx512_dq"),
         "avx2": ("avx2", "fma3"),
         "baseline": (),

@@ -11,6 +11,9 @@ using ParallelFor = int32_t (*)(int64_t begin, int64_t end, int64_t grain, Body 
 
 ParallelFor parallel_for = nullptr;
 
+// Rows below which a second thread costs more than it saves, where little is done to each.
+constexpr int64_t ROW_GRAIN = 32;
+
 template <class F>
 inline void in_parallel(int64_t count, int64_t grain, F body) {
     if (parallel_for == nullptr || count <= grain) {

@@ -6,6 +6,7 @@
 
 #include "added.h"
 #include "attention.h"
+#include "bytes.h"
 #include "elementwise.h"
 
 namespace {

@@ -1,4 +1,4 @@
-"""A base in 8 bits: exactly the base whose weights are rounded, under deltas that are not."""
+"""A base in 8 bits: the base whose weights are rounded, under deltas that are not."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +16,11 @@ from server.model.runner import Runner
 from tests.kernels import needs_kernels, without_kernels
 from tests.models import ENCODERS, tiny_model
 from tests.server.engine.engines import tiny_base
-from tests.server.engine.references import TOLERANCE, plain, references
+from tests.server.engine.references import plain, references
 
 PROMPT = list(range(5, 30))
+NEAR = 2e-3
+"""What rows of 16 bits may change; weights of 8 bits change several times as much."""
 
 
 def rounded(family: str) -> torch.nn.Module:
@@ -41,9 +43,9 @@ def test_it_is_the_rounded_base(family: str) -> None:
     items = [Item(BASE_SLOT, PROMPT, 0, Extent(), [0, 1], wants_logits=True)]
     found = runner.forward(items).logits[0]
     expected = plain(rounded(family))(torch.tensor(PROMPT))[-1]
-    torch.testing.assert_close(found, expected, rtol=0, atol=TOLERANCE)
+    torch.testing.assert_close(found, expected, rtol=0, atol=NEAR)
     exact = plain(tiny_model(family))(torch.tensor(PROMPT))[-1]
-    assert not torch.allclose(found, exact, rtol=0, atol=TOLERANCE)
+    assert (found - exact).abs().max() > 10 * NEAR
 
 
 @needs_kernels
@@ -56,8 +58,8 @@ def test_an_encoder_too(family: str) -> None:
         model(input_ids=torch.tensor([PROMPT])).last_hidden_state[0]
         for model in (rounded(family), tiny_model(family))
     )
-    torch.testing.assert_close(found, rounded_says, rtol=0, atol=TOLERANCE)
-    assert not torch.allclose(found, exact, rtol=0, atol=TOLERANCE)
+    torch.testing.assert_close(found, rounded_says, rtol=0, atol=NEAR)
+    assert (found - exact).abs().max() > 5 * NEAR
 
 
 @needs_kernels
