@@ -1,7 +1,7 @@
 """Deltas: the small trained change that turns the base into a task."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TypeAlias
 
@@ -57,9 +57,18 @@ class Part:
     options: Options = field(default_factory=dict[str, Option])
 
     @property
+    def memory(self) -> tuple[Tensor, ...]:
+        """All that takes memory."""
+        return tuple(self.tensors.values())
+
+    def over(self, memory: Sequence[Tensor]) -> "Part":
+        """The same part over other tensors, in the order of `memory`."""
+        return replace(self, tensors=dict(zip(self.tensors, memory, strict=True)))
+
+    @property
     def bytes(self) -> int:
         """Size of the tensors in bytes."""
-        return sum(tensor.nbytes for tensor in self.tensors.values())
+        return sum(tensor.nbytes for tensor in self.memory)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import torch
@@ -62,15 +62,29 @@ class PackedPart(Part):
     a: Packed
     b: Packed
     source: Hashable
-    numbers: Tensor
-    """What the kernels are told of it, [6] int64: addresses of A, B and their biases, the rank and
-    the activation."""
+    activation: int
 
     @property
-    def bytes(self) -> int:
-        """Size of the packed factors in bytes."""
-        tensors = (self.a.data, self.b.data, self.a.bias, self.b.bias)
-        return sum(tensor.nbytes for tensor in tensors if tensor is not None)
+    def memory(self) -> tuple[Tensor, ...]:
+        """The packed factors and their biases."""
+        tensors = (self.a.data, self.a.bias, self.b.data, self.b.bias)
+        return tuple(tensor for tensor in tensors if tensor is not None)
+
+    def over(self, memory: Sequence[Tensor]) -> "PackedPart":
+        """The same part over other tensors, in the order of `memory`."""
+        rest = iter(memory)
+        a, b = (
+            replace(packed, data=next(rest), bias=None if packed.bias is None else next(rest))
+            for packed in (self.a, self.b)
+        )
+        return replace(self, a=a, b=b)
+
+    @property
+    def numbers(self) -> list[int]:
+        """What the kernels are told of it, as many as _FIELDS."""
+        a, b = self.a, self.b
+        places = (a.data.data_ptr(), b.data.data_ptr(), _address(a.bias), _address(b.bias))
+        return [*places, a.outputs, self.activation]
 
 
 @dataclass
@@ -194,7 +208,7 @@ class SmallRankBank(RowBank):
             grown[: len(table.numbers)] = table.numbers
             table.numbers = grown
         table.parts[slot] = part
-        table.numbers[slot] = part.numbers
+        table.numbers[slot] = torch.tensor(part.numbers)
 
 
 def _packed(
@@ -202,10 +216,9 @@ def _packed(
 ) -> PackedPart:
     a = kernels.pack(factors.a, factors.a_bias)
     b = kernels.pack(factors.b, factors.b_bias)
-    pointers = [a.data.data_ptr(), b.data.data_ptr(), _address(a.bias), _address(b.bias)]
-    numbers = torch.tensor([*pointers, a.outputs, NUMBERS[factors.activation or "none"]])
+    activation = NUMBERS[factors.activation or "none"]
     return PackedPart(
-        part.kind, part.site, {}, part.options, a=a, b=b, source=source, numbers=numbers
+        part.kind, part.site, {}, part.options, a=a, b=b, source=source, activation=activation
     )
 
 

@@ -22,6 +22,7 @@ from server.engine.request import Request
 from server.engine.residency import Residence, Residency
 from server.engine.scheduler import Scheduler
 from server.engine.sequence import Key, sequences_of
+from server.engine.spill import Spill
 from server.engine.stats import Stats
 from server.errors import (
     CapabilityMismatch,
@@ -163,7 +164,12 @@ class Engine:
         runner = self.runner
         limits = self._limits
         residency = Residency(
-            runner.wiring, limits.max_deltas, limits.host_cache_bytes, self.registry.load, bell
+            runner.wiring,
+            limits.max_deltas,
+            limits.host_cache_bytes,
+            self.registry.load,
+            bell,
+            Spill(self.registry.scratch),
         )
         pool = BlockPool(blocks, BLOCK) if blocks else None
         prefixes = PrefixCache(pool) if pool is not None and limits.prefix_cache else None

@@ -18,6 +18,9 @@ class HostCache:
         """Whether another delta would push one out."""
         return self._bytes >= self._budget
 
+    def __len__(self) -> int:
+        return len(self._deltas)
+
     def __contains__(self, ref: DeltaRef) -> bool:
         return ref in self._deltas
 

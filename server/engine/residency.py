@@ -3,11 +3,12 @@
 disk ── loader thread ──▶ host memory ── core thread, between steps ──▶ device slot
 
 Whatever can be done to a delta beforehand is done on the loader thread; where the device is the
-CPU, what is left for the core thread are a few numbers, and host memory is the device's own.
+CPU, what is left for the core thread are a few numbers, and host memory is the device's own. What
+was done is not done twice: once host memory is full, prepared deltas are spilled as they are.
 
 Host memory is a HostCache, slots are a SlotTable. Deltas are read ahead of their turn while host
-memory has room; once it is full only for a slot that is there to take them, or they would push
-one another out unused.
+memory has room, or holds so many that others go first; else only for a slot that is there to take
+them, or they would push one another out unused.
 """
 
 import threading
@@ -26,6 +27,7 @@ from deltas.errors import PolydeltaError
 from deltas.slots import SlotTable
 from deltas.wiring import Wiring
 from server.engine.host import HostCache
+from server.engine.spill import Spill
 from server.errors import DeltaUnavailable
 
 _BACKOFF_SECONDS = 5.0
@@ -58,11 +60,13 @@ class Residency:
         host_bytes: int,
         load: Callable[[DeltaRef], Delta],
         bell: threading.Event,
+        spill: Spill,
     ) -> None:
         self._wiring = wiring
         self._slots = SlotTable(slots)
         self._load = load
         self._bell = bell
+        self._spill = spill
         self._host = HostCache(host_bytes)
         self._loading: set[DeltaRef] = set()
         self._failed: dict[DeltaRef, _Failure] = {}
@@ -114,9 +118,12 @@ class Residency:
             self._start_reading(ref, wanted_now=False)
 
     def offer(self, ref: DeltaRef, delta: Delta) -> None:
-        """Keep a delta that was just read in host memory, if there is room for it."""
-        if not self._host.full:
-            self._offered.put((ref, self._wiring.prepare(delta)))
+        """Keep a delta that was just read: in host memory, or spilled where that is full."""
+        prepared = self._wiring.prepare(delta)
+        if self._host.full:
+            self._spill.write(ref, prepared)
+        else:
+            self._offered.put((ref, prepared))
             self._bell.set()
 
     def forget(self, ref: DeltaRef) -> None:
@@ -168,7 +175,8 @@ class Residency:
         self._failed[ref] = _Failure(error, time.monotonic() + _BACKOFF_SECONDS)
 
     def _start_reading(self, ref: DeltaRef, *, wanted_now: bool) -> None:
-        most = int(wanted_now) if self._host.full else _READ_AHEAD
+        pushes_out = self._host.full and len(self._host) < 2 * _READ_AHEAD
+        most = int(wanted_now) if pushes_out else _READ_AHEAD
         known = ref in self._host or ref in self._loading or ref in self._failed
         if not known and len(self._loading) < most:
             self._loading.add(ref)
@@ -183,6 +191,7 @@ class Residency:
 
     def _drop(self, ref: DeltaRef) -> None:
         self._unneeded.discard(ref)
+        self._spill.discard(ref)
         self._host.discard(ref)
         self._failed.pop(ref, None)
         self._crashes.pop(ref, None)
@@ -206,12 +215,18 @@ class Residency:
 
     def _read(self, ref: DeltaRef) -> None:
         try:
-            self._arrived.put((ref, self._wiring.prepare(self._load(ref))))
+            self._arrived.put((ref, self._spill.read(ref) or self._prepare(ref)))
         except DeltaUnavailable as error:
             self._arrived.put((ref, error))
         except Exception as error:
             self._arrived.put((ref, _unreadable(ref, error)))
         self._bell.set()
+
+    def _prepare(self, ref: DeltaRef) -> Delta:
+        delta = self._wiring.prepare(self._load(ref))
+        if self._host.full:
+            self._spill.write(ref, delta)
+        return delta
 
 
 def _unreadable(ref: DeltaRef, error: Exception) -> DeltaUnavailable:

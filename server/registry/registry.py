@@ -52,6 +52,11 @@ class Registry:
         self._versions: dict[str, dict[DeltaRef, Version]] = {BASE_NAME: {bare.ref: bare}}
         self._leases: dict[DeltaRef, set[Lease]] = {}
 
+    @property
+    def scratch(self) -> Path:
+        """A directory that is there for as long as this server."""
+        return self._store.scratch
+
     def put(
         self,
         name: str,

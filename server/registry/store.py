@@ -4,6 +4,7 @@
     ROOT/run-…/staging-…/   a copy that is being made or checked
     ROOT/run-…/<sha256>/    a whole copy, durable before it has this name
     ROOT/run-…/trash-…/     a copy that nobody holds any more, being removed
+    ROOT/run-…/scratch/     what else the server keeps on disk for as long as it lives
 
 A delta is copied first and checked afterwards, so that nothing which changes outside can reach
 the device. A server that ended, however it ended, left its lock free: the next one sweeps.
@@ -54,6 +55,8 @@ class Store:
             root.mkdir(parents=True, exist_ok=True)
             _sweep(root)
             self._run = Path(tempfile.mkdtemp(prefix="run-", dir=root))
+            self.scratch = self._run / "scratch"
+            self.scratch.mkdir()
             self._end = weakref.finalize(self, _remove, self._run, _hold(self._run))
 
     @contextmanager

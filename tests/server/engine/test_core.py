@@ -14,6 +14,7 @@ from server.engine.prefix_cache import PrefixCache
 from server.engine.residency import Residency
 from server.engine.scheduler import Scheduler
 from server.engine.sequence import Sequence
+from server.engine.spill import Spill
 from server.model.cache import BLOCK
 from server.model.runner import Runner
 from server.model.sampling import Sampling
@@ -35,7 +36,10 @@ class Hand:
         self.version = self.registry.put("task", directory)[0].active
         self.arrived = threading.Event()
         runner = Runner(base, BLOCKS)
-        self.residency = Residency(runner.wiring, 2, 1 << 20, self.registry.load, self.arrived)
+        spill = Spill(self.registry.scratch)
+        self.residency = Residency(
+            runner.wiring, 2, 1 << 20, self.registry.load, self.arrived, spill
+        )
         self.blocks = BlockPool(BLOCKS, BLOCK)
         scheduler = Scheduler(self.residency, self.blocks, 16, 8, PrefixCache(self.blocks))
         self.events: list[Event] = []
