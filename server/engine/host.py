@@ -15,8 +15,9 @@ class HostCache:
 
     @property
     def full(self) -> bool:
-        """Whether another delta would push one out."""
-        return self._bytes >= self._budget
+        """Whether another delta, of the size that they have on average, would push one out."""
+        count = len(self._deltas)
+        return self._bytes + (self._bytes // count if count else 0) >= self._budget
 
     def __len__(self) -> int:
         return len(self._deltas)
