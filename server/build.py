@@ -30,7 +30,7 @@ def build_engine(settings: Settings) -> Engine:
         except PolydeltaError as error:
             raise InvalidSettings(f"The task '{name}' cannot be served: {error}") from error
     limits = Limits(
-        max_batch_tokens=settings.max_batch_tokens,
+        max_batch_tokens=settings.max_batch_tokens or _batch_tokens(base),
         max_sequences=settings.max_sequences,
         max_waiting=settings.max_waiting,
         max_deltas=settings.max_deltas,
@@ -40,6 +40,11 @@ def build_engine(settings: Settings) -> Engine:
         threads=threads,
     )
     return Engine(base, registry, limits)
+
+
+def _batch_tokens(base: Base) -> int:
+    """An encoder's steps may be long: nobody waits in them for a next token."""
+    return Limits().max_batch_tokens * (1 if base.generates else 4)
 
 
 def open_base(settings: Settings) -> Base:

@@ -36,18 +36,18 @@ class Endpoint:
         }
 
     async def ask(
-        self, client: httpx2.AsyncClient, model: str, prompt: list[int], tokens: int
-    ) -> Timing:
-        """Make one request and time it; raises BenchError if it fails."""
-        return await complete(client, self.body(model, prompt, tokens))
+        self, client: httpx2.AsyncClient, model: str, prompts: list[list[int]], tokens: int
+    ) -> list[Timing]:
+        """Ask for an answer to each prompt and time it; raises BenchError if a request fails."""
+        return [await complete(client, self.body(model, prompt, tokens)) for prompt in prompts]
 
 
 class EncoderEndpoint(Endpoint):
     """A server whose base writes no text: it is asked for embeddings."""
 
     async def ask(
-        self, client: httpx2.AsyncClient, model: str, prompt: list[int], tokens: int
-    ) -> Timing:
-        """Ask for the embedding of a prompt, which counts as one token."""
+        self, client: httpx2.AsyncClient, model: str, prompts: list[list[int]], tokens: int
+    ) -> list[Timing]:
+        """Ask for the embeddings of all prompts at once, each of which counts as one token."""
         del tokens
-        return await embed(client, model, prompt)
+        return await embed(client, model, prompts)

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -23,12 +23,16 @@ _TIMEOUT = httpx2.Timeout(600.0, connect=5.0)
 
 @dataclass(frozen=True)
 class Load:
-    """`requests` completions, `concurrency` at once; lengths in tokens."""
+    """`requests` prompts to answer, `concurrency` at once; lengths in tokens.
+
+    Where a server takes several prompts in one call, `together` of one model are sent so.
+    """
 
     concurrency: int
     requests: int
     input_tokens: int
     output_tokens: int
+    together: int = 1
 
     @property
     def rated(self) -> int:
@@ -60,15 +64,16 @@ async def drive(
     limits = httpx2.Limits(max_connections=load.concurrency + 1)
     async with httpx2.AsyncClient(base_url=endpoint.url, limits=limits, timeout=_TIMEOUT) as client:
         work = (
-            partial(endpoint.ask, client, model, prompt, load.output_tokens)
-            for model, prompt in requests(models, load, seed)
+            partial(endpoint.ask, client, model, prompts, load.output_tokens)
+            for model, prompts in _calls(models, load, seed)
         )
+        calls = max(1, load.concurrency // load.together)
         health: list[float] = []
         probing = asyncio.create_task(_probe(client, endpoint.health, health))
         start = time.perf_counter()
         try:
             async with asyncio.TaskGroup() as group:
-                workers = [group.create_task(_work(work, done)) for _ in range(load.concurrency)]
+                workers = [group.create_task(_work(work, done)) for _ in range(calls)]
         except* BenchError as failed:
             raise failed.exceptions[0] from None
         finally:
@@ -81,21 +86,29 @@ async def drive(
     return Run(timings, elapsed, health)
 
 
-def requests(models: Sequence[str], load: Load, seed: str) -> Iterable[tuple[str, list[int]]]:
+def requests(models: Sequence[str], load: Load, seed: str) -> Iterator[tuple[str, list[int]]]:
     """The model and the prompt of each request; one seed gives one sequence of prompts."""
     # Prompts differ, so that no cache of prompts helps.
     draw = random.Random(seed)
-    for model in itertools.islice(itertools.cycle(models), load.requests):
+    for number in range(load.requests):
+        model = models[number // load.together % len(models)]
         yield model, draw.choices(_TOKENS, k=load.input_tokens)
 
 
+def _calls(models: Sequence[str], load: Load, seed: str) -> Iterable[tuple[str, list[list[int]]]]:
+    prompts = requests(models, load, seed)
+    while call := list(itertools.islice(prompts, load.together)):
+        yield call[0][0], [prompt for _, prompt in call]
+
+
 async def _work(
-    work: Iterable[Callable[[], Awaitable[Timing]]], done: Callable[[], object]
+    work: Iterable[Callable[[], Awaitable[list[Timing]]]], done: Callable[[], object]
 ) -> list[Timing]:
     timings: list[Timing] = []
     for ask in work:
-        timings.append(await ask())
-        done()
+        for timing in await ask():
+            timings.append(timing)
+            done()
     return timings
 
 

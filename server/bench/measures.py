@@ -25,7 +25,7 @@ MEASURES = {
     "decode": Measure("decode", Load(16, 32, 64, 64), tasks=16),
     "prefill": Measure("prefill", Load(16, 32, 512, 1), tasks=16),
     "single": Measure("single", Load(1, 4, 64, 64), tasks=1),
-    "encode": Measure("encode", Load(32, 64, 64, 1), tasks=8),
+    "encode": Measure("encode", Load(32, 256, 64, 1, together=4), tasks=8),
 }
 
 

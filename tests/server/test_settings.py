@@ -23,7 +23,7 @@ def test_defaults_are_those_that_are_documented() -> None:
     settings = Settings.gather(base="somewhere")
     assert (settings.host, settings.port) == ("127.0.0.1", 8000)
     assert (settings.dtype, settings.device) == ("auto", "auto")
-    assert (settings.max_batch_tokens, settings.max_sequences) == (512, 64)
+    assert (settings.max_batch_tokens, settings.max_sequences) == (None, 64)
     assert (settings.max_waiting, settings.max_deltas) == (1024, 16)
     assert settings.prefix_cache
     assert settings.tasks == {}
