@@ -57,8 +57,8 @@ class Settings(BaseSettings):
     quantize: Literal["none", "int8"] = Field(
         default="none", description="round the base's weights, never a delta's"
     )
-    max_batch_tokens: PositiveInt | None = Field(
-        default=None, description="tokens in one engine step; else 512, for an encoder 2048"
+    max_batch_tokens: int | None = Field(
+        default=None, gt=0, description="tokens in one engine step; else 512, for an encoder 2048"
     )
     max_sequences: PositiveInt = Field(default=64, description="sequences running at once")
     max_waiting: PositiveInt = Field(
