@@ -82,9 +82,9 @@ class Bank:
         del slot
         return self.place.site.role not in (Role.LINEAR, Role.BLOCK)
 
-    @property
-    def layout(self) -> Hashable:
-        """What calls of kernels that were recorded depend on."""
+    def layout(self, slots: frozenset[int]) -> Hashable:
+        """What the calls of kernels for these slots depend on, once they were recorded."""
+        del slots
         return None
 
     def additions(self) -> Tensor | None:

@@ -1,6 +1,6 @@
 """Deltas: the small trained change that turns the base into a task."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TypeAlias
@@ -55,6 +55,11 @@ class Part:
     site: str
     tensors: Tensors
     options: Options = field(default_factory=dict[str, Option])
+
+    @property
+    def form(self) -> Hashable:
+        """All that it is but what its memory holds."""
+        return (self.kind, self.site, repr(self.options), *self.tensors)
 
     @property
     def memory(self) -> tuple[Tensor, ...]:

@@ -70,6 +70,12 @@ class PackedPart(Part):
         tensors = (self.a.data, self.a.bias, self.b.data, self.b.bias)
         return tuple(tensor for tensor in tensors if tensor is not None)
 
+    @property
+    def form(self) -> Hashable:
+        """All that it is but what its memory holds."""
+        factors = ((each.outputs, each.inputs, each.bias is None) for each in (self.a, self.b))
+        return (self.kind, self.site, repr(self.options), *factors, self.source, self.activation)
+
     def over(self, memory: Sequence[Tensor]) -> "PackedPart":
         """The same part over other tensors, in the order of `memory`."""
         rest = iter(memory)
@@ -87,9 +93,9 @@ class PackedPart(Part):
         return [*places, a.outputs, self.activation]
 
 
-@dataclass
+@dataclass(eq=False)
 class Table:
-    """One source's parts as the kernels read them, by slot."""
+    """One source's parts as the kernels read them, by slot. No table is equal to another."""
 
     numbers: Tensor
     parts: dict[int, PackedPart] = field(default_factory=dict[int, PackedPart])
@@ -170,24 +176,30 @@ class SmallRankBank(RowBank):
     ) -> list[Tensor]:
         """Change all sites' rows in one call where the kernels are at hand."""
         sites: list[SmallRankSite] = []
+        changed: list[Tensor] = []
         for one in work:
+            # One bank's parts are packed all or none: that depends on their site and precision.
             bank = cast("SmallRankBank", one.bank)
             if kernels is None or not bank.tables:
-                return [RowBank.apply(cast("RowBank", w.bank), w.x, w.y, segments) for w in work]
-            sites.extend(bank.sites(one.x, one.y, segments))
+                changed.append(RowBank.apply(bank, one.x, one.y, segments))
+            else:
+                sites.extend(bank.sites(one.x, one.y, segments))
+                changed.append(one.y)
         if kernels is not None and sites:
             kernels.small_rank(sites, segments.table)
-        return [one.y for one in work]
+        return changed
 
     def recordable(self, slot: int) -> bool:
         """Whether a slot's part is packed and reads x or y as they are."""
         part = self.parts.get(slot)
         return isinstance(part, PackedPart) and not part.source
 
-    @property
-    def layout(self) -> Hashable:
-        """Where the tables are."""
-        return tuple((source, table.numbers.data_ptr()) for source, table in self.tables.items())
+    def layout(self, slots: frozenset[int]) -> Hashable:
+        """The tables, where they are, how long, and whether any of these slots is in them."""
+        return tuple(
+            (table, table.numbers.data_ptr(), len(table.numbers), slots.isdisjoint(table.parts))
+            for table in self.tables.values()
+        )
 
     def additions(self) -> Tensor | None:
         """The table of parts that read their site's own input, if all are packed and do so."""
@@ -204,7 +216,7 @@ class SmallRankBank(RowBank):
         none = part.a.data.new_zeros(0, _FIELDS, dtype=torch.int64)
         table = self.tables.setdefault(part.source, Table(none))
         if slot >= len(table.numbers):
-            grown = none.new_zeros(2 * slot, _FIELDS)
+            grown = none.new_zeros(2 * slot + 1, _FIELDS)
             grown[: len(table.numbers)] = table.numbers
             table.numbers = grown
         table.parts[slot] = part
@@ -224,8 +236,10 @@ def _packed(
 
 def _kernels_for(factors: Factors) -> SmallRankKernels | None:
     """The kernels, if they can stand in for these factors."""
+    tensors = (factors.a, factors.b, factors.a_bias, factors.b_bias)
     # Autograd must see the parameters of a delta in training, and pairs of inputs need even widths.
-    if factors.a.requires_grad or factors.a.shape[1] % 2:
+    trained = any(tensor is not None and tensor.requires_grad for tensor in tensors)
+    if trained or factors.a.shape[1] % 2:
         return None
     return load_kernels(factors.a.dtype, factors.a.device.type)
 

@@ -20,6 +20,7 @@ from deltas.delta import Delta, Part
 from deltas.families import Block
 from deltas.kernels import load_kernels
 from deltas.kernels.library import Added, SmallRank
+from deltas.kernels.memory import gather
 from deltas.kinds import KINDS, kind_named
 from deltas.segments import Segment, Segments
 from deltas.site import Role, Site
@@ -92,14 +93,24 @@ class Wiring:
     def layout(self) -> Hashable:
         """What a recording depends on: it holds while this is equal."""
         if self._layout is None:
-            self._layout = tuple((key, bank.layout) for key, bank in self._banks.items())
+            slots = self.recordable
+            self._layout = tuple(
+                (key, slots.isdisjoint(bank.parts), bank.layout(slots))
+                for key, bank in self._banks.items()
+            )
         return self._layout
 
     def prepare(self, delta: Delta) -> Delta:
         """Do on host memory what `install` would else do, all of it on the CPU; on any thread."""
         if self._device.type != "cpu":
             return delta
-        return replace(delta, parts=tuple(self._ready(part) for part in delta.parts))
+        # As the kernels will read them: layer by layer, from one stretch of memory.
+        order = {name: place for place, name in enumerate(self.base.sites)}
+        sorted_parts = sorted(delta.parts, key=lambda part: order.get(part.site, -1))
+        ready = [self._ready(part) for part in sorted_parts]
+        memory = iter(gather([tensor for part in ready for tensor in part.memory]))
+        parts = (part.over([next(memory) for _ in part.memory]) for part in ready)
+        return replace(delta, parts=tuple(parts))
 
     def install(self, slot: int, delta: Delta) -> None:
         """Make a delta resident in a slot, at the base's device and precision.

@@ -125,9 +125,9 @@ class Kernels:
         self.dtype = dtype
         self.variant = path.stem
         self.arena = Arena()
-        # Short calls keep the interpreter's lock: taking it back would cost more than they do.
         self.seconds = array("d", [0.0] * len(OPERATIONS))
         """What replayed operations have taken so far."""
+        # Short calls keep the interpreter's lock: taking it back would cost more than they do.
         self._short = _functions(ctypes.PyDLL(str(path)), DTYPES[dtype])
         self._long = _functions(ctypes.CDLL(str(path)), DTYPES[dtype])
 
@@ -191,7 +191,7 @@ class Kernels:
         )
 
     def replay(self, calls: "array[int]", count: int, step: "array[int]") -> None:
-        """Make recorded calls for one step, without the interpreter's lock (see `Recording`)."""
+        """Make a `Recorder`'s calls for one step, without the interpreter's lock."""
         self._long["replay"](
             calls.buffer_info()[0], count, step.buffer_info()[0], self.seconds.buffer_info()[0]
         )

@@ -7,6 +7,7 @@ times, and its prefetcher stops at every page's end.
 import ctypes
 import math
 import sys
+from collections.abc import Sequence
 from threading import Lock
 
 import torch
@@ -21,7 +22,7 @@ _MADV_HUGEPAGE = 14
 class Arena:
     """Hands out stretches of chunks, one after another; a chunk goes with its last tensor.
 
-    Matrices that are read one after another are best taken one after another. Thread-safe.
+    For what is read one after another and stays. Thread-safe.
     """
 
     def __init__(self) -> None:
@@ -33,19 +34,40 @@ class Arena:
         size = math.prod(shape) * dtype.itemsize
         with self._lock:
             if size > len(self._rest):
-                self._rest = _chunk(max(size, _CHUNK))
+                self._rest = stretch(max(size, _CHUNK))
             taken = self._rest[:size]
-            self._rest = self._rest[-(-size // _LINE) * _LINE :]
+            self._rest = self._rest[to_line(size) :]
         return taken.view(dtype).view(shape)
 
 
-def _chunk(size: int) -> Tensor:
-    whole = -(-size // _HUGE) * _HUGE
-    memory = torch.empty(whole + _HUGE, dtype=torch.uint8)
+def gather(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Copies of tensors, one after another in memory that is theirs alone."""
+    memory = stretch(sum(to_line(tensor.nbytes) for tensor in tensors))
+    copies: list[Tensor] = []
+    at = 0
+    for tensor in tensors:
+        copy = memory[at : at + tensor.nbytes].view(tensor.dtype).view(tensor.shape)
+        copies.append(copy.copy_(tensor))
+        at += to_line(tensor.nbytes)
+    return copies
+
+
+def to_line(size: int) -> int:
+    """A size in bytes, rounded up to whole cache lines."""
+    return -(-size // _LINE) * _LINE
+
+
+def stretch(size: int) -> Tensor:
+    """Bytes that hold anything, from the start of a cache line; in huge pages if they fill one."""
+    if size < _HUGE:
+        memory = torch.empty(size + _LINE, dtype=torch.uint8)
+        start = -memory.data_ptr() % _LINE
+        return memory[start : start + size]
+    memory = torch.empty(size + _HUGE, dtype=torch.uint8)
     start = -memory.data_ptr() % _HUGE
     if sys.platform == "linux":
         # Advice: where it is not taken, everything works as before.
         ctypes.CDLL(None).madvise(
-            ctypes.c_void_p(memory.data_ptr() + start), ctypes.c_size_t(whole), _MADV_HUGEPAGE
+            ctypes.c_void_p(memory.data_ptr() + start), ctypes.c_size_t(size), _MADV_HUGEPAGE
         )
-    return memory[start : start + whole]
+    return memory[start : start + size]

@@ -23,7 +23,7 @@ from deltas.kernels.library import (
 )
 
 _ARGUMENTS = 15
-"""Numbers that a call has room for."""
+"""Numbers that a call has room for, as replay.h lays it out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +147,8 @@ class Recorder:
                 numbers.append(struct.unpack("q", struct.pack("d", value))[0])
             else:
                 numbers.append(int(value or 0))
+        if len(numbers) > _ARGUMENTS + 1:
+            raise ValueError(f"A call has room for {_ARGUMENTS} arguments.")
         self._calls.extend(numbers + [0] * (_ARGUMENTS + 1 - len(numbers)))
 
 

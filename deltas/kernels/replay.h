@@ -11,6 +11,7 @@
 
 namespace {
 
+// In the order of library.py's OPERATIONS.
 enum Operation : int64_t { LINEAR, LINEAR_BYTES, SMALL_RANK, ADD_NORM, GATE, PLACE, ATTEND };
 
 // The arguments of an operation in the order of its own function, without what a step says.

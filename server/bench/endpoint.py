@@ -1,5 +1,6 @@
 """Where a server answers, and what its requests carry."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,7 +40,8 @@ class Endpoint:
         self, client: httpx2.AsyncClient, model: str, prompts: list[list[int]], tokens: int
     ) -> list[Timing]:
         """Ask for an answer to each prompt and time it; raises BenchError if a request fails."""
-        return [await complete(client, self.body(model, prompt, tokens)) for prompt in prompts]
+        asked = (complete(client, self.body(model, prompt, tokens)) for prompt in prompts)
+        return await asyncio.gather(*asked)
 
 
 class EncoderEndpoint(Endpoint):

@@ -67,7 +67,7 @@ async def drive(
             partial(endpoint.ask, client, model, prompts, load.output_tokens)
             for model, prompts in _calls(models, load, seed)
         )
-        calls = max(1, load.concurrency // load.together)
+        calls = -(-load.concurrency // load.together)
         health: list[float] = []
         probing = asyncio.create_task(_probe(client, endpoint.health, health))
         start = time.perf_counter()

@@ -52,4 +52,6 @@ def measure_of(
         "output_tokens": output_tokens,
     }
     given = {field: value for field, value in asked.items() if value is not None}
-    return Measure(name, replace(measure.load, **given), tasks or measure.tasks)
+    load = replace(measure.load, **given)
+    load = replace(load, together=min(load.together, load.concurrency))
+    return Measure(name, load, tasks or measure.tasks)

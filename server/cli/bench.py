@@ -95,7 +95,7 @@ def bench(
         {
             "choose one of --profile, --cold and --peer": profile + cold + bool(peer) > 1,
             "--profile runs an engine of its own; leave out --url": profile and url,
-            "--peer compares what peers serve, too; leave out --kinds": peer and kinds,
+            "--peer compares what peers serve, too; leave out the kinds": peer and kinds,
             "several --measure and --plot need a --peer": not peer and (measures[1:] or plot),
             "--registered needs a run without --profile, --cold and --peer": registered
             and (profile or cold or peer),

@@ -14,10 +14,16 @@ class HostCache:
         self._deltas: OrderedDict[DeltaRef, Delta] = OrderedDict()
 
     @property
+    def room(self) -> int:
+        """How many more would push none out, were they of the size that these have on average."""
+        if not self._deltas:
+            return self._budget
+        return (self._budget - self._bytes) * len(self._deltas) // max(1, self._bytes)
+
+    @property
     def full(self) -> bool:
-        """Whether another delta, of the size that they have on average, would push one out."""
-        count = len(self._deltas)
-        return self._bytes + (self._bytes // count if count else 0) >= self._budget
+        """Whether another would push one out."""
+        return self.room <= 0
 
     def __len__(self) -> int:
         return len(self._deltas)

@@ -4,13 +4,14 @@ disk ── loader thread ──▶ host memory ── core thread, between step
 
 Whatever can be done to a delta beforehand is done on the loader thread; where the device is the
 CPU, what is left for the core thread are a few numbers, and host memory is the device's own. What
-was done is not done twice: once host memory is full, prepared deltas are spilled as they are.
+is prepared while host memory is full is spilled as it is, and not prepared again.
 
 Host memory is a HostCache, slots are a SlotTable. Deltas are read ahead of their turn while host
 memory has room, or holds so many that others go first; else only for a slot that is there to take
 them, or they would push one another out unused.
 """
 
+import logging
 import threading
 import time
 from collections import Counter
@@ -29,6 +30,8 @@ from deltas.wiring import Wiring
 from server.engine.host import HostCache
 from server.engine.spill import Spill
 from server.errors import DeltaUnavailable
+
+_log = logging.getLogger(__name__)
 
 _BACKOFF_SECONDS = 5.0
 _MOST_CRASHES = 3
@@ -69,6 +72,7 @@ class Residency:
         self._spill = spill
         self._host = HostCache(host_bytes)
         self._loading: set[DeltaRef] = set()
+        self._ahead: set[DeltaRef] = set()
         self._failed: dict[DeltaRef, _Failure] = {}
         self._crashes: Counter[DeltaRef] = Counter()
         self._unneeded: set[DeltaRef] = set()
@@ -119,7 +123,12 @@ class Residency:
 
     def offer(self, ref: DeltaRef, delta: Delta) -> None:
         """Keep a delta that was just read: in host memory, or spilled where that is full."""
-        prepared = self._wiring.prepare(delta)
+        try:
+            prepared = self._wiring.prepare(delta)
+        except Exception:
+            # It can still be read when it is wanted, and will then be blamed for what is wrong.
+            _log.exception("The delta of task '%s' could not be prepared.", ref.task)
+            return
         if self._host.full:
             self._spill.write(ref, prepared)
         else:
@@ -137,7 +146,9 @@ class Residency:
             self._take_in(*self._arrived.get())
         while not self._offered.empty():
             ref, delta = self._offered.get()
-            if ref not in self._host and not self._host.full:
+            if self._host.full:
+                self._loader.submit(self._spill.write, ref, delta)
+            else:
                 self._host.add(ref, delta)
         while not self._forgotten.empty():
             self._unneeded.add(self._forgotten.get())
@@ -175,23 +186,33 @@ class Residency:
         self._failed[ref] = _Failure(error, time.monotonic() + _BACKOFF_SECONDS)
 
     def _start_reading(self, ref: DeltaRef, *, wanted_now: bool) -> None:
-        pushes_out = self._host.full and len(self._host) < 2 * _READ_AHEAD
-        most = int(wanted_now) if pushes_out else _READ_AHEAD
         known = ref in self._host or ref in self._loading or ref in self._failed
-        if not known and len(self._loading) < most:
+        if not known and len(self._loading) < max(int(wanted_now), self._room_ahead()):
             self._loading.add(ref)
             self._loader.submit(self._read, ref)
+
+    def _room_ahead(self) -> int:
+        """How many deltas may be on their way that no slot is there for yet."""
+        if not self._host.full:
+            return min(_READ_AHEAD, self._host.room)
+        if len(self._host) < 2 * _READ_AHEAD:
+            return 0
+        # What was read and waits for its slot must not be pushed out by what is read next.
+        self._ahead = {ref for ref in self._ahead if ref in self._host}
+        return _READ_AHEAD - len(self._ahead)
 
     def _take_in(self, ref: DeltaRef, read: Delta | PolydeltaError) -> None:
         self._loading.discard(ref)
         if isinstance(read, Delta):
             self._host.add(ref, read)
+            self._ahead.add(ref)
         else:
             self._fail(ref, read)
 
     def _drop(self, ref: DeltaRef) -> None:
         self._unneeded.discard(ref)
-        self._spill.discard(ref)
+        # After all that the loader was given to write.
+        self._loader.submit(self._spill.discard, ref)
         self._host.discard(ref)
         self._failed.pop(ref, None)
         self._crashes.pop(ref, None)
@@ -204,6 +225,7 @@ class Residency:
         if claimed is None:
             return None
         slot, _ = claimed
+        self._ahead.discard(ref)
         try:
             self._wiring.install(slot, delta)
         except Exception as error:

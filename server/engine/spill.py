@@ -6,16 +6,15 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
+from threading import Lock
+from weakref import WeakValueDictionary
 
 import torch
 
 from deltas.delta import Delta, DeltaRef, Part
-from deltas.kernels.memory import Arena
+from deltas.kernels.memory import stretch, to_line
 
 _log = logging.getLogger(__name__)
-
-_LINE = 64
-"""Every tensor begins at a cache line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +27,12 @@ class _Place:
     shape: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class _Form:
-    """Parts without memory, and where their tensors' bytes are: alike deltas share one."""
+    """Parts without memory, and where their tensors' bytes are, each at the start of a cache line.
+
+    Deltas of one form share it, for as long as there are any.
+    """
 
     parts: tuple[Part, ...]
     places: tuple[tuple[_Place, ...], ...]
@@ -53,9 +55,9 @@ class Spill:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._arena = Arena()
+        self._lock = Lock()
         self._spilled: dict[DeltaRef, _Spilled] = {}
-        self._forms: dict[Hashable, _Form] = {}
+        self._forms = WeakValueDictionary[Hashable, _Form]()
         self._numbers = count()
 
     def write(self, ref: DeltaRef, delta: Delta) -> None:
@@ -71,10 +73,13 @@ class Spill:
                 file.truncate(form.size)
         except OSError as error:
             _log.warning("A delta is not spilled: %s", error)
-            path.unlink(missing_ok=True)
+            _remove(path)
             return
-        self.discard(ref)
-        self._spilled[ref] = _Spilled(path, replace(delta, parts=()), form)
+        with self._lock:
+            old = self._spilled.get(ref)
+            self._spilled[ref] = _Spilled(path, replace(delta, parts=()), form)
+        if old is not None:
+            _remove(old.path)
 
     def read(self, ref: DeltaRef) -> Delta | None:
         """The prepared delta, if it was kept."""
@@ -82,9 +87,9 @@ class Spill:
         if spilled is None:
             return None
         form = spilled.form
-        memory = self._arena.take(torch.uint8, form.size)
+        memory = stretch(form.size)
         try:
-            with spilled.path.open("rb", buffering=0) as file:
+            with spilled.path.open("rb") as file:
                 if file.readinto(memory.numpy().data) != form.size:
                     return None
         except OSError:
@@ -98,25 +103,26 @@ class Spill:
 
     def discard(self, ref: DeltaRef) -> None:
         """Let go of a delta, if it is there."""
-        spilled = self._spilled.pop(ref, None)
+        with self._lock:
+            spilled = self._spilled.pop(ref, None)
         if spilled is not None:
-            with suppress(OSError):
-                spilled.path.unlink()
+            _remove(spilled.path)
 
     def _form(self, delta: Delta) -> _Form:
         key = tuple(
-            (
-                part.kind,
-                part.site,
-                repr(part.options),
-                tuple((tensor.dtype, tensor.shape) for tensor in part.memory),
-            )
+            (part.form, *((tensor.dtype, tensor.shape) for tensor in part.memory))
             for part in delta.parts
         )
-        known = self._forms.get(key)
-        if known is None:
-            known = self._forms[key] = _form_of(delta)
+        with self._lock:
+            known = self._forms.get(key)
+            if known is None:
+                known = self._forms[key] = _form_of(delta)
         return known
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()
 
 
 def _form_of(delta: Delta) -> _Form:
@@ -127,7 +133,7 @@ def _form_of(delta: Delta) -> _Form:
         found: list[_Place] = []
         for tensor in part.memory:
             found.append(_Place(at, at + tensor.nbytes, tensor.dtype, tuple(tensor.shape)))
-            at += -(-tensor.nbytes // _LINE) * _LINE
+            at += to_line(tensor.nbytes)
         places.append(tuple(found))
         parts.append(part.over([tensor.new_empty(0) for tensor in part.memory]))
     return _Form(tuple(parts), tuple(places), at)

@@ -126,17 +126,26 @@ class Runner:
         """Let the kernels compute the base, as far as they say what its modules say."""
         base, batch = self.base, self._probe()
         expected = self._run_modules(batch)
-        sites = [site.name for site in base.spec.of_role(Role.LINEAR)]
+        logits = self._head(expected)
+        sites = base.spec.of_role(Role.LINEAR)
+        if any(site.inputs % 2 for site in sites):
+            # Products of bfloat16 take two inputs at a time.
+            return
         decoder = self._decoder(kernels)
-        if decoder is not None and self._agrees(decoder, batch, expected):
-            self._hidden = decoder
-            self.projections, sites = tuple(decoder.projections), [LM_HEAD_SITE]
-        linears = PackedLinears(kernels, self.wiring, sites, quantize=base.quantize)
-        if self.projections or self._agrees(self._run_modules, batch, expected):
-            self.projections += linears.projections
+        if decoder is not None and not self._agrees(decoder, batch, expected):
+            decoder = None
+        names = [LM_HEAD_SITE] if decoder else [site.name for site in sites]
+        linears = PackedLinears(kernels, self.wiring, names, quantize=base.quantize)
+        path = decoder or self._run_modules
+        if self._agrees(path, batch, expected) and self._near(self._head(expected), logits):
+            self._hidden = path
+            self.projections = (*(decoder.projections if decoder else ()), *linears.projections)
             self._release()
         else:
             linears.undo()
+
+    def _head(self, hidden: Tensor) -> Tensor:
+        return self.base.lm_head(hidden) if self.base.generates else hidden
 
     def _probe(self) -> Batch:
         """A sequence of tokens from all over the vocabulary."""
@@ -160,7 +169,10 @@ class Runner:
     def _agrees(self, path: Callable[[Batch], Tensor], batch: Batch, expected: Tensor) -> bool:
         """Whether a path says what the modules say, but for rounding."""
         self.attention.begin(batch)
-        strays = (path(batch) - expected).float().norm(dim=1) / expected.float().norm(dim=1)
+        return self._near(path(batch), expected)
+
+    def _near(self, found: Tensor, expected: Tensor) -> bool:
+        strays = (found - expected).float().norm(dim=1) / expected.float().norm(dim=1)
         # A single row may amplify rounding a hundredfold; a mistake would show in all of them.
         trust = _TRUST_BYTES if self.base.quantize else _TRUST[self.base.dtype]
         return bool(strays.median() < trust)

@@ -155,7 +155,7 @@ def test_a_load_that_cannot_run_says_why(
     [
         (("--profile", "--cold"), "choose one of --profile, --cold and --peer"),
         (("--profile", "--url", "http://any"), "leave out --url"),
-        (("--peer", "all", "--kinds", "lora"), "leave out --kinds"),
+        (("--peer", "all", "--kinds", "lora"), "leave out the kinds"),
         (("--kinds", "base"), "mixes nothing"),
         (("--registered", "16"), "more than the 16 tasks"),
         (("--registered", "20", "--cold"), "needs a run without"),

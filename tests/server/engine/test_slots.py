@@ -12,8 +12,10 @@ import pytest
 import torch
 
 from deltas.base import BaseSpec
+from deltas.checkpoint import Checkpoint
 from deltas.delta import Delta, DeltaRef, Part, TaskType
 from deltas.formats import native
+from deltas.wiring import Wiring
 from server.engine.engine import Engine
 from server.registry.registry import Registry
 from tests.models import tiny_model
@@ -201,3 +203,48 @@ async def test_what_was_just_put_is_not_read_again(directories: list[Path], tmp_
             found = await generate(engine, str(index), name_of(index), PROMPT, TOKENS)
             check_greedy(reference(engine.base.spec, index), PROMPT, found, TOKENS)
     assert registry.loads.total() == 0
+
+
+async def test_nothing_is_read_twice_while_no_slot_is_free(
+    directories: list[Path], tmp_path: Path
+) -> None:
+    """Host memory holds 20 deltas, 40 wait, and the only slot is taken meanwhile."""
+    one = prepared_bytes(directories[0])
+    limits = tiny_limits(max_deltas=1, host_cache_bytes=20 * one)
+    deltas = {directory.name: directory for directory in directories[:41]}
+    engine = tiny_engine(tiny_base("llama"), deltas, tmp_path, limits, registry=Watched)
+    registry = engine.registry
+    assert isinstance(registry, Watched)
+    registry.loads, registry.gates = Counter(), {}
+    async with serving(engine):
+        long = asyncio.create_task(generate(engine, "long", name_of(0), PROMPT, 200))
+        ref = registry.get(name_of(0)).active.ref
+        await until(lambda: engine.residence(ref) == "device")
+        others = [
+            asyncio.create_task(generate(engine, str(at), name_of(at), PROMPT, TOKENS))
+            for at in range(1, 41)
+        ]
+        await long
+        assert max(registry.loads.values()) == 1
+        assert registry.loads.total() <= 1 + 20 + 8
+        await asyncio.gather(*others)
+    assert registry.loads.total() <= 41 + 8
+
+
+async def test_a_delta_that_cannot_be_prepared_is_put_all_the_same(
+    directories: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = tiny_engine(tiny_base("llama"), {}, tmp_path)
+    async with serving(engine):
+        with monkeypatch.context() as patch:
+            patch.setattr(engine.runner.wiring, "prepare", None)
+            engine.registry.put(name_of(0), directories[0])
+        found = await generate(engine, "one", name_of(0), PROMPT, TOKENS)
+        check_greedy(reference(engine.base.spec, 0), PROMPT, found, TOKENS)
+
+
+def prepared_bytes(directory: Path) -> int:
+    """What a delta takes in host memory, once it is prepared."""
+    base = tiny_base("llama")
+    delta = native.Native().read(Checkpoint(directory), base.spec)
+    return Wiring(base.model, base.spec).prepare(delta).bytes

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from deltas.delta import Delta, DeltaRef
+from deltas.delta import Delta, DeltaRef, Part, TaskType
 from deltas.kinds import KINDS
 from deltas.wiring import Wiring
 from server.bench.synthetic import projections, random_delta
@@ -36,8 +36,7 @@ def same(found: Delta | None, expected: Delta) -> bool:
     assert found is not None
     pairs = zip(found.parts, expected.parts, strict=True)
     return all(
-        (mine.kind, mine.site, mine.options) == (theirs.kind, theirs.site, theirs.options)
-        and all(map(torch.equal, mine.memory, theirs.memory))
+        mine.form == theirs.form and all(map(torch.equal, mine.memory, theirs.memory))
         for mine, theirs in pairs
     )
 
@@ -57,6 +56,27 @@ def test_alike_deltas_are_told_apart(tmp_path: Path) -> None:
     spill = Spill(tmp_path)
     deltas = {DeltaRef("task", str(seed)): prepared("lora", seed) for seed in range(3)}
     deltas[DeltaRef("task", "wide")] = prepared("lora", rank=5)
+    for ref, delta in deltas.items():
+        spill.write(ref, delta)
+    assert all(same(spill.read(ref), delta) for ref, delta in deltas.items())
+
+
+def test_tensors_keep_their_names(tmp_path: Path) -> None:
+    spill = Spill(tmp_path)
+    values = torch.ones(4, 2, 16), torch.zeros(4, 2, 16)
+    for first, second in (("key", "value"), ("value", "key")):
+        tensors = dict(zip((first, second), values, strict=True))
+        ref = DeltaRef("task", first)
+        spill.write(ref, Delta(TaskType.GENERATE, (Part("prefix", "site", tensors),)))
+        found = spill.read(ref)
+        assert found is not None
+        assert found.parts[0].tensors[first].min() == 1
+        assert found.parts[0].tensors[second].max() == 0
+
+
+def test_ranks_of_one_packed_size_are_told_apart(tmp_path: Path) -> None:
+    spill = Spill(tmp_path)
+    deltas = {DeltaRef("task", str(rank)): prepared("lora", rank=rank) for rank in (3, 4)}
     for ref, delta in deltas.items():
         spill.write(ref, delta)
     assert all(same(spill.read(ref), delta) for ref, delta in deltas.items())

@@ -37,8 +37,9 @@ class Counted:
 
         patch.setattr(self.runner.kernels, "replay", count)
 
-    def install(self, slot: int, kind: str) -> None:
-        delta = self._delta(kind, slot)
+    def install(self, slot: int, *kinds: str) -> None:
+        deltas = [self._delta(kind, slot) for kind in kinds]
+        delta = Delta(deltas[0].task, tuple(part for each in deltas for part in each.parts))
         self.runner.wiring.install(slot, self.runner.wiring.prepare(delta))
         self._extents[slot] = extent_of(delta)
 
@@ -100,6 +101,29 @@ def test_a_slot_in_a_table_that_grew_is_found(counted: Counted) -> None:
     counted.check([1])
     counted.install(40, "lora")
     counted.check([1, 40])
+
+
+def test_the_first_slot_to_be_recorded_joins_others_that_are_not(counted: Counted) -> None:
+    for slot in (1, 2):
+        counted.install(slot, "lora", "ia3")
+    counted.states([0])
+    counted.install(3, "lora")
+    counted.check([0, 3])
+    counted.install(2, "lora")
+    counted.check([0, 2, 3])
+    counted.install(4, "bottleneck", "ia3")
+    counted.check([0, 3])
+    counted.install(5, "bottleneck")
+    counted.check([0, 3, 5])
+
+
+def test_a_table_that_vanished_is_not_read_again(counted: Counted) -> None:
+    counted.install(4, "prefix")
+    for slot in (30, 1, 20, 2):
+        counted.install(slot, "lora")
+        counted.check([slot, 4])
+        counted.runner.wiring.remove(slot)
+        counted.states([0, 4])
 
 
 def test_a_step_larger_than_any_before(counted: Counted) -> None:
