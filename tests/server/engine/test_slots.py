@@ -139,8 +139,11 @@ async def test_a_pinned_delta_stays(directories: list[Path], tmp_path: Path) -> 
         )
         asked = asyncio.gather(*others)
         while not long.done():
-            assert engine.residence(ref) == "device"
-            await asyncio.sleep(0)
+            place = engine.residence(ref)
+            # The core is ahead of this loop by what is queued for it, perhaps the answer's end.
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert place == "device" or long.done()
         answers = await asked
     assert registry.loads[name_of(0)] == 1
     check_greedy(reference(engine.base.spec, 0), PROMPT, await long, 200)
