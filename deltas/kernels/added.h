@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "bytes.h"
 #include "linear.h"
 #include "small_rank.h"
 
@@ -14,9 +15,7 @@ struct Addition {
     const Part* parts;
     int64_t slots, first, outputs;
 
-    const Part* part(int32_t slot) const {
-        return slot < slots && parts[slot].rank ? parts + slot : nullptr;
-    }
+    const Part* part(int32_t slot) const { return part_of(parts, slots, slot); }
 };
 
 struct Additions {
@@ -24,6 +23,9 @@ struct Additions {
     int64_t count;
     const Run* runs;
     int64_t run_count;
+
+    Additions(const Addition* items, int64_t count, const Run* runs, int64_t run_count)
+        : items(items), count(count), runs(runs), run_count(count ? run_count : 0) {}
 };
 
 // The narrow products of all rows, a stretch [rows, width] for each addition.
@@ -147,6 +149,15 @@ void linear_added(
     linear(
         x, x_stride, rows, w, bias, outputs, inputs, y, y_stride,
         [&](int64_t row, int64_t count) { return Expand<T>{added, inner, row, count}; });
+}
+
+// The same over weights of one byte, whose sums are another sort of numbers: parts are added after.
+template <class T>
+void linear_bytes_added(
+    const T* x, int64_t x_stride, int64_t rows, const int8_t* w, const float* scales,
+    const T* bias, int64_t outputs, int64_t inputs, T* y, int64_t y_stride, const Additions& added) {
+    linear_bytes(x, x_stride, rows, w, scales, bias, outputs, inputs, y, y_stride);
+    if (added.run_count) add_parts(x, x_stride, inputs, added, y, y_stride);
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 
 #include "added.h"
 #include "attention.h"
-#include "bytes.h"
 #include "elementwise.h"
 #include "linear.h"
 #include "parallel.h"
@@ -57,8 +56,11 @@ void polydelta_use_threads(ParallelFor function) { parallel_for = function; }
     }                                                                                              \
     void polydelta_linear_bytes_##NAME(                                                            \
         const T* x, int64_t x_stride, int64_t rows, const int8_t* w, const float* scales,          \
-        const T* bias, int64_t outputs, int64_t inputs, T* y, int64_t y_stride) {                  \
-        linear_bytes(x, x_stride, rows, w, scales, bias, outputs, inputs, y, y_stride);            \
+        const T* bias, int64_t outputs, int64_t inputs, T* y, int64_t y_stride,                    \
+        const Addition* additions, int64_t count, const Run* runs, int64_t run_count) {            \
+        linear_bytes_added(                                                                        \
+            x, x_stride, rows, w, scales, bias, outputs, inputs, y, y_stride,                      \
+            {additions, count, runs, run_count});                                                  \
     }                                                                                              \
     void polydelta_linear_##NAME(                                                                  \
         const T* x, int64_t x_stride, int64_t rows, const T* w, const T* bias, int64_t outputs,    \
@@ -66,12 +68,7 @@ void polydelta_use_threads(ParallelFor function) { parallel_for = function; }
         const Run* runs, int64_t run_count) {                                                      \
         linear_added(                                                                              \
             x, x_stride, rows, w, bias, outputs, inputs, y, y_stride,                              \
-            {additions, count, runs, count ? run_count : 0});                                      \
-    }                                                                                              \
-    void polydelta_add_parts_##NAME(                                                               \
-        const T* x, int64_t x_stride, int64_t inputs, T* y, int64_t y_stride,                      \
-        const Addition* additions, int64_t count, const Run* runs, int64_t run_count) {            \
-        add_parts(x, x_stride, inputs, {additions, count, runs, run_count}, y, y_stride);          \
+            {additions, count, runs, run_count});                                                  \
     }                                                                                              \
     void polydelta_small_rank_##NAME(                                                              \
         const Site* sites, int64_t count, const Run* runs, int64_t run_count) {                    \

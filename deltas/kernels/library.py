@@ -50,9 +50,8 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "packed_bytes_size": (_I, [_I, _I]),
     "pack": (None, [_A, _I, _I, _I, _I, _A]),
     "pack_bytes": (None, [_A, _I, _I, _I, _I, _A]),
-    "linear_bytes": (None, [_A, _I, _I, _A, _A, _A, _I, _I, _A, _I]),
+    "linear_bytes": (None, [_A, _I, _I, _A, _A, _A, _I, _I, _A, _I, _A, _I, _A, _I]),
     "linear": (None, [_A, _I, _I, _A, _A, _I, _I, _A, _I, _A, _I, _A, _I]),
-    "add_parts": (None, [_A, _I, _I, _A, _I, _A, _I, _A, _I]),
     "small_rank": (None, [_A, _I, _A, _I]),
     "replay": (None, [_A, _I, _A, _A]),
     "add_norm": (None, [_A, _A, _I, _A, _F, _I, _I, _A]),
@@ -159,23 +158,16 @@ class Kernels:
         y = torch.empty(rows, matrix.outputs, dtype=self.dtype)
         long = rows * matrix.outputs * matrix.inputs > _LONG
         functions = self._long if long else self._short
-        additions, runs = added or (None, None)
+        parts = (None, 0, None, 0)
+        if added is not None:
+            additions, runs = added
+            parts = (additions.data_ptr(), len(additions), runs.data_ptr(), len(runs))
+        name, scales = "linear", ()
         if matrix.scales is not None:
-            functions["linear_bytes"](
-                x.data_ptr(), x.stride(0), rows, matrix.data.data_ptr(), matrix.scales.data_ptr(),
-                _address(matrix.bias), matrix.outputs, matrix.inputs, y.data_ptr(), matrix.outputs,
-            )  # fmt: skip
-            if additions is not None and runs is not None:
-                functions["add_parts"](
-                    x.data_ptr(), x.stride(0), matrix.inputs, y.data_ptr(), matrix.outputs,
-                    additions.data_ptr(), len(additions), runs.data_ptr(), len(runs),
-                )  # fmt: skip
-            return y
-        functions["linear"](
-            x.data_ptr(), x.stride(0), rows, matrix.data.data_ptr(), _address(matrix.bias),
-            matrix.outputs, matrix.inputs, y.data_ptr(), matrix.outputs, _address(additions),
-            0 if additions is None else len(additions), _address(runs),
-            0 if runs is None else len(runs),
+            name, scales = "linear_bytes", (matrix.scales.data_ptr(),)
+        functions[name](
+            x.data_ptr(), x.stride(0), rows, matrix.data.data_ptr(), *scales, _address(matrix.bias),
+            matrix.outputs, matrix.inputs, y.data_ptr(), matrix.outputs, *parts,
         )  # fmt: skip
         return y
 

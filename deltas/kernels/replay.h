@@ -6,7 +6,6 @@
 
 #include "added.h"
 #include "attention.h"
-#include "bytes.h"
 #include "elementwise.h"
 
 namespace {
@@ -49,16 +48,12 @@ void make(const Call& call, const Step& step) {
     case LINEAR:
         return linear_added(
             constant(0), a[1], step.rows, constant(2), constant(3), a[4], a[5], out(6), a[7],
-            {call.pointer<const Addition>(8), a[9], step.runs, a[9] ? step.run_count : 0});
+            {call.pointer<const Addition>(8), a[9], step.runs, step.run_count});
     case LINEAR_BYTES:
-        linear_bytes(
+        return linear_bytes_added(
             constant(0), a[1], step.rows, call.pointer<const int8_t>(2), floats(3), constant(4),
-            a[5], a[6], out(7), a[8]);
-        if (a[10] && step.run_count)
-            add_parts(
-                constant(0), a[1], a[6],
-                {call.pointer<const Addition>(9), a[10], step.runs, step.run_count}, out(7), a[8]);
-        return;
+            a[5], a[6], out(7), a[8],
+            {call.pointer<const Addition>(9), a[10], step.runs, step.run_count});
     case SMALL_RANK:
         return small_rank<T>(call.pointer<const Site>(0), a[1], step.runs, step.run_count);
     case ADD_NORM:

@@ -22,6 +22,11 @@ struct Part {
     int64_t rank, activation;
 };
 
+// A slot's part in a table of `slots`, if it has one there.
+inline const Part* part_of(const Part* parts, int64_t slots, int32_t slot) {
+    return slot < slots && parts[slot].rank ? parts + slot : nullptr;
+}
+
 // Rows x [T, inputs] and y [T, outputs] of one place, and the parts that act there by slot; slots
 // from `slots` on have none.
 struct Site {
@@ -32,9 +37,7 @@ struct Site {
     const Part* parts;
     int64_t slots;
 
-    const Part* part(int32_t slot) const {
-        return slot < slots && parts[slot].rank ? parts + slot : nullptr;
-    }
+    const Part* part(int32_t slot) const { return part_of(parts, slots, slot); }
 };
 
 // inner [rows, width] = act(x·Aᵀ + a), of which `rank` numbers a row are the part's; `next` is the

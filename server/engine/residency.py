@@ -7,8 +7,8 @@ CPU, what is left for the core thread are a few numbers, and host memory is the 
 is prepared while host memory is full is spilled as it is, and not prepared again.
 
 Host memory is a HostCache, slots are a SlotTable. Deltas are read ahead of their turn while host
-memory has room, or holds so many that others go first; else only for a slot that is there to take
-them, or they would push one another out unused.
+memory has room, or while few of the many it holds wait for slots; else only for a slot that is
+there to take them, or they would push one another out unused.
 """
 
 import logging

@@ -136,9 +136,9 @@ class Runner:
             decoder = None
         names = [LM_HEAD_SITE] if decoder else [site.name for site in sites]
         linears = PackedLinears(kernels, self.wiring, names, quantize=base.quantize)
-        path = decoder or self._run_modules
-        if self._agrees(path, batch, expected) and self._near(self._head(expected), logits):
-            self._hidden = path
+        layers = decoder is not None or self._agrees(self._run_modules, batch, expected)
+        if layers and self._near(self._head(expected), logits):
+            self._hidden = decoder or self._run_modules
             self.projections = (*(decoder.projections if decoder else ()), *linears.projections)
             self._release()
         else:
