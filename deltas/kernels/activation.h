@@ -1,7 +1,7 @@
 // Non-linearities on LANES values at a time.
 #pragma once
 
-#include "panels.h"
+#include "lanes.h"
 
 namespace {
 

@@ -59,7 +59,7 @@ void shrink_all(
         added.runs, added.run_count,
         [&](int32_t slot, int64_t from, int64_t to, int32_t following) {
             for (int64_t row = from; row < to;) {
-                const int tile = tile_of(to - row);
+                const int tile = share_of(to - row, ROWS<T>);
                 for (int64_t i = 0; i < added.count; ++i) {
                     const Part* part = added.items[i].part(slot);
                     if (part == nullptr) continue;
@@ -83,7 +83,7 @@ struct Expand {
     int64_t first, rows;
 
     template <int C>
-    void operator()(int64_t panel, Lanes (&sums)[ROWS][C]) const {
+    void operator()(int64_t panel, Lanes (&sums)[ROWS<T>][C]) const {
         for (int64_t i = 0; i < added.count; ++i) {
             const int64_t output = panel * WIDTH - added.items[i].first;
             if (output < 0 || output >= added.items[i].outputs) continue;
@@ -92,7 +92,7 @@ struct Expand {
     }
 
     template <int C>
-    void expand(int64_t i, const Run& run, int64_t output, Lanes (&sums)[ROWS][C]) const {
+    void expand(int64_t i, const Run& run, int64_t output, Lanes (&sums)[ROWS<T>][C]) const {
         const int64_t from = std::max<int64_t>(run.start, first);
         const int64_t to = std::min<int64_t>(run.end, first + rows);
         const Part* part = from < to ? added.items[i].part(run.slot) : nullptr;

@@ -11,7 +11,7 @@
 
 #include "activation.h"
 #include "elementwise.h"
-#include "panels.h"
+#include "product.h"
 #include "parallel.h"
 
 namespace {
@@ -154,7 +154,7 @@ void attend_tile(
     for (int64_t block = 0; block < blocks; ++block) {
         const T *panel = keys_of(block), *next = block + 1 < blocks ? keys_of(block + 1) : values_of(0);
         for (int64_t row = 0; row < rows;) {
-            const int some = tile_of(rows - row);
+            const int some = share_of(rows - row, ROWS<T>);
             float* to = scratch.scores.data() + row * length + block * BLOCK;
             multiply(
                 scratch.queries.data() + row * inner, inner, some, panel, BLOCK, width, 0,
@@ -202,8 +202,8 @@ void attend_tile(
     for (int64_t at = 0; at < width; at += WIDTH) {
         const bool wide = padded(width, LANES) - at >= WIDTH;
         for (int64_t row = 0; row < rows;) {
-            const int some = tile_of(rows - row);
-            Lanes pair[ROWS][COLUMNS] = {}, single[ROWS][1] = {};
+            const int some = share_of(rows - row, ROWS<T>);
+            Lanes pair[ROWS<T>][COLUMNS] = {}, single[ROWS<T>][1] = {};
             for (int64_t block = 0; block < blocks; ++block) {
                 const T* panel = block == blocks - 1 && tail ? tail : values_of(block);
                 const T* next = block + 1 < blocks ? values_of(block + 1) : panel;
@@ -233,7 +233,7 @@ void attend(
     const T* q, int64_t q_stride, Heads heads, const T* keys, const T* values, const Chunk* chunks,
     int64_t count, const int32_t* tables, View view, T* out, int64_t out_stride) {
     const int64_t group = heads.queries / heads.keys;
-    const int64_t tokens = std::max<int64_t>(1, ROWS / group);
+    const int64_t tokens = std::max<int64_t>(1, ROWS<T> / group);
     int64_t tasks = 0;
     for (int64_t i = 0; i < count; ++i) tasks += (chunks[i].rows + tokens - 1) / tokens * heads.keys;
     // Tiles differ in length, so whoever is free takes the next one, whatever its range was.

@@ -17,8 +17,10 @@ BUILT = FOLDER / "built"
 _FLAGS = ["-O3", "-std=c++17", "-shared", "-fPIC", "-ffp-contract=fast", "-fno-math-errno"]
 # GCC's own headers of instructions trip its warning of what is not initialised.
 _WARNINGS = ["-Wall", "-Wextra", "-Wno-psabi", "-Wno-maybe-uninitialized"]
+_BF16 = ["-march=x86-64-v4", "-mavx512vnni", "-mavx512bf16"]
 _X86 = {
-    "avx512_bf16": ["-march=x86-64-v4", "-mavx512vnni", "-mavx512bf16"],
+    "amx": [*_BF16, "-mamx-tile", "-mamx-bf16", "-mamx-int8"],
+    "avx512_bf16": _BF16,
     "avx512_vnni": ["-march=x86-64-v4", "-mavx512vnni"],
     "avx512": ["-march=x86-64-v4"],
     "avx2": ["-march=x86-64-v3"],

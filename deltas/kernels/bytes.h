@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "linear.h"
-#include "panels.h"
+#include "product.h"
 #include "parallel.h"
 
 namespace {
@@ -19,6 +19,11 @@ namespace {
 // BytesAs<T>: as what W is packed that rows of T are multiplied by.
 template <class T>
 using BytesAs = int8_t;
+
+// Adds 128 to packed weights, as products of bytes want them.
+inline void offset_bytes(int8_t* w, int64_t size) {
+    for (int64_t at = 0; at < size; ++at) w[at] = int8_t(w[at] ^ -128);
+}
 
 // What is kept of a row x = scale·(256·high + low), high and low being signed bytes: their sums times
 // 128, which is what weights that are 128 too large add to a product.
@@ -86,9 +91,9 @@ template <int C, class Take>
 void bytes_panel(const SplitRows& x, const int8_t* panel, int64_t inputs, Take take) {
     const int64_t size = packed_size<int8_t>(WIDTH, inputs);
     for (int64_t first = 0; first < x.rows;) {
-        const int tile = tile_of(x.rows - first, ROWS / 2);
+        const int tile = share_of(x.rows - first, ROWS<int8_t> / 2);
         const bool is_last = first > 0 && first + tile == x.rows;
-        Words sums[ROWS][C] = {};
+        Words sums[ROWS<int8_t>][C] = {};
         accumulate_rows<int8_t, C>(
             2 * tile, x.bytes + 2 * first * x.stride, x.stride, panel, groups<int8_t>(inputs), sums,
             panel + (is_last ? size : bytes_ahead(2 * tile)));
@@ -144,6 +149,8 @@ void linear_bytes(
 
 template <class T>
 using BytesAs = T;
+
+inline void offset_bytes(int8_t*, int64_t) {}
 
 inline Lanes widen_bytes(const int8_t* from) {
 #if defined(__AVX512F__)

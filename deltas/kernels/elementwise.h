@@ -2,7 +2,7 @@
 #pragma once
 
 #include "activation.h"
-#include "panels.h"
+#include "lanes.h"
 #include "parallel.h"
 
 namespace {

@@ -53,6 +53,7 @@ void polydelta_use_threads(ParallelFor function) { parallel_for = function; }
         const int8_t* w, int64_t row_stride, int64_t column_stride, int64_t outputs,               \
         int64_t inputs, int8_t* to) {                                                              \
         pack<BytesAs<T>>(w, row_stride, column_stride, outputs, inputs, to);                       \
+        offset_bytes(to, packed_size<BytesAs<T>>(outputs, inputs));                                \
     }                                                                                              \
     void polydelta_linear_bytes_##NAME(                                                            \
         const T* x, int64_t x_stride, int64_t rows, const int8_t* w, const float* scales,          \

@@ -286,14 +286,24 @@ def load_kernels(dtype: torch.dtype, device: str = "cpu") -> SmallRankKernels | 
 def usable() -> list[str]:
     """The variants that this processor can run, the widest first."""
     found = torch.cpu.get_capabilities()
+    bfloat16 = ("avx512_bf16", "avx512_vnni", "avx512_bw", "avx512_vl", "avx512_dq")
     needs = {
-        "avx512_bf16": ("avx512_bf16", "avx512_vnni", "avx512_bw", "avx512_vl", "avx512_dq"),
+        "amx": ("amx_tile", "amx_bf16", "amx_int8", *bfloat16),
+        "avx512_bf16": bfloat16,
         "avx512_vnni": ("avx512_vnni", "avx512_bw", "avx512_vl", "avx512_dq"),
         "avx512": ("avx512_f", "avx512_bw", "avx512_vl", "avx512_dq"),
         "avx2": ("avx2", "fma3"),
         "baseline": (),
     }
-    return [name for name in variants() if all(found.get(flag) for flag in needs[name])]
+    names = [name for name in variants() if all(found.get(flag) for flag in needs[name])]
+    return [name for name in names if name != "amx" or _may_use_tiles()]
+
+
+@cache
+def _may_use_tiles() -> bool:
+    """Whether Linux lends the process the matrix unit's registers, for which it must ask."""
+    arch_prctl, request, tile_data = 158, 0x1023, 18
+    return ctypes.CDLL(None).syscall(arch_prctl, request, tile_data) == 0
 
 
 def _functions(library: ctypes.CDLL, dtype: str) -> dict[str, Callable[..., Any]]:

@@ -1,7 +1,7 @@
 // A projection of the base: y = x·Wᵀ + b over a packed W, which is read once for all rows.
 #pragma once
 
-#include "panels.h"
+#include "product.h"
 #include "parallel.h"
 
 namespace {
@@ -17,7 +17,7 @@ void linear_panel(
     const int64_t size = packed_size<T>(WIDTH, inputs);
     const T* w = from - panel * size;
     for (int64_t row = 0; row < rows;) {
-        const int tile = tile_of(rows - row);
+        const int tile = share_of(rows - row, ROWS<T>);
         T* to = y + row * y_stride;
         multiply(
             x + row * x_stride, x_stride, tile, w, outputs, inputs, panel, panel + 1,

@@ -2,7 +2,7 @@
 // fight the first one for the cores.
 #pragma once
 
-#include <cstdint>
+#include "tiles.h"
 
 namespace {
 
@@ -16,14 +16,15 @@ constexpr int64_t ROW_GRAIN = 32;
 
 template <class F>
 inline void in_parallel(int64_t count, int64_t grain, F body) {
+    const Body part = [](int64_t begin, int64_t end, void* context) {
+        (*static_cast<F*>(context))(begin, end);
+        release_tiles();
+    };
     if (parallel_for == nullptr || count <= grain) {
-        body(0, count);
-        return;
+        part(0, count, &body);
+    } else {
+        parallel_for(0, count, grain, part, &body);
     }
-    parallel_for(
-        0, count, grain,
-        [](int64_t begin, int64_t end, void* context) { (*static_cast<F*>(context))(begin, end); },
-        &body);
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "activation.h"
-#include "panels.h"
+#include "product.h"
 #include "parallel.h"
 
 namespace {
@@ -61,7 +61,7 @@ void shrink(
 // Each matrix is fetched while the one before it is used: A, B, then the next part's A.
 template <class T>
 void small_rank_tile(const Site& site, int64_t row, int rows, const Part& part, const Part* next) {
-    T inner[ROWS * MAX_RANK];
+    T inner[ROWS<T> * MAX_RANK];
     const int64_t rank = part.rank, width = padded(rank, LANES), outputs = site.outputs;
     const T* b_bias = static_cast<const T*>(part.b_bias);
     shrink(
@@ -90,7 +90,7 @@ template <class T>
 void small_rank_run(
     const Site* sites, int64_t count, int32_t slot, int64_t from, int64_t to, int32_t following) {
     while (from < to) {
-        const int tile = tile_of(to - from);
+        const int tile = share_of(to - from, ROWS<T>);
         for (int64_t i = 0; i < count; ++i) {
             const Part* part = sites[i].part(slot);
             if (part == nullptr) continue;

@@ -22,7 +22,7 @@ from tests.deltas.kernels.small_rank import Case, Parts, cases, check, close, dr
 VARIANTS = [
     (name, dtype) for name in usable() if (BUILT / f"{name}.so").is_file() for dtype in DTYPES
 ]
-MULTIPLY_BYTES = ("avx512_bf16", "avx512_vnni")
+MULTIPLY_BYTES = ("amx", "avx512_bf16", "avx512_vnni")
 
 sizes = st.integers(1, 70)
 even = st.integers(1, 40).map(lambda half: 2 * half)
