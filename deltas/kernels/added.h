@@ -101,7 +101,7 @@ struct Expand {
         const T* panel = static_cast<const T*>(part->b) + output * size;
         accumulate_rows<T, C>(
             int(to - from), inner.row(i, from), inner.width(), panel, count, sums + (from - first),
-            panel + WIDTH * size);
+            true, panel + WIDTH * size);
         const T* bias = static_cast<const T*>(part->b_bias);
         for (int64_t row = from; bias && row < to; ++row)
             for (int c = 0; c < C; ++c)

@@ -85,7 +85,7 @@ struct SplitRows {
 
 // Multiplies all rows by a panel of C columns and hands `take(row, column, lanes)` LANES products at
 // a time. Integers are exact while inputs are below 2^31 / 128^2: sums may wrap, but what is left
-// without the weights' offset fits 32 bits. As in `linear_panel`, the last of several tiles fetches
+// without the weights' offset fits 32 bits. As in `linear_panels`, the last of several tiles fetches
 // the next panel.
 template <int C, class Take>
 void bytes_panel(const SplitRows& x, const int8_t* panel, int64_t inputs, Take take) {
@@ -93,10 +93,10 @@ void bytes_panel(const SplitRows& x, const int8_t* panel, int64_t inputs, Take t
     for (int64_t first = 0; first < x.rows;) {
         const int tile = share_of(x.rows - first, ROWS<int8_t> / 2);
         const bool is_last = first > 0 && first + tile == x.rows;
-        Words sums[ROWS<int8_t>][C] = {};
+        Words sums[ROWS<int8_t>][C];
         accumulate_rows<int8_t, C>(
             2 * tile, x.bytes + 2 * first * x.stride, x.stride, panel, groups<int8_t>(inputs), sums,
-            panel + (is_last ? size : bytes_ahead(2 * tile)));
+            false, panel + (is_last ? size : bytes_ahead(2 * tile)));
         for (int row = 0; row < tile; ++row) {
             const Split& of = x.splits[first + row];
             for (int c = 0; c < C; ++c) {
@@ -179,12 +179,12 @@ void linear_bytes(
                 __builtin_prefetch(w + at + AHEAD);
                 store(widen_bytes(w + at), wide.data() + at - start);
             }
-            linear_panel(
-                x, x_stride, rows, static_cast<const T*>(wide.data()), panel, outputs, inputs, y,
-                y_stride, [&](Lanes lanes, int64_t at) {
+            linear_panels(
+                x, x_stride, rows, static_cast<const T*>(wide.data()), panel, panel + 1, outputs,
+                inputs, y, y_stride, [&](Lanes lanes, int64_t at) {
                     return add_bias(lanes * load(scales + at), bias, at, outputs);
                 },
-                [](int64_t, int64_t) { return Nothing{}; });
+                [](int64_t, int64_t) { return Nothing{}; }, static_cast<const T*>(nullptr));
         }
     });
 }

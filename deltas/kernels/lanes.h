@@ -79,18 +79,32 @@ inline void store(Lanes lanes, BFloat16* to) {
 #endif
 }
 
+// Fetches the memory of `count` numbers into the processor's second cache.
+template <class T>
+inline void fetch(const T* from, int64_t count) {
+    for (int64_t at = 0; at < count; at += 64 / int64_t(sizeof(T))) __builtin_prefetch(from + at, 0, 2);
+}
+
 inline Lanes spread(float value) { return value - Lanes{}; }
 
 inline float sum(Lanes lanes) {
+#if defined(__AVX512F__)
+    return _mm512_reduce_add_ps((__m512)lanes);
+#else
     float total = 0;
     for (int lane = 0; lane < LANES; ++lane) total += lanes[lane];
     return total;
+#endif
 }
 
 inline float largest(Lanes lanes) {
+#if defined(__AVX512F__)
+    return _mm512_reduce_max_ps((__m512)lanes);
+#else
     float most = lanes[0];
     for (int lane = 1; lane < LANES; ++lane) most = lanes[lane] > most ? lanes[lane] : most;
     return most;
+#endif
 }
 
 // LANES numbers of a row, zero beyond its end.

@@ -21,14 +21,14 @@ constexpr int FEW = 3;
 // Rows that are not worth a tile.
 constexpr int UNTILED = 1;
 
-// sums[M][C] += x [M, count groups] · one panel of C columns. Few rows leave the sums too few to
-// hide an instruction's latency, so these are spread over CHAINS partial sums. Memory at `ahead` is
-// fetched meanwhile, as much as the panel holds. Never inlined: registers are for the sums alone,
-// which stay in them only where loops over them are unrolled.
+// sums[M][C] = x [M, count groups] · one panel of C columns, or += where there are sums already. Few
+// rows leave the sums too few to hide an instruction's latency, so these are spread over CHAINS
+// partial sums. Memory at `ahead`, if any, is fetched meanwhile, as much as the panel holds. Never inlined:
+// registers are for the sums alone, which stay in them only where loops over them are unrolled.
 template <class T, int M, int C>
 __attribute__((noinline, noclone)) void accumulate(
     const T* x, int64_t stride, const T* panel, int64_t count,
-    typename Arithmetic<T>::Sums (*sums)[C], const T* ahead) {
+    typename Arithmetic<T>::Sums (*sums)[C], bool added, const T* ahead) {
     using A = Arithmetic<T>;
     constexpr int CHAINS = M * C >= 8 ? 1 : M * C >= 4 ? 2 : 4;
     constexpr int64_t STEP = C * LANES * A::GROUP;
@@ -48,42 +48,46 @@ __attribute__((noinline, noclone)) void accumulate(
     for (; group + CHAINS <= count; group += CHAINS) {
 #pragma GCC unroll 4
         for (int chain = 0; chain < CHAINS; ++chain) {
-            for (int64_t at = 0; at < STEP; at += 64 / int64_t(sizeof(T)))
-                __builtin_prefetch(ahead + (group + chain) * STEP + at, 0, 2);
+            if (ahead) fetch(ahead + (group + chain) * STEP, STEP);
             add(group + chain, chain);
         }
     }
     for (; group < count; ++group) add(group, 0);
 #pragma GCC unroll 12
     for (int m = 0; m < M; ++m)
-        for (int c = 0; c < C; ++c)
-            for (int chain = 0; chain < CHAINS; ++chain) sums[m][c] += total[chain][m][c];
+        for (int c = 0; c < C; ++c) {
+            if (added) total[0][m][c] += sums[m][c];
+            for (int chain = 1; chain < CHAINS; ++chain) total[0][m][c] += total[chain][m][c];
+            sums[m][c] = total[0][m][c];
+        }
 }
 
 // Calls accumulate for a number of rows that is only known now, at most M.
 template <class T, int C, int M>
 inline void accumulate_at_most(
     int rows, const T* x, int64_t stride, const T* panel, int64_t count,
-    typename Arithmetic<T>::Sums (*sums)[C], const T* ahead) {
+    typename Arithmetic<T>::Sums (*sums)[C], bool added, const T* ahead) {
     if constexpr (M == 1) {
-        accumulate<T, 1, C>(x, stride, panel, count, sums, ahead);
+        accumulate<T, 1, C>(x, stride, panel, count, sums, added, ahead);
     } else if (rows == M) {
-        accumulate<T, M, C>(x, stride, panel, count, sums, ahead);
+        accumulate<T, M, C>(x, stride, panel, count, sums, added, ahead);
     } else {
-        accumulate_at_most<T, C, M - 1>(rows, x, stride, panel, count, sums, ahead);
+        accumulate_at_most<T, C, M - 1>(rows, x, stride, panel, count, sums, added, ahead);
     }
 }
 
-// sums[rows][C] += x [rows, count groups] · one panel, as `accumulate` does, for up to ROWS rows.
+// Calls accumulate, in tiles where there are any, for up to ROWS rows.
 template <class T, int C>
 inline void accumulate_rows(
     int rows, const T* x, int64_t stride, const T* panel, int64_t count,
-    typename Arithmetic<T>::Sums (*sums)[C], const T* ahead) {
+    typename Arithmetic<T>::Sums (*sums)[C], bool added, const T* ahead) {
     if constexpr (TILED<T>) {
-        if (rows > UNTILED) return accumulate_tiles<T, C>(rows, x, stride, panel, count, sums, ahead);
-        accumulate_at_most<T, C, UNTILED>(rows, x, stride, panel, count, sums, ahead);
+        if (rows > UNTILED)
+            accumulate_tiles<T, C>(rows, x, stride, panel, count, sums, added, ahead);
+        else
+            accumulate_at_most<T, C, UNTILED>(rows, x, stride, panel, count, sums, added, ahead);
     } else {
-        accumulate_at_most<T, C, ROWS<T>>(rows, x, stride, panel, count, sums, ahead);
+        accumulate_at_most<T, C, ROWS<T>>(rows, x, stride, panel, count, sums, added, ahead);
     }
 }
 
@@ -95,28 +99,27 @@ struct Nothing {
 };
 
 // For x [rows, inputs] and a packed W [outputs, inputs], hands `take(row, output, sums)` LANES
-// outputs of x·Wᵀ at a time; the last ones of a matrix may be padding. `next` is the matrix that
-// will be read next, of the same size or so; without one W itself is fetched a little ahead.
-// `more(panel, sums)` may add to a panel's sums before they are taken.
+// outputs of x·Wᵀ at a time; the last ones of a matrix may be padding. Memory at `ahead`, if any, is
+// fetched meanwhile, as if it were W. `more(panel, sums)` may add to a panel's sums before they are taken.
 template <class T, class Take, class More = Nothing>
 inline void multiply(
     const T* x, int64_t stride, int rows, const T* w, int64_t outputs, int64_t inputs,
-    int64_t first_panel, int64_t last_panel, Take take, const T* next = nullptr, More more = {}) {
+    int64_t first_panel, int64_t last_panel, Take take, const T* ahead = nullptr, More more = {}) {
     const int64_t count = groups<T>(inputs), all = padded(outputs, LANES);
     for (int64_t panel = first_panel; panel < last_panel; ++panel) {
         const int64_t output = panel * WIDTH;
         const int64_t start = output * count * Arithmetic<T>::GROUP;
         const T* from = w + start;
-        const T* ahead = next ? next + start : from + bytes_ahead(rows) / int64_t(sizeof(T));
+        const T* fetched = ahead ? ahead + start : nullptr;
         if (all - output >= WIDTH) {
-            typename Arithmetic<T>::Sums sums[ROWS<T>][COLUMNS] = {};
-            accumulate_rows<T, COLUMNS>(rows, x, stride, from, count, sums, ahead);
+            typename Arithmetic<T>::Sums sums[ROWS<T>][COLUMNS];
+            accumulate_rows<T, COLUMNS>(rows, x, stride, from, count, sums, false, fetched);
             more(panel, sums);
             for (int row = 0; row < rows; ++row)
                 for (int c = 0; c < COLUMNS; ++c) take(row, output + c * LANES, sums[row][c]);
         } else {
-            typename Arithmetic<T>::Sums sums[ROWS<T>][1] = {};
-            accumulate_rows<T, 1>(rows, x, stride, from, count, sums, ahead);
+            typename Arithmetic<T>::Sums sums[ROWS<T>][1];
+            accumulate_rows<T, 1>(rows, x, stride, from, count, sums, false, fetched);
             more(panel, sums);
             for (int row = 0; row < rows; ++row) take(row, output, sums[row][0]);
         }

@@ -15,7 +15,7 @@ constexpr int TILE = 16;
 template <class T, int C>
 void accumulate_tiles(
     int rows, const T* x, int64_t stride, const T* panel, int64_t count,
-    typename Arithmetic<T>::Sums (*sums)[C], const T* ahead);
+    typename Arithmetic<T>::Sums (*sums)[C], bool added, const T* ahead);
 
 #if defined(__AMX_BF16__) && defined(__AMX_INT8__)
 
@@ -78,7 +78,7 @@ inline void multiply_tiles(int8_t, bool both) {
 template <class T, int C>
 __attribute__((noinline, noclone)) void accumulate_tiles(
     int rows, const T* x, int64_t stride, const T* panel, int64_t count,
-    typename Arithmetic<T>::Sums (*sums)[C], const T* ahead) {
+    typename Arithmetic<T>::Sums (*sums)[C], bool added, const T* ahead) {
     constexpr int GROUP = Arithmetic<T>::GROUP, DEPTH = TILE * GROUP;
     constexpr int64_t LINE = 64, STEP = C * LINE;
     const bool both = rows > TILE;
@@ -93,15 +93,21 @@ __attribute__((noinline, noclone)) void accumulate_tiles(
     shape_tiles(rows);
     // What was written before is read by instructions of which the compiler does not know.
     asm volatile("" : : : "memory");
-    _tile_loadd(0, sums[0], STEP);
-    if (C == 2) _tile_loadd(1, sums[0] + 1, STEP);
-    if (both) _tile_loadd(2, sums[TILE], STEP);
-    if (both && C == 2) _tile_loadd(3, sums[TILE] + 1, STEP);
+    if (added) {
+        _tile_loadd(0, sums[0], STEP);
+        if (C == 2) _tile_loadd(1, sums[0] + 1, STEP);
+        if (both) _tile_loadd(2, sums[TILE], STEP);
+        if (both && C == 2) _tile_loadd(3, sums[TILE] + 1, STEP);
+    } else {
+        _tile_zero(0);
+        if (C == 2) _tile_zero(1);
+        if (both) _tile_zero(2);
+        if (both && C == 2) _tile_zero(3);
+    }
     int64_t group = 0;
     for (; group + TILE <= count; group += TILE) {
         const int64_t at = group * STEP / int64_t(sizeof(T));
-        for (int64_t line = 0; line < TILE * STEP; line += LINE)
-            __builtin_prefetch(reinterpret_cast<const char*>(ahead + at) + line, 0, 2);
+        if (ahead) fetch(ahead + at, TILE * STEP / int64_t(sizeof(T)));
         products(x + group * GROUP, stride, panel + at);
     }
     // The last groups are fewer than a tile holds: zeros fill it, and nothing beyond them is read.
