@@ -112,13 +112,19 @@ __attribute__((noinline, noclone)) void accumulate_tiles(
     }
     // The last groups are fewer than a tile holds: zeros fill it, and nothing beyond them is read.
     if (group < count) {
-        alignas(64) T rest[2 * TILE][DEPTH] = {};
-        alignas(64) T rest_of_panel[TILE * STEP / sizeof(T)] = {};
+        alignas(64) T rest[2 * TILE][DEPTH], rest_of_panel[TILE * C][DEPTH];
+        const int left = int(count - group);
+        const __mmask16 inside = __mmask16((1 << left) - 1);
         for (int row = 0; row < rows; ++row)
-            std::memcpy(rest[row], x + row * stride + group * GROUP, (count - group) * 4);
-        std::memcpy(rest_of_panel, panel + group * STEP / sizeof(T), (count - group) * STEP);
+            _mm512_store_si512(
+                rest[row], _mm512_maskz_loadu_epi32(inside, x + row * stride + group * GROUP));
+        const T* from = panel + group * STEP / int64_t(sizeof(T));
+        for (int line = 0; line < TILE * C; ++line)
+            _mm512_store_si512(
+                rest_of_panel[line], line < left * C ? _mm512_loadu_si512(from + line * DEPTH)
+                                                     : _mm512_setzero_si512());
         asm volatile("" : : "r"(rest), "r"(rest_of_panel) : "memory");
-        products(rest[0], DEPTH, rest_of_panel);
+        products(rest[0], DEPTH, rest_of_panel[0]);
     }
     _tile_stored(0, sums[0], STEP);
     if (C == 2) _tile_stored(1, sums[0] + 1, STEP);
