@@ -56,13 +56,22 @@ inline Lanes sigmoid(Lanes x) { return inverse(1.0f + exponential(-x)); }
 
 inline Lanes hyperbolic_tangent(Lanes x) { return 2.0f * sigmoid(2.0f * x) - 1.0f; }
 
+// The share of a normal distribution that is below x, within 1e-7 (Abramowitz and Stegun, 7.1.26).
+inline Lanes normal_share(Lanes x) {
+    const Lanes distance = x < 0 ? -x : x, t = inverse(1.0f + 0.2316418882f * distance);
+    Lanes beyond = spread(0.5307027145f);
+    beyond = beyond * t - 0.7265760135f;
+    beyond = beyond * t + 0.7107068705f;
+    beyond = beyond * t - 0.1422483680f;
+    beyond = beyond * t + 0.1274147960f;
+    beyond *= t * exponential(-0.5f * x * x);
+    return x < 0 ? beyond : 1.0f - beyond;
+}
+
 inline Lanes activate(Lanes x, int activation) {
     switch (activation) {
         case RELU: return x > 0 ? x : x != x ? x : Lanes{};
-        case GELU:
-            for (int lane = 0; lane < LANES; ++lane)
-                x[lane] = 0.5f * x[lane] * (1.0f + std::erf(x[lane] * 0.70710678f));
-            return x;
+        case GELU: return x * normal_share(x);
         case GELU_TANH:
             return 0.5f * x * (1.0f + hyperbolic_tangent(0.79788456f * (x + 0.044715f * x * x * x)));
         case SILU: return x * sigmoid(x);

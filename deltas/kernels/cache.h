@@ -76,7 +76,7 @@ void place(
             for (int64_t head = 0; head < heads.queries + heads.keys; ++head) {
                 T* x = first + head * heads.width;
                 const float* norm = head < heads.queries ? query_norm : key_norm;
-                if (norm) normalise(x, norm, epsilon, heads.width, x);
+                if (norm) normalise(x, norm, nullptr, epsilon, heads.width, x);
                 if (cosine) rotate(x, cosine + row * heads.width, sine + row * heads.width, heads.width);
             }
             const T* key = first + heads.queries * heads.width;

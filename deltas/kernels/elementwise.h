@@ -8,31 +8,44 @@
 namespace {
 
 template <class T>
-float scale_to_unit(const T* x, int64_t width, float epsilon) {
+float mean_of(const T* x, int64_t width) {
+    Lanes total = {};
+    for (int64_t at = 0; at < width; at += LANES) total += load_within(x, at, width);
+    return sum(total) / float(width);
+}
+
+// One over the root of what x's squares about `mean` are on average.
+template <class T>
+float scale_to_unit(const T* x, float mean, int64_t width, float epsilon) {
     Lanes squares = {};
     int64_t at = 0;
     for (; at + LANES <= width; at += LANES) {
-        const Lanes lanes = load(x + at);
+        const Lanes lanes = load(x + at) - mean;
         squares += lanes * lanes;
     }
     float total = sum(squares);
-    for (; at < width; ++at) total += widen(x[at]) * widen(x[at]);
+    for (; at < width; ++at) total += (widen(x[at]) - mean) * (widen(x[at]) - mean);
     return 1.0f / std::sqrt(total / float(width) + epsilon);
 }
 
+// LayerNorm where there is a bias, RMSNorm where there is none.
 template <class T>
-void normalise(const T* x, const float* weight, float epsilon, int64_t width, T* to) {
-    const float scale = scale_to_unit(x, width, epsilon);
-    int64_t at = 0;
-    for (; at + LANES <= width; at += LANES) store(load(x + at) * scale * load(weight + at), to + at);
-    for (; at < width; ++at) narrow(widen(x[at]) * scale * weight[at], to + at);
+void normalise(
+    const T* x, const float* weight, const float* bias, float epsilon, int64_t width, T* to) {
+    const float mean = bias ? mean_of(x, width) : 0.0f;
+    const float scale = scale_to_unit(x, mean, width, epsilon);
+    for (int64_t at = 0; at < width; at += LANES) {
+        Lanes lanes = (load_within(x, at, width) - mean) * scale * load_within(weight, at, width);
+        if (bias) lanes += load_within(bias, at, width);
+        store_within(lanes, to, at, width);
+    }
 }
 
-// x += y where there is a y, then to = RMSNorm(x)·weight.
+// x += y where there is a y, then to = x normalised.
 template <class T>
 void add_norm(
-    T* x, const T* y, int64_t y_stride, const float* weight, float epsilon, int64_t rows,
-    int64_t width, T* to) {
+    T* x, const T* y, int64_t y_stride, const float* weight, const float* bias, float epsilon,
+    int64_t rows, int64_t width, T* to) {
     in_parallel(rows, ROW_GRAIN, [&](int64_t begin, int64_t end) {
         for (int64_t row = begin; row < end; ++row) {
             T* sum_row = x + row * width;
@@ -41,8 +54,18 @@ void add_norm(
             for (; add && at + LANES <= width; at += LANES)
                 store(load(sum_row + at) + load(add + at), sum_row + at);
             for (; add && at < width; ++at) narrow(widen(sum_row[at]) + widen(add[at]), sum_row + at);
-            normalise(sum_row, weight, epsilon, width, to + row * width);
+            normalise(sum_row, weight, bias, epsilon, width, to + row * width);
         }
+    });
+}
+
+// x = act(x) for x [rows, width].
+template <class T>
+void activate_rows(T* x, int64_t rows, int64_t width, int activation) {
+    in_parallel(rows, ROW_GRAIN / 4, [&](int64_t begin, int64_t end) {
+        for (int64_t at = begin * width; at < end * width; at += LANES)
+            store_within(
+                activate(load_within(x, at, end * width), activation), x, at, end * width);
     });
 }
 

@@ -76,9 +76,12 @@ void polydelta_use_threads(ParallelFor function) { parallel_for = function; }
         small_rank<T>(sites, count, runs, run_count);                                              \
     }                                                                                              \
     void polydelta_add_norm_##NAME(                                                                \
-        T* x, const T* y, int64_t y_stride, const float* weight, float epsilon, int64_t rows,      \
-        int64_t width, T* to) {                                                                    \
-        add_norm(x, y, y_stride, weight, epsilon, rows, width, to);                                \
+        T* x, const T* y, int64_t y_stride, const float* weight, const float* bias, float epsilon, \
+        int64_t rows, int64_t width, T* to) {                                                      \
+        add_norm(x, y, y_stride, weight, bias, epsilon, rows, width, to);                          \
+    }                                                                                              \
+    void polydelta_activate_##NAME(T* x, int64_t rows, int64_t width, int64_t activation) {        \
+        activate_rows(x, rows, width, int(activation));                                            \
     }                                                                                              \
     void polydelta_gate_##NAME(const T* x, int64_t rows, int64_t width, int64_t activation, T* to) { \
         gate(x, rows, width, int(activation), to);                                                 \

@@ -54,7 +54,8 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "linear": (None, [_A, _I, _I, _A, _A, _I, _I, _A, _I, _A, _I, _A, _I]),
     "small_rank": (None, [_A, _I, _A, _I]),
     "replay": (None, [_A, _I, _A, _A]),
-    "add_norm": (None, [_A, _A, _I, _A, _F, _I, _I, _A]),
+    "add_norm": (None, [_A, _A, _I, _A, _A, _F, _I, _I, _A]),
+    "activate": (None, [_A, _I, _I, _I]),
     "gate": (None, [_A, _I, _I, _I, _A]),
     "key_size": (_I, [_I]),
     "value_size": (_I, [_I]),
@@ -77,7 +78,9 @@ class Packed:
     scales: Tensor | None = None
 
 
-OPERATIONS = ("linear", "linear_bytes", "small_rank", "add_norm", "gate", "place", "attend")
+OPERATIONS = (
+    "linear", "linear_bytes", "small_rank", "add_norm", "activate", "gate", "place", "attend",
+)  # fmt: skip
 """The operations that may be recorded, as `replay` numbers them."""
 
 SmallRankSite: TypeAlias = tuple[Tensor, Tensor, Tensor]
@@ -188,14 +191,26 @@ class Kernels:
             calls.buffer_info()[0], count, step.buffer_info()[0], self.seconds.buffer_info()[0]
         )
 
-    def add_norm(self, x: Tensor, y: Tensor | None, weight: Tensor, epsilon: float) -> Tensor:
-        """Add y to x in place, if there is one, and return RMSNorm(x)·weight, in float32."""
+    def add_norm(
+        self, x: Tensor, y: Tensor | None, weight: Tensor, epsilon: float, bias: Tensor | None = None
+    ) -> Tensor:
+        """Add y to x in place, if there is one, and return x normalised.
+
+        That is LayerNorm where there is a bias and RMSNorm where not; `weight` and `bias` are
+        float32.
+        """
         to = torch.empty_like(x)
         self._short["add_norm"](
-            x.data_ptr(), _address(y), 0 if y is None else y.stride(0), weight.data_ptr(), epsilon,
-            *x.shape, to.data_ptr(),
+            x.data_ptr(), _address(y), 0 if y is None else y.stride(0), weight.data_ptr(),
+            _address(bias), epsilon, *x.shape, to.data_ptr(),
         )  # fmt: skip
         return to
+
+    def activate(self, x: Tensor, activation: int) -> Tensor:
+        """act(x), written over x [rows, width]."""
+        functions = self._long if x.numel() > _LONG >> 8 else self._short
+        functions["activate"](x.data_ptr(), *x.shape, activation)
+        return x
 
     def gate(self, x: Tensor, activation: int) -> Tensor:
         """act(x₁)·x₂ for x [rows, 2 x width] = (x₁, x₂)."""

@@ -83,12 +83,19 @@ class Recorder:
         self._kept.extend((described, *(parts for *_, parts in sites)))
         self._write("small_rank", described.buffer_info()[0], len(sites))
 
-    def add_norm(self, x: Tensor, y: Tensor | None, weight: Tensor, epsilon: float) -> Tensor:
+    def add_norm(
+        self, x: Tensor, y: Tensor | None, weight: Tensor, epsilon: float, bias: Tensor | None = None
+    ) -> Tensor:
         """See `Kernels`."""
         to = self._take(x.shape[1])
         stride = 0 if y is None else y.stride(0)
-        self._write("add_norm", x, y, stride, weight, epsilon, x.shape[1], to)
+        self._write("add_norm", x, y, stride, weight, bias, epsilon, x.shape[1], to)
         return to
+
+    def activate(self, x: Tensor, activation: int) -> Tensor:
+        """See `Kernels`."""
+        self._write("activate", x, x.shape[1], activation)
+        return x
 
     def gate(self, x: Tensor, activation: int) -> Tensor:
         """See `Kernels`."""

@@ -11,7 +11,7 @@
 namespace {
 
 // In the order of library.py's OPERATIONS.
-enum Operation : int64_t { LINEAR, LINEAR_BYTES, SMALL_RANK, ADD_NORM, GATE, PLACE, ATTEND };
+enum Operation : int64_t { LINEAR, LINEAR_BYTES, SMALL_RANK, ADD_NORM, ACTIVATE, GATE, PLACE, ATTEND };
 
 // The arguments of an operation in the order of its own function, without what a step says.
 struct Call {
@@ -58,7 +58,9 @@ void make(const Call& call, const Step& step) {
         return small_rank<T>(call.pointer<const Site>(0), a[1], step.runs, step.run_count);
     case ADD_NORM:
         return add_norm(
-            out(0), constant(1), a[2], floats(3), call.number(4), step.rows, a[5], out(6));
+            out(0), constant(1), a[2], floats(3), floats(4), call.number(5), step.rows, a[6], out(7));
+    case ACTIVATE:
+        return activate_rows(out(0), step.rows, a[1], int(a[2]));
     case GATE:
         return gate(constant(0), step.rows, a[1], int(a[2]), out(3));
     case PLACE:

@@ -29,6 +29,7 @@ _PARTS = {
     "attend": "attention",
     "place": "attention",
     "add_norm": "norms and gates",
+    "activate": "norms and gates",
     "gate": "norms and gates",
 }
 _AROUND = "Python around the kernels"

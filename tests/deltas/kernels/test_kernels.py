@@ -156,30 +156,47 @@ def test_linear_with_parts(
     bias = draw(case.seed + 2, kernels.dtype, outputs)
     packed = kernels.pack_bytes(w, bias) if rounded else kernels.pack(w, bias)
     expected = kernels.linear(x, packed).double()
+    slack = torch.zeros_like(expected)
     additions, kept, first = list[tuple[int, int, int, int]](), list[Parts](), 0
     for index, width in enumerate(widths):
         if index != without:
             parts = Parts(kernels, case, width, case.seed + 100 * index)
-            parts.add(case, x, expected[:, first : first + width])
+            columns = slice(first, first + width)
+            slack[:, columns] = parts.add(case, x, expected[:, columns])
             kept.append(parts)
             numbers = parts.numbers
             additions.append((numbers.data_ptr(), len(numbers), first, width))
         first += width
     added = torch.tensor(additions, dtype=torch.int64).view(-1, 4)
     runs = torch.tensor(case.runs, dtype=torch.int32)
-    close(kernels.linear(x, packed, (added, runs)), expected)
+    close(kernels.linear(x, packed, (added, runs)), expected, slack)
 
 
 @settings(max_examples=25, deadline=None)
-@given(rows=sizes, width=sizes, added=st.booleans(), seed=seeds)
-def test_add_norm(kernels: Kernels, rows: int, width: int, added: bool, seed: int) -> None:
+@given(rows=sizes, width=sizes, added=st.booleans(), centred=st.booleans(), seed=seeds)
+def test_add_norm(
+    kernels: Kernels, rows: int, width: int, added: bool, centred: bool, seed: int
+) -> None:
     x = draw(seed, kernels.dtype, rows, width)
     y = draw(seed + 1, kernels.dtype, rows, width) if added else None
     weight = draw(seed + 2, torch.float32, width)
     total = x.double() if y is None else (x.double() + y.double()).to(kernels.dtype).double()
-    expected = functional.rms_norm(total, (width,), weight.double(), 1e-5)
-    close(kernels.add_norm(x, y, weight, 1e-5), expected)
+    expected, bias = functional.rms_norm(total, (width,), weight.double(), 1e-5), None
+    if centred:
+        bias = draw(seed + 3, torch.float32, width)
+        expected = functional.layer_norm(total, (width,), weight.double(), bias.double(), 1e-2)
+    close(kernels.add_norm(x, y, weight, 1e-2 if centred else 1e-5, bias), expected)
     close(x, total)
+
+
+@settings(max_examples=25, deadline=None)
+@given(rows=sizes, width=sizes, activation=st.sampled_from(sorted(ACTIVATIONS)), seed=seeds)
+def test_activate(kernels: Kernels, rows: int, width: int, activation: str, seed: int) -> None:
+    x = 4 * draw(seed, kernels.dtype, rows, width)
+    expected = ACTIVATIONS[activation](x.double())
+    found = kernels.activate(x, NUMBERS[activation])
+    assert found is x
+    close(found, expected)
 
 
 @settings(max_examples=25, deadline=None)
