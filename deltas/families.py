@@ -45,6 +45,26 @@ class Gated:
 
 
 @dataclass(frozen=True, slots=True)
+class PostNorm:
+    """An encoder layer of attention and a plain feed-forward block, a layer norm behind each sum.
+
+    Such layers can be computed without their modules. Paths are relative to the layer, but that of
+    the module which makes vectors of tokens and positions, relative to the backbone. The norms are
+    in the family's `Block` records.
+    """
+
+    attention: tuple[str, str, str] = (
+        "attention.self.query",
+        "attention.self.key",
+        "attention.self.value",
+    )
+    attention_output: str = "attention.output.dense"
+    feed_forward: str = "intermediate.dense"
+    feed_forward_output: str = "output.dense"
+    embeddings: str = "embeddings"
+
+
+@dataclass(frozen=True, slots=True)
 class Family:
     """The layout of one architecture.
 
@@ -64,6 +84,7 @@ class Family:
     first_position: int = 0
     pooler: str | None = None
     gated: Gated | None = None
+    post_norm: PostNorm | None = None
 
 
 _HEAD_NORMS = ("self_attn.q_norm", "self_attn.k_norm")
@@ -97,6 +118,7 @@ def _bert_like(name: str, first_position: int = 0) -> Family:
         prefixes=(name,),
         first_position=first_position,
         pooler="pooler",
+        post_norm=PostNorm(),
     )
 
 
@@ -143,6 +165,12 @@ FAMILIES: dict[str, Family] = {
             after_attention=Block("attention", "attention", norm="sa_layer_norm"),
             after_feed_forward=Block("ffn.dropout", "ffn", norm="output_layer_norm"),
             prefixes=("distilbert",),
+            post_norm=PostNorm(
+                attention=("attention.q_lin", "attention.k_lin", "attention.v_lin"),
+                attention_output="attention.out_lin",
+                feed_forward="ffn.lin1",
+                feed_forward_output="ffn.lin2",
+            ),
         ),
     )
 }

@@ -192,7 +192,12 @@ class Kernels:
         )
 
     def add_norm(
-        self, x: Tensor, y: Tensor | None, weight: Tensor, epsilon: float, bias: Tensor | None = None
+        self,
+        x: Tensor,
+        y: Tensor | None,
+        weight: Tensor,
+        epsilon: float,
+        bias: Tensor | None = None,
     ) -> Tensor:
         """Add y to x in place, if there is one, and return x normalised.
 

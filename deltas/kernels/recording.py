@@ -84,7 +84,12 @@ class Recorder:
         self._write("small_rank", described.buffer_info()[0], len(sites))
 
     def add_norm(
-        self, x: Tensor, y: Tensor | None, weight: Tensor, epsilon: float, bias: Tensor | None = None
+        self,
+        x: Tensor,
+        y: Tensor | None,
+        weight: Tensor,
+        epsilon: float,
+        bias: Tensor | None = None,
     ) -> Tensor:
         """See `Kernels`."""
         to = self._take(x.shape[1])

@@ -48,8 +48,9 @@ class PanelCache:
         return self.keys[layer], self.values[layer]
 
     def grow(self, blocks: int) -> None:
-        """Make room for as many blocks, whatever they held."""
+        """Make room for as many blocks or more, whatever they held."""
         if blocks > len(self.keys[0]):
+            blocks = 1 << (blocks - 1).bit_length()
             self.keys = [self._empty(blocks, 0) for _ in self.keys]
             self.values = [self._empty(blocks, 1) for _ in self.values]
 

@@ -1,8 +1,4 @@
-"""The fast path of gated decoders: their layers by native kernels instead of their modules.
-
-What the modules compute stays the definition. A model is first run as it is, which tells how each
-of its layers looks at keys; the fast path must then say the same, or it is not taken.
-"""
+"""The fast path of gated decoders: their layers by native kernels instead of their modules."""
 
 import inspect
 from collections.abc import Iterator
@@ -14,27 +10,13 @@ from torch import Tensor, nn
 from deltas.base import AFTER_ATTENTION, AFTER_FEED_FORWARD
 from deltas.families import Gated
 from deltas.kernels import Kernels, Recorder
-from deltas.kernels.library import ACTIVATIONS
 from deltas.wiring import Wiring
 from server.model.attention import View, view_of
 from server.model.base import Base
 from server.model.batch import Batch
+from server.model.layers import KernelLayers, Norm
 from server.model.native_attention import Angles, NativeAttention
 from server.model.projection import Projection
-
-
-@dataclass(frozen=True)
-class Norm:
-    """An RMS norm's weight in float32, and what keeps it from dividing by zero."""
-
-    weight: Tensor
-    epsilon: float
-
-    @classmethod
-    def of(cls, module: nn.Module, offset: float) -> "Norm":
-        """Read a module of any of Transformers' RMS norms."""
-        epsilon = getattr(module, "variance_epsilon", None) or getattr(module, "eps", None)
-        return cls(module.get_parameter("weight").float() + offset, float(str(epsilon)))
 
 
 @dataclass(frozen=True)
@@ -63,7 +45,7 @@ class Layer:
     head_norms: tuple[Norm, Norm] | None
 
 
-class GatedDecoder:
+class GatedDecoder(KernelLayers):
     """Runs a decoder's layers over a batch: [T] tokens → [T, hidden] last hidden states."""
 
     def __init__(
@@ -75,17 +57,12 @@ class GatedDecoder:
         attention: NativeAttention,
         kernels: Kernels,
     ) -> None:
-        self._family = base.spec.family
+        super().__init__(base, wiring, attention, kernels)
         self._gated = gated
-        self._wiring = wiring
-        self._attention = attention
-        self._kernels = kernels
-        self._backbone: nn.Module = base.model.base_model
         self._activation = activation
         self._rotary = self._backbone.get_submodule("rotary_emb")
         self._embedding = self._backbone.get_submodule(self._family.embedding)
         self._norm = Norm.of(self._backbone.get_submodule("norm"), gated.norm_offset)
-        self._quantize = base.quantize
         self._layers = [self._layer(index) for index in range(base.spec.layers)]
 
     @property
@@ -94,10 +71,6 @@ class GatedDecoder:
         for layer in self._layers:
             for half in (layer.attention, layer.feed_forward):
                 yield from (half.into, half.out)
-
-    def __call__(self, batch: Batch) -> Tensor:
-        """Compute one step."""
-        return self.layers(self._kernels, self.embed(batch), self.angles(batch))
 
     def embed(self, batch: Batch) -> Tensor:
         """The rows' vectors [T, hidden]."""
@@ -109,7 +82,7 @@ class GatedDecoder:
         for index, layer in enumerate(self._layers):
             y = self._attend(kernels, index, layer, x, y, angles[layer.turn])
             y = self._feed_forward(kernels, layer.feed_forward, x, y)
-        return kernels.add_norm(x, y, self._norm.weight, self._norm.epsilon)
+        return self._norm(kernels, x, y)
 
     def _attend(
         self,
@@ -121,7 +94,7 @@ class GatedDecoder:
         angles: Angles,
     ) -> Tensor:
         half = layer.attention
-        rows = kernels.add_norm(x, y, half.norm.weight, half.norm.epsilon)
+        rows = half.norm(kernels, x, y)
         fused = half.into(kernels, self._wiring, rows)
         norms, epsilon = (None, None), 0.0
         if layer.head_norms is not None:
@@ -135,18 +108,14 @@ class GatedDecoder:
     def _feed_forward(
         self, kernels: Kernels | Recorder, half: Half, x: Tensor, y: Tensor
     ) -> Tensor:
-        rows = kernels.add_norm(x, y, half.norm.weight, half.norm.epsilon)
+        rows = half.norm(kernels, x, y)
         inner = kernels.gate(half.into(kernels, self._wiring, rows), self._activation)
         return self._end(kernels, half, x, inner)
 
     def _end(self, kernels: Kernels | Recorder, half: Half, x: Tensor, inner: Tensor) -> Tensor:
         """A half's output, which the next norm adds to the residual stream x."""
-        y = half.out(kernels, self._wiring, inner)
-        if self._wiring.act_at((half.site,)):
-            y = self._wiring.after(half.site, x, y)
-        if half.after is None:
-            return y
-        return kernels.add_norm(y, None, half.after.weight, half.after.epsilon)
+        y = self._deltas_after(half.site, x, half.out(kernels, self._wiring, inner))
+        return y if half.after is None else half.after(kernels, y)
 
     def angles(self, batch: Batch) -> dict[str, Angles]:
         """Cosines and sines of the rows' positions, for each sort of layer."""
@@ -188,21 +157,8 @@ class GatedDecoder:
             head_norms=head_norms,
         )
 
-    def _projection(self, layer: str, *names: str) -> Projection:
-        sites = [f"{layer}.{name}" for name in names]
-        modules = {site: self._backbone.get_submodule(site) for site in sites}
-        linears = {site: each for site, each in modules.items() if isinstance(each, nn.Linear)}
-        return Projection.of(self._kernels, linears, quantize=self._quantize)
-
     def _norm_at(self, layer: nn.Module, name: str) -> Norm:
         return Norm.of(layer.get_submodule(name), self._gated.norm_offset)
 
     def _maybe_norm(self, layer: nn.Module, name: str | None) -> Norm | None:
         return None if name is None else self._norm_at(layer, name)
-
-
-def activation_of(base: Base) -> int | None:
-    """The number of a base's non-linearity; None where the kernels have no such."""
-    config = base.model.config
-    name = getattr(config, "hidden_activation", None) or getattr(config, "hidden_act", None)
-    return ACTIVATIONS.get(str(name))

@@ -1,6 +1,6 @@
 """Attention by the native kernels: one call a layer, over a cache that is never copied."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -34,6 +34,16 @@ class NativeAttention(Attention):
         self._prefixed: list[tuple[Item, Sequence[int]]] = []
         self.places = self.chunks = self.tables = torch.empty(0, dtype=torch.int32)
         """Where the step's tokens and blocks are, as the kernels take them."""
+
+    @property
+    def recordable(self) -> bool:
+        """Whether the step's attention is all in calls of the kernels on its rows."""
+        return self._keeps or not self._prefixed
+
+    @property
+    def layout(self) -> Hashable:
+        """Where the cache is: a recording holds while this is equal."""
+        return self.cache.of(0)[0].data_ptr()
 
     def begin(self, batch: Batch) -> None:
         """Lay out each sequence's blocks and write the prefixes of sequences that begin."""

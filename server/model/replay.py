@@ -1,6 +1,6 @@
-"""Replay: a decoder's layers recorded once and run as one call, step after step."""
+"""Replay: a base's layers recorded once and run as one call, step after step."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +10,7 @@ from deltas.kernels import Kernels, Recorder
 from deltas.kernels.recording import Step
 from deltas.wiring import Wiring
 from server.model.batch import Batch
-from server.model.gated import GatedDecoder
+from server.model.layers import KernelLayers
 from server.model.native_attention import Angles, NativeAttention
 from server.model.projection import Projection
 
@@ -21,7 +21,7 @@ _FEWEST_ROWS = 64
 class _Recording:
     """The layers' calls, what they read first and what they leave; all [capacity, …].
 
-    `layout` is the wiring's while it was recorded.
+    `layout` is the wiring's and the cache's while it was recorded.
     """
 
     recorder: Recorder
@@ -31,17 +31,17 @@ class _Recording:
     out: Tensor
 
 
-class ReplayedDecoder:
-    """Runs a decoder's layers over a batch: [T] tokens → [T, hidden] last hidden states.
+class ReplayedLayers:
+    """Runs a base's layers over a batch: [T] tokens → [T, hidden] last hidden states.
 
     Recorded anew when deltas of another sort become resident or a step is larger than any before.
     A step with a delta that does more than call kernels is not replayed but computed call by call.
     """
 
     def __init__(
-        self, decoder: GatedDecoder, wiring: Wiring, attention: NativeAttention, kernels: Kernels
+        self, layers: KernelLayers, wiring: Wiring, attention: NativeAttention, kernels: Kernels
     ) -> None:
-        self._decoder = decoder
+        self._layers = layers
         self._wiring = wiring
         self._attention = attention
         self._kernels = kernels
@@ -50,14 +50,14 @@ class ReplayedDecoder:
     @property
     def projections(self) -> Iterator[Projection]:
         """All projections of the layers."""
-        return self._decoder.projections
+        return self._layers.projections
 
     def __call__(self, batch: Batch) -> Tensor:
         """Compute one step."""
         segments = self._wiring.segments
-        if not segments.slots <= self._wiring.recordable:
-            return self._decoder(batch)
-        x, angles = self._decoder.embed(batch), self._decoder.angles(batch)
+        if not (segments.slots <= self._wiring.recordable and self._attention.recordable):
+            return self._layers(batch)
+        x, angles = self._layers.embed(batch), self._layers.angles(batch)
         recording = self._current(x, angles)
         recording.x[: len(x)] = x
         for turn, pair in angles.items():
@@ -72,8 +72,8 @@ class ReplayedDecoder:
         return recording.out[: len(x)].clone()
 
     def _current(self, x: Tensor, angles: dict[str, Angles]) -> _Recording:
-        last = self._last
-        if last and last.layout == self._wiring.layout and last.recorder.capacity >= len(x):
+        last, layout = self._last, self._layout()
+        if last and last.layout == layout and last.recorder.capacity >= len(x):
             return last
         capacity = max(_FEWEST_ROWS, 1 << (len(x) - 1).bit_length())
         capacity = max(capacity, last.recorder.capacity) if last else capacity
@@ -90,5 +90,8 @@ class ReplayedDecoder:
         begin = room(x)
         turns = {turn: (room(cosine), room(sine)) for turn, (cosine, sine) in angles.items()}
         with self._wiring.recording(recorder):
-            out = self._decoder.layers(recorder, begin, turns)
-        return _Recording(recorder, self._wiring.layout, begin, turns, out)
+            out = self._layers.layers(recorder, begin, turns)
+        return _Recording(recorder, self._layout(), begin, turns, out)
+
+    def _layout(self) -> Hashable:
+        return self._wiring.layout, self._attention.layout

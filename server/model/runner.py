@@ -18,12 +18,14 @@ from server.model import attention
 from server.model.base import Base
 from server.model.batch import Batch, Item, pack
 from server.model.cache import KeyValueCache
-from server.model.gated import GatedDecoder, activation_of
+from server.model.gated import GatedDecoder
+from server.model.layers import activation_of
 from server.model.native_attention import NativeAttention
 from server.model.packed import PackedLinears
 from server.model.plain_attention import PlainAttention
+from server.model.post_norm import PostNormEncoder
 from server.model.projection import Projection
-from server.model.replay import ReplayedDecoder
+from server.model.replay import ReplayedLayers
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,15 +133,15 @@ class Runner:
         if any(site.inputs % 2 for site in sites):
             # Products of bfloat16 take two inputs at a time.
             return
-        decoder = self._decoder(kernels)
-        if decoder is not None and not self._agrees(decoder, batch, expected):
-            decoder = None
-        names = [LM_HEAD_SITE] if decoder else [site.name for site in sites]
-        linears = PackedLinears(kernels, self.wiring, names, quantize=base.quantize)
-        layers = decoder is not None or self._agrees(self._run_modules, batch, expected)
-        if layers and self._near(self._head(expected), logits):
-            self._hidden = decoder or self._run_modules
-            self.projections = (*(decoder.projections if decoder else ()), *linears.projections)
+        layers = self._layers(kernels)
+        if layers is not None and not self._agrees(layers, batch, expected):
+            layers = None
+        rest = [site.name for site in sites if not layers or site.name == LM_HEAD_SITE]
+        linears = PackedLinears(kernels, self.wiring, rest, quantize=base.quantize)
+        agrees = layers is not None or self._agrees(self._run_modules, batch, expected)
+        if agrees and self._near(self._head(expected), logits):
+            self._hidden = layers or self._run_modules
+            self.projections = (*(layers.projections if layers else ()), *linears.projections)
             self._release()
         else:
             linears.undo()
@@ -157,14 +159,20 @@ class Runner:
         self.attention.begin(batch)
         return batch
 
-    def _decoder(self, kernels: Kernels) -> ReplayedDecoder | None:
-        """The layers by kernels alone, if the base's are of that sort."""
-        gated, activation = self.base.spec.family.gated, activation_of(self.base)
+    def _layers(self, kernels: Kernels) -> ReplayedLayers | None:
+        """The layers by kernels alone, if the base's are of a sort that they compute."""
+        family, activation = self.base.spec.family, activation_of(self.base)
         native = self.attention
-        if gated is None or activation is None or not isinstance(native, NativeAttention):
+        if activation is None or not isinstance(native, NativeAttention):
             return None
-        decoder = GatedDecoder(self.base, gated, activation, self.wiring, native, kernels)
-        return ReplayedDecoder(decoder, self.wiring, native, kernels)
+        with_kernels = activation, self.wiring, native, kernels
+        if family.gated is not None:
+            layers = GatedDecoder(self.base, family.gated, *with_kernels)
+        elif family.post_norm is not None:
+            layers = PostNormEncoder(self.base, family.post_norm, *with_kernels)
+        else:
+            return None
+        return ReplayedLayers(layers, self.wiring, native, kernels)
 
     def _agrees(self, path: Callable[[Batch], Tensor], batch: Batch, expected: Tensor) -> bool:
         """Whether a path says what the modules say, but for rounding."""

@@ -1,6 +1,6 @@
-"""Packed linears: the base's own modules, under deltas, say the same by the kernels' products."""
+"""Bases by the kernels' products, under deltas, say what their own modules say."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import combinations
 
@@ -24,8 +24,8 @@ from tests.models import ENCODERS
 from tests.server.engine.engines import tiny_base
 from tests.server.engine.references import TOLERANCE
 
-MODULAR = ("gpt2", *ENCODERS)
-"""The families whose modules always run."""
+PACKED = ("gpt2", *ENCODERS)
+"""A family whose modules run, and some whose layers are computed without them."""
 ACTING = ("lora", "ia3", "bottleneck")
 
 _TEXT = list(range(5, 30))
@@ -68,11 +68,6 @@ def sites(runner: Runner) -> list[str]:
     return [site.name for site in runner.base.spec.of_role(Role.LINEAR)]
 
 
-def wrong(kernels: Kernels, x: Tensor, matrix: Packed) -> Tensor:
-    """No product of x and the matrix."""
-    return torch.full((len(x), matrix.outputs), 2.0, dtype=kernels.dtype)
-
-
 def mixed(family: str) -> list[Tensor]:
     """The answers of the base and of one task a kind, mixed in one step."""
     slots = range(1 + len(ACTING))
@@ -83,7 +78,7 @@ def mixed(family: str) -> list[Tensor]:
 
 
 @needs_kernels
-@pytest.mark.parametrize("family", MODULAR)
+@pytest.mark.parametrize("family", PACKED)
 def test_every_linear_is_packed_and_kept_once(family: str) -> None:
     runner = Runner(tiny_base(family), _BLOCKS)
     assert [site for each in runner.projections for site in each.sites] == sites(runner)
@@ -92,7 +87,7 @@ def test_every_linear_is_packed_and_kept_once(family: str) -> None:
 
 
 @needs_kernels
-@pytest.mark.parametrize("family", MODULAR)
+@pytest.mark.parametrize("family", PACKED)
 def test_deltas_act_as_on_the_modules_own_products(family: str) -> None:
     with without_kernels():
         plain = mixed(family)
@@ -103,11 +98,15 @@ def test_deltas_act_as_on_the_modules_own_products(family: str) -> None:
 
 
 @needs_kernels
-@pytest.mark.parametrize("family", MODULAR)
+@pytest.mark.parametrize("family", PACKED)
 def test_wrong_products_leave_the_modules_as_they_were(
     family: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Kernels, "linear", wrong)
+    for name in ("pack", "pack_bytes"):
+        right: Callable[..., Packed] = getattr(Kernels, name)
+        monkeypatch.setattr(
+            Kernels, name, lambda self, weight, bias=None, pack=right: pack(self, 2 * weight, bias)
+        )
     runner = Runner(tiny_base(family), _BLOCKS)
     assert not runner.projections
     found = answers(runner)
@@ -120,14 +119,17 @@ def test_wrong_products_leave_the_modules_as_they_were(
 
 
 @needs_kernels
-def test_a_decoder_whose_layers_fail_still_has_packed_linears(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("family", "operation"), [("llama", "gate"), *((family, "activate") for family in ENCODERS)]
+)
+def test_a_base_whose_layers_fail_still_has_packed_linears(
+    family: str, operation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with without_kernels():
-        expected = answers(Runner(tiny_base("llama"), _BLOCKS))
-    gate = Recorder.gate
-    monkeypatch.setattr(Recorder, "gate", lambda self, x, activation: gate(self, x, 0))
-    runner = Runner(tiny_base("llama"), _BLOCKS)
+        expected = answers(Runner(tiny_base(family), _BLOCKS))
+    activate: Callable[..., Tensor] = getattr(Recorder, operation)
+    monkeypatch.setattr(Recorder, operation, lambda self, x, activation: activate(self, x, 0))
+    runner = Runner(tiny_base(family), _BLOCKS)
     assert [each.sites for each in runner.projections] == [(site,) for site in sites(runner)]
     for one, plain in zip(answers(runner), expected, strict=True):
         torch.testing.assert_close(one, plain, rtol=0, atol=TOLERANCE)

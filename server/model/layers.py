@@ -1,0 +1,93 @@
+"""Layers by native kernels instead of their modules: what the fast paths have in common.
+
+What the modules compute stays the definition. A model is first run as it is, which tells how each
+of its layers looks at keys; the fast path must then say the same, or it is not taken.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from deltas.kernels import Kernels, Recorder
+from deltas.kernels.library import ACTIVATIONS
+from deltas.wiring import Wiring
+from server.model.base import Base
+from server.model.batch import Batch
+from server.model.native_attention import Angles, NativeAttention
+from server.model.projection import Projection
+
+
+@dataclass(frozen=True)
+class Norm:
+    """A norm's weight in float32, and a layer norm's bias; `epsilon` is added to the variance."""
+
+    weight: Tensor
+    epsilon: float
+    bias: Tensor | None = None
+
+    @classmethod
+    def of(cls, module: nn.Module, offset: float = 0.0) -> "Norm":
+        """Read a layer norm, or any of Transformers' RMS norms; `offset` is added to its weight."""
+        epsilon = getattr(module, "variance_epsilon", None) or getattr(module, "eps", None)
+        bias = getattr(module, "bias", None)
+        weight = module.get_parameter("weight").float() + offset
+        return cls(weight, float(str(epsilon)), None if bias is None else bias.float())
+
+    def __call__(self, kernels: Kernels | Recorder, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """Add y to x in place, if there is one, and return x normalised."""
+        return kernels.add_norm(x, y, self.weight, self.epsilon, self.bias)
+
+
+class KernelLayers(ABC):
+    """A base's layers, which kernels compute: [T] tokens → [T, hidden] last hidden states."""
+
+    def __init__(
+        self, base: Base, wiring: Wiring, attention: NativeAttention, kernels: Kernels
+    ) -> None:
+        self._family = base.spec.family
+        self._wiring = wiring
+        self._attention = attention
+        self._kernels = kernels
+        self._backbone: nn.Module = base.model.base_model
+        self._quantize = base.quantize
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """Compute one step."""
+        return self.layers(self._kernels, self.embed(batch), self.angles(batch))
+
+    @property
+    @abstractmethod
+    def projections(self) -> Iterator[Projection]:
+        """All projections of the layers."""
+
+    @abstractmethod
+    def embed(self, batch: Batch) -> Tensor:
+        """The rows' vectors [T, hidden]."""
+
+    @abstractmethod
+    def angles(self, batch: Batch) -> dict[str, Angles]:
+        """Cosines and sines of the rows' positions, for each sort of layer that turns its heads."""
+
+    @abstractmethod
+    def layers(self, kernels: Kernels | Recorder, x: Tensor, angles: dict[str, Angles]) -> Tensor:
+        """All layers over embedded rows x, which are written into."""
+
+    def _projection(self, layer: str, *names: str) -> Projection:
+        sites = [f"{layer}.{name}" for name in names]
+        modules = {site: self._backbone.get_submodule(site) for site in sites}
+        linears = {site: each for site, each in modules.items() if isinstance(each, nn.Linear)}
+        return Projection.of(self._kernels, linears, quantize=self._quantize)
+
+    def _deltas_after(self, site: str, x: Tensor, y: Tensor) -> Tensor:
+        """What deltas at a block make of its output y, x being its residual."""
+        return self._wiring.after(site, x, y) if self._wiring.act_at((site,)) else y
+
+
+def activation_of(base: Base) -> int | None:
+    """The number of a base's non-linearity; None where the kernels have no such."""
+    config = base.model.config
+    names = ("hidden_activation", "hidden_act", "activation")
+    name = next((found for each in names if (found := getattr(config, each, None))), None)
+    return ACTIVATIONS.get(str(name))

@@ -1,0 +1,110 @@
+"""The fast path of encoders whose layer norms come last: their layers by native kernels."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from deltas.base import AFTER_ATTENTION, AFTER_FEED_FORWARD
+from deltas.families import PostNorm
+from deltas.kernels import Kernels, Recorder
+from deltas.wiring import Wiring
+from server.model.attention import View, view_of
+from server.model.base import Base
+from server.model.batch import Batch
+from server.model.layers import KernelLayers, Norm
+from server.model.native_attention import Angles, NativeAttention
+from server.model.projection import Projection
+
+
+@dataclass(frozen=True)
+class Half:
+    """Half a layer: `norm` is applied to the sum of what it reads and what it says.
+
+    `site` is where deltas act on its output, before the sum.
+    """
+
+    site: str
+    into: Projection
+    out: Projection
+    norm: Norm
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer: attention, then feed-forward."""
+
+    attention: Half
+    feed_forward: Half
+    view: View
+
+
+class PostNormEncoder(KernelLayers):
+    """Runs an encoder's layers over a batch: [T] tokens → [T, hidden] last hidden states."""
+
+    def __init__(
+        self,
+        base: Base,
+        post_norm: PostNorm,
+        activation: int,
+        wiring: Wiring,
+        attention: NativeAttention,
+        kernels: Kernels,
+    ) -> None:
+        super().__init__(base, wiring, attention, kernels)
+        self._post_norm = post_norm
+        self._activation = activation
+        self._embeddings = self._backbone.get_submodule(post_norm.embeddings)
+        self._layers = [self._layer(index) for index in range(base.spec.layers)]
+
+    @property
+    def projections(self) -> Iterator[Projection]:
+        """All projections of the layers."""
+        for layer in self._layers:
+            for half in (layer.attention, layer.feed_forward):
+                yield from (half.into, half.out)
+
+    def embed(self, batch: Batch) -> Tensor:
+        """The rows' vectors [T, hidden], their positions' among them."""
+        return self._embeddings(input_ids=batch.tokens[None], position_ids=batch.positions[None])[0]
+
+    def angles(self, batch: Batch) -> dict[str, Angles]:
+        """None: positions are in the vectors."""
+        del batch
+        return {}
+
+    def layers(self, kernels: Kernels | Recorder, x: Tensor, angles: dict[str, Angles]) -> Tensor:
+        """All layers over embedded rows x, which are written into."""
+        del angles
+        for index, layer in enumerate(self._layers):
+            fused = layer.attention.into(kernels, self._wiring, x)
+            inner = self._attention.attend_fused(kernels, index, fused, layer.view)
+            x = self._end(kernels, layer.attention, x, inner)
+            inner = layer.feed_forward.into(kernels, self._wiring, x)
+            inner = kernels.activate(inner, self._activation)
+            x = self._end(kernels, layer.feed_forward, x, inner)
+        return x
+
+    def _end(self, kernels: Kernels | Recorder, half: Half, x: Tensor, inner: Tensor) -> Tensor:
+        y = half.out(kernels, self._wiring, inner)
+        return half.norm(kernels, x, self._deltas_after(half.site, x, y))
+
+    def _layer(self, index: int) -> Layer:
+        path = f"{self._family.layers}.{index}"
+        layer = self._backbone.get_submodule(path)
+        post_norm, family = self._post_norm, self._family
+        return Layer(
+            attention=Half(
+                site=f"{path}.{AFTER_ATTENTION}",
+                into=self._projection(path, *post_norm.attention),
+                out=self._projection(path, post_norm.attention_output),
+                norm=Norm.of(layer.get_submodule(str(family.after_attention.norm))),
+            ),
+            feed_forward=Half(
+                site=f"{path}.{AFTER_FEED_FORWARD}",
+                into=self._projection(path, post_norm.feed_forward),
+                out=self._projection(path, post_norm.feed_forward_output),
+                norm=Norm.of(layer.get_submodule(str(family.after_feed_forward.norm))),
+            ),
+            view=view_of(layer.get_submodule(family.attention)),
+        )
