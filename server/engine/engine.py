@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence as List
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from deltas.delta import DeltaRef, PromptStyle, TaskType
 from deltas.errors import PolydeltaError
@@ -115,9 +116,7 @@ class Engine:
             version = lease.version
             self._check_capability(request, version)
             generates = version.type is TaskType.GENERATE
-            prompt = await asyncio.get_running_loop().run_in_executor(
-                self._tokenizing, self._prompt, request, version, generates
-            )
+            prompt = await self._read(request, version, generates)
             self._check_length(prompt, version, generates)
             # The engine may have filled up, begun to drain or died while the prompt was read.
             self._check_open(request)
@@ -206,6 +205,13 @@ class Engine:
             f"This needs a task that {wanted}; '{request.task}' is of type {version.type.value}.",
             param="task",
         )
+
+    async def _read(self, request: Request, version: Version, generates: bool) -> Prompt:
+        read = partial(self._prompt, request, version, generates)
+        if request.input and isinstance(request.input[0], int):
+            # Tokens need no tokenizer, and so no other thread.
+            return read()
+        return await asyncio.get_running_loop().run_in_executor(self._tokenizing, read)
 
     def _prompt(self, request: Request, version: Version, generates: bool) -> Prompt:
         if version.type is TaskType.TAG and not isinstance(request.input, str):
