@@ -43,10 +43,10 @@ inline Lanes exponential(Lanes x) {
 // 1 / x for x of at least 1.
 inline Lanes inverse(Lanes x) {
 #if defined(__AVX512F__)
-    // Two thirds of the time of a division. The step towards the limit makes NaN of infinity.
-    x = x > 1e38f ? spread(1e38f) : x;
+    // Two thirds of the time of a division. The second step would make NaN of infinity.
+    const __mmask16 within = _mm512_cmp_ps_mask((__m512)x, _mm512_set1_ps(1e38f), _CMP_NGT_UQ);
     const Lanes near = (Lanes)_mm512_rcp14_ps((__m512)x);
-    return near * (2.0f - x * near);
+    return (Lanes)_mm512_maskz_mul_ps(within, (__m512)near, (__m512)(2.0f - x * near));
 #else
     return 1.0f / x;
 #endif

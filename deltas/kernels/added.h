@@ -6,6 +6,7 @@
 
 #include "bytes.h"
 #include "linear.h"
+#include "room.h"
 #include "small_rank.h"
 
 namespace {
@@ -37,10 +38,8 @@ class Inner {
             for (int64_t run = 0; run < added.run_count; ++run)
                 if (const Part* part = added.items[i].part(added.runs[run].slot))
                     width_ = std::max(width_, padded(part->rank, LANES));
-        // One vector a thread, for it to grow once and stay.
-        static thread_local std::vector<T> kept;
-        kept.resize(std::max<size_t>(kept.size(), added.count * rows * width_));
-        numbers_ = kept.data();
+        static thread_local Room<T> room;
+        numbers_ = room.of(added.count * rows * width_);
     }
     T* row(int64_t addition, int64_t row) const {
         return numbers_ + (addition * rows_ + row) * width_;
@@ -59,7 +58,7 @@ void shrink_all(
         added.runs, added.run_count,
         [&](int32_t slot, int64_t from, int64_t to, int32_t following) {
             for (int64_t row = from; row < to;) {
-                const int tile = share_of(to - row, ROWS<T>);
+                const int share = share_of(to - row, ROWS<T>);
                 for (int64_t i = 0; i < added.count; ++i) {
                     const Part* part = added.items[i].part(slot);
                     if (part == nullptr) continue;
@@ -67,10 +66,10 @@ void shrink_all(
                     const Part* next =
                         last ? added.items[0].part(following) : added.items[i + 1].part(slot);
                     shrink(
-                        x + row * x_stride, x_stride, tile, inputs, *part, inner.row(i, row),
+                        x + row * x_stride, x_stride, share, inputs, *part, inner.row(i, row),
                         inner.width(), next ? next->a : nullptr);
                 }
-                row += tile;
+                row += share;
             }
         });
 }

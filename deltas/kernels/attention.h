@@ -2,12 +2,10 @@
 // for many.
 #pragma once
 
-#include <atomic>
-#include <vector>
-
 #include "activation.h"
 #include "cache.h"
 #include "product.h"
+#include "room.h"
 
 namespace {
 
@@ -23,12 +21,10 @@ struct View {
     int32_t causal;
 };
 
-// Numbers a thread works with; they grow and are kept, since new pages take longer than what is
-// written to them.
 template <class T>
 struct Scratch {
-    std::vector<T> keys, values, queries, weights;
-    std::vector<float> scores;
+    Room<T> keys, values, queries, weights;
+    Room<float> scores;
 };
 
 // Some neighbours of one chunk, and the `group` query heads of each that share a key head: row r is
@@ -71,57 +67,76 @@ float soften(float* scores, int64_t begin, int64_t end, int64_t length, T* weigh
     return sum(total);
 }
 
+// Where among a sequence's cached tokens some rows look: blocks [first, first + blocks).
+struct Stretch {
+    int64_t first, blocks;
+
+    template <class T>
+    Stretch(const Queries<T>& of, int64_t window) {
+        first = (window ? std::max<int64_t>(0, of.position - window + 1) : 0) / BLOCK;
+        blocks = padded(of.keys, BLOCK) / BLOCK - first;
+    }
+    int64_t length() const { return blocks * BLOCK; }
+    int64_t skipped() const { return first * BLOCK; }
+};
+
+template <class T>
+void gather(
+    const Queries<T>& of, Stretch on, Heads heads, int64_t head, const T* keys, const T* values,
+    const int32_t* table, Scratch<T>& scratch) {
+    const int64_t width = heads.width, sizes[] = {key_size<T>(width), value_size(width)};
+    const auto place = [&](int64_t block) { return table[on.first + block] * heads.keys + head; };
+    gather_keys<T>(
+        [&](int64_t block) { return keys + place(block) * sizes[0]; }, on.blocks, width,
+        scratch.keys.of(on.blocks * sizes[0]));
+    gather_values<T>(
+        [&](int64_t block) { return values + place(block) * sizes[1]; }, on.blocks, width,
+        of.keys - on.skipped(), scratch.values.of(on.blocks * sizes[1]));
+}
+
+// Attends rows [row, row + some) to what was gathered.
+template <class T>
+void attend_share(
+    const Queries<T>& of, int64_t row, int some, Stretch on, int64_t width, View view,
+    Scratch<T>& scratch) {
+    const int64_t inner = groups<T>(width) * Arithmetic<T>::GROUP, length = on.length();
+    // Rows a power of two apart would share too few of the cache's places.
+    const int64_t stride = length + WIDTH;
+    T* queries = scratch.queries.of(ROWS<T> * inner);
+    T* weights = scratch.weights.of(ROWS<T> * stride);
+    float* scores = scratch.scores.of(ROWS<T> * stride);
+    for (int i = 0; i < some; ++i) {
+        const T* from = of.q + of.place(row + i, of.q_stride, width);
+        std::copy(from, from + width, queries + i * inner);
+        std::fill(queries + i * inner + width, queries + (i + 1) * inner, T{});
+    }
+    multiply(
+        queries, inner, some, scratch.keys.data(), length, width, 0, panels(length),
+        [&](int i, int64_t at, Lanes lanes) { store(lanes * view.scale, scores + i * stride + at); });
+    float totals[ROWS<T>];
+    for (int i = 0; i < some; ++i) {
+        const int64_t position = of.position + (row + i) / of.group - on.skipped();
+        const int64_t begin = view.window ? std::max<int64_t>(0, position - view.window + 1) : 0;
+        const int64_t end = view.causal ? position + 1 : of.keys - on.skipped();
+        totals[i] = soften(scores + i * stride, begin, end, length, weights + i * stride);
+    }
+    multiply(
+        weights, stride, some, scratch.values.data(), width, length, 0, panels(width),
+        [&](int i, int64_t at, Lanes lanes) {
+            T* to = of.out + of.place(row + i, of.out_stride, width);
+            store_within(lanes * (1.0f / totals[i]), to, at, width);
+        });
+}
+
 template <class T>
 void attend_rows(
     const Queries<T>& of, Heads heads, int64_t head, const T* keys, const T* values,
     const int32_t* table, View view, Scratch<T>& scratch) {
-    const int64_t width = heads.width, inner = groups<T>(width) * Arithmetic<T>::GROUP;
-    const int64_t first_key = view.window ? std::max<int64_t>(0, of.position - view.window + 1) : 0;
-    const int64_t first = first_key / BLOCK, skipped = first * BLOCK;
-    const int64_t blocks = padded(of.keys, BLOCK) / BLOCK - first, length = blocks * BLOCK;
-    const auto place = [&](int64_t block) { return table[first + block] * heads.keys + head; };
-
-    scratch.keys.resize(length * inner);
-    gather_keys<T>(
-        [&](int64_t block) { return keys + place(block) * key_size<T>(width); }, blocks, width,
-        scratch.keys.data());
-    scratch.values.resize(blocks * value_size(width));
-    gather_values<T>(
-        [&](int64_t block) { return values + place(block) * value_size(width); }, blocks, width,
-        of.keys - skipped, scratch.values.data());
-    // Rows a power of two apart would share too few of the cache's places.
-    const int64_t stride = length + WIDTH;
-    scratch.queries.assign(ROWS<T> * inner, T{});
-    scratch.scores.resize(ROWS<T> * stride);
-    scratch.weights.resize(ROWS<T> * stride);
-
+    const Stretch on(of, view.window);
+    gather(of, on, heads, head, keys, values, table, scratch);
     for (int64_t row = 0; row < of.rows();) {
         const int some = share_of(of.rows() - row, ROWS<T>);
-        for (int i = 0; i < some; ++i)
-            std::memcpy(
-                scratch.queries.data() + i * inner, of.q + of.place(row + i, of.q_stride, width),
-                width * sizeof(T));
-        float* scores = scratch.scores.data();
-        multiply(
-            scratch.queries.data(), inner, some, scratch.keys.data(), length, width, 0,
-            panels(length), [&](int i, int64_t at, Lanes lanes) {
-                store(lanes * view.scale, scores + i * stride + at);
-            });
-        float totals[ROWS<T>];
-        for (int i = 0; i < some; ++i) {
-            const int64_t position = of.position + (row + i) / of.group;
-            const int64_t begin = view.window ? std::max<int64_t>(skipped, position - view.window + 1) : 0;
-            totals[i] = soften(
-                scores + i * stride, begin - skipped,
-                (view.causal ? position + 1 : of.keys) - skipped, length,
-                scratch.weights.data() + i * stride);
-        }
-        multiply(
-            scratch.weights.data(), stride, some, scratch.values.data(), width, length, 0,
-            panels(width), [&](int i, int64_t at, Lanes lanes) {
-                T* to = of.out + of.place(row + i, of.out_stride, width);
-                store_within(lanes * (1.0f / totals[i]), to, at, width);
-            });
+        attend_share(of, row, some, on, heads.width, view, scratch);
         row += some;
     }
 }
@@ -137,23 +152,19 @@ void attend(
     const auto shares = [&](const Chunk& chunk) { return (chunk.rows + tokens - 1) / tokens; };
     int64_t tasks = 0;
     for (int64_t i = 0; i < count; ++i) tasks += shares(chunks[i]) * heads.keys;
-    // Tasks differ in length, so whoever is free takes the next one, whatever its range was.
-    std::atomic<int64_t> next{0};
-    in_parallel(tasks, 1, [&](int64_t, int64_t) {
+    in_turns(tasks, [&](int64_t task) {
         static thread_local Scratch<T> scratch;
-        for (int64_t task = next++; task < tasks; task = next++) {
-            int64_t rest = task;
-            const Chunk* of = chunks;
-            for (; rest >= shares(*of) * heads.keys; ++of) rest -= shares(*of) * heads.keys;
-            const int64_t head = rest % heads.keys, row = rest / heads.keys * tokens;
-            const int64_t some = std::min<int64_t>(tokens, of->rows - row);
-            const int64_t column = head * group * heads.width;
-            attend_rows<T>(
-                {q + (of->start + row) * q_stride + column, q_stride,
-                 out + (of->start + row) * out_stride + column, out_stride, some, group,
-                 of->context + row, of->context + (view.causal ? row + some : of->rows)},
-                heads, head, keys, values, tables + of->table, view, scratch);
-        }
+        int64_t rest = task;
+        const Chunk* of = chunks;
+        for (; rest >= shares(*of) * heads.keys; ++of) rest -= shares(*of) * heads.keys;
+        const int64_t head = rest % heads.keys, row = rest / heads.keys * tokens;
+        const int64_t some = std::min<int64_t>(tokens, of->rows - row);
+        const int64_t column = head * group * heads.width;
+        attend_rows<T>(
+            {q + (of->start + row) * q_stride + column, q_stride,
+             out + (of->start + row) * out_stride + column, out_stride, some, group,
+             of->context + row, of->context + (view.causal ? row + some : of->rows)},
+            heads, head, keys, values, tables + of->table, view, scratch);
     });
 }
 

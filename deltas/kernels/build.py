@@ -40,14 +40,14 @@ def find_compiler() -> str | None:
 
 
 def build() -> bool:
-    """Compile every variant; False where there is no compiler, or none that can."""
+    """Compile every variant that the compiler can; False where that is none."""
     compiler = find_compiler()
     if compiler is None:
         return False
     BUILT.mkdir(exist_ok=True)
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         jobs = [threads.submit(_compile, compiler, *pair) for pair in variants().items()]
-    return all(job.result() for job in jobs)
+    return any(job.result() for job in jobs)
 
 
 def _compile(compiler: str, name: str, flags: list[str]) -> bool:
@@ -57,6 +57,7 @@ def _compile(compiler: str, name: str, flags: list[str]) -> bool:
         done = subprocess.run([*command, "-o", partial.name], check=False)
     if done.returncode:
         Path(partial.name).unlink()
+        (BUILT / f"{name}.so").unlink(missing_ok=True)
         return False
     Path(partial.name).chmod(0o755)
     Path(partial.name).rename(BUILT / f"{name}.so")

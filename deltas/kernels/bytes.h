@@ -9,8 +9,9 @@
 #include <vector>
 
 #include "linear.h"
-#include "product.h"
 #include "parallel.h"
+#include "product.h"
+#include "room.h"
 
 namespace {
 
@@ -85,19 +86,19 @@ struct SplitRows {
 
 // Multiplies all rows by a panel of C columns and hands `take(row, column, lanes)` LANES products at
 // a time. Integers are exact while inputs are below 2^31 / 128^2: sums may wrap, but what is left
-// without the weights' offset fits 32 bits. As in `linear_panels`, the last of several tiles fetches
+// without the weights' offset fits 32 bits. As in `linear_panels`, the last of several shares fetches
 // the next panel.
 template <int C, class Take>
 void bytes_panel(const SplitRows& x, const int8_t* panel, int64_t inputs, Take take) {
     const int64_t size = packed_size<int8_t>(WIDTH, inputs);
     for (int64_t first = 0; first < x.rows;) {
-        const int tile = share_of(x.rows - first, ROWS<int8_t> / 2);
-        const bool is_last = first > 0 && first + tile == x.rows;
+        const int share = share_of(x.rows - first, ROWS<int8_t> / 2);
+        const bool is_last = first > 0 && first + share == x.rows;
         Words sums[ROWS<int8_t>][C];
         accumulate_rows<int8_t, C>(
-            2 * tile, x.bytes + 2 * first * x.stride, x.stride, panel, groups<int8_t>(inputs), sums,
-            false, panel + (is_last ? size : bytes_ahead(2 * tile)));
-        for (int row = 0; row < tile; ++row) {
+            2 * share, x.bytes + 2 * first * x.stride, x.stride, panel, groups<int8_t>(inputs), sums,
+            false, panel + (is_last ? size : bytes_ahead(2 * share)));
+        for (int row = 0; row < share; ++row) {
             const Split& of = x.splits[first + row];
             for (int c = 0; c < C; ++c) {
                 const Ints high = (Ints)(sums[2 * row][c] - of.high);
@@ -107,7 +108,7 @@ void bytes_panel(const SplitRows& x, const int8_t* panel, int64_t inputs, Take t
                 take(first + row, c * LANES, whole * of.scale);
             }
         }
-        first += tile;
+        first += share;
     }
 }
 
@@ -116,10 +117,8 @@ void linear_bytes(
     const T* x, int64_t x_stride, int64_t rows, const int8_t* w, const float* scales,
     const T* bias, int64_t outputs, int64_t inputs, T* y, int64_t y_stride) {
     const int64_t stride = padded(inputs, LANES);
-    // Kept, since pages that are new to the process take longer than what is written to them.
-    static thread_local std::vector<int8_t> room;
-    room.resize(2 * rows * stride);
-    int8_t* const bytes = room.data();
+    static thread_local Room<int8_t> room;
+    int8_t* const bytes = room.of(2 * rows * stride);
     std::vector<Split> splits(rows);
     in_parallel(rows, ROW_GRAIN, [&](int64_t begin, int64_t end) {
         for (int64_t row = begin; row < end; ++row) {

@@ -1,4 +1,4 @@
-// What a decoder layer does to each row between its projections.
+// What a layer does to each row between its projections.
 #pragma once
 
 #include "activation.h"

@@ -1,5 +1,5 @@
-// Registers' worth of numbers, and sums of products of them, for whatever instruction set this is
-// compiled for. Nothing here or in what includes it may have external linkage.
+// Registers' worth of numbers, and sums of products of them. Compiled once for each instruction set:
+// but for the library's own interface nothing may have external linkage.
 #pragma once
 
 #include <cmath>

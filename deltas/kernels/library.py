@@ -316,11 +316,11 @@ def usable() -> list[str]:
         "baseline": (),
     }
     names = [name for name in variants() if all(found.get(flag) for flag in needs[name])]
-    return [name for name in names if name != "amx" or _may_use_tiles()]
+    return [name for name in names if name != "amx" or may_use_tiles()]
 
 
 @cache
-def _may_use_tiles() -> bool:
+def may_use_tiles() -> bool:
     """Whether Linux lends the process the matrix unit's registers, for which it must ask."""
     arch_prctl, request, tile_data = 158, 0x1023, 18
     return ctypes.CDLL(None).syscall(arch_prctl, request, tile_data) == 0

@@ -1,6 +1,8 @@
 // A projection of the base: y = x·Wᵀ + b over a packed W, which is read once for all rows.
 #pragma once
 
+#include <algorithm>
+
 #include "parallel.h"
 #include "product.h"
 

@@ -22,7 +22,8 @@ _MADV_HUGEPAGE = 14
 class Arena:
     """Hands out stretches of chunks, one after another; a chunk goes with its last tensor.
 
-    For what is read one after another and stays. Thread-safe.
+    What would fill a chunk has one of its own. For what is read one after another and stays.
+    Thread-safe.
     """
 
     def __init__(self) -> None:
@@ -32,12 +33,16 @@ class Arena:
     def take(self, dtype: torch.dtype, *shape: int) -> Tensor:
         """A tensor that holds anything, at the start of a cache line."""
         size = math.prod(shape) * dtype.itemsize
+        taken = stretch(size) if size >= _CHUNK else self._cut(size)
+        return taken.view(dtype).view(shape)
+
+    def _cut(self, size: int) -> Tensor:
         with self._lock:
             if size > len(self._rest):
-                self._rest = stretch(max(size, _CHUNK))
+                self._rest = stretch(_CHUNK)
             taken = self._rest[:size]
             self._rest = self._rest[to_line(size) :]
-        return taken.view(dtype).view(shape)
+        return taken
 
 
 def gather(tensors: Sequence[Tensor]) -> list[Tensor]:

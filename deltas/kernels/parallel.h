@@ -2,6 +2,8 @@
 // fight the first one for the cores.
 #pragma once
 
+#include <atomic>
+
 #include "tiles.h"
 
 namespace {
@@ -25,6 +27,15 @@ inline void in_parallel(int64_t count, int64_t grain, F body) {
     } else {
         parallel_for(0, count, grain, part, &body);
     }
+}
+
+// The same one by one: what differs in length is shared evenly, for whoever is free takes the next.
+template <class F>
+inline void in_turns(int64_t count, F body) {
+    std::atomic<int64_t> next{0};
+    in_parallel(count, 1, [&](int64_t, int64_t) {
+        for (int64_t at = next++; at < count; at = next++) body(at);
+    });
 }
 
 }  // namespace

@@ -4,8 +4,8 @@
 #include <algorithm>
 
 #include "activation.h"
-#include "product.h"
 #include "parallel.h"
+#include "product.h"
 
 namespace {
 
@@ -60,7 +60,7 @@ void shrink(
 
 // Each matrix is fetched while the one before it is used: A, B, then the next part's A.
 template <class T>
-void small_rank_tile(const Site& site, int64_t row, int rows, const Part& part, const Part* next) {
+void small_rank_share(const Site& site, int64_t row, int rows, const Part& part, const Part* next) {
     T inner[ROWS<T> * MAX_RANK];
     const int64_t rank = part.rank, width = padded(rank, LANES), outputs = site.outputs;
     const T* b_bias = static_cast<const T*>(part.b_bias);
@@ -85,21 +85,21 @@ void small_rank_tile(const Site& site, int64_t row, int rows, const Part& part, 
         static_cast<const T*>(next ? next->a : nullptr));
 }
 
-// Rows [from, to) of one slot at every site: a tile at a time, since its x is at hand then.
+// Rows [from, to) of one slot at every site: a share at a time, since its x is at hand then.
 template <class T>
 void small_rank_run(
     const Site* sites, int64_t count, int32_t slot, int64_t from, int64_t to, int32_t following) {
     while (from < to) {
-        const int tile = share_of(to - from, ROWS<T>);
+        const int share = share_of(to - from, ROWS<T>);
         for (int64_t i = 0; i < count; ++i) {
             const Part* part = sites[i].part(slot);
             if (part == nullptr) continue;
             const Part* next = i + 1 < count ? sites[i + 1].part(slot)
-                : from + tile < to           ? sites[0].part(slot)
+                : from + share < to           ? sites[0].part(slot)
                                              : sites[0].part(following);
-            small_rank_tile<T>(sites[i], from, tile, *part, next);
+            small_rank_share<T>(sites[i], from, share, *part, next);
         }
-        from += tile;
+        from += share;
     }
 }
 

@@ -32,7 +32,7 @@ struct alignas(64) TileShapes {
 };
 
 // The rows that this thread's tiles are shaped for, and 0 outside of parallel loops.
-thread_local int tiled_rows __attribute__((tls_model("initial-exec"))) = 0;
+thread_local int tiled_rows = 0;
 
 // Shapes tiles 0 to 3 for sums, 4 and 5 for x and 6 and 7 for a panel. It takes as long as several
 // products, so it is done when rows change.
@@ -75,61 +75,79 @@ inline void multiply_tiles(int8_t, bool both) {
     if (C == 2) _tile_dpbsud(3, 5, 7);
 }
 
+// Numbers in a line of memory, which is a tile's row; a panel of C columns has C of them for a group.
+constexpr int64_t LINE = 64;
+template <class T>
+constexpr int64_t IN_LINE = LINE / int64_t(sizeof(T));
+
+// Adds the products of TILE groups of x [rows, …] and of a panel to the tiles of sums.
 template <class T, int C>
-__attribute__((noinline, noclone)) void accumulate_tiles(
-    int rows, const T* x, int64_t stride, const T* panel, int64_t count,
-    typename Arithmetic<T>::Sums (*sums)[C], bool added, const T* ahead) {
-    constexpr int GROUP = Arithmetic<T>::GROUP, DEPTH = TILE * GROUP;
-    constexpr int64_t LINE = 64, STEP = C * LINE;
-    const bool both = rows > TILE;
-    const auto products = [both](const T* rows_of_x, int64_t x_stride, const T* groups_of_panel) {
-        const int64_t bytes = x_stride * int64_t(sizeof(T));
-        _tile_loadd(4, rows_of_x, bytes);
-        if (both) _tile_loadd(5, rows_of_x + TILE * x_stride, bytes);
-        _tile_loadd(6, groups_of_panel, STEP);
-        if (C == 2) _tile_loadd(7, groups_of_panel + LINE / sizeof(T), STEP);
-        multiply_tiles<C>(T{}, both);
-    };
-    shape_tiles(rows);
-    // What was written before is read by instructions of which the compiler does not know.
-    asm volatile("" : : : "memory");
+inline void add_products(const T* x, int64_t stride, const T* panel, bool both) {
+    const int64_t bytes = stride * int64_t(sizeof(T));
+    _tile_loadd(4, x, bytes);
+    if (both) _tile_loadd(5, x + TILE * stride, bytes);
+    _tile_loadd(6, panel, C * LINE);
+    if (C == 2) _tile_loadd(7, panel + IN_LINE<T>, C * LINE);
+    multiply_tiles<C>(T{}, both);
+}
+
+// The same for fewer groups: zeros fill the tiles, and nothing beyond the groups is read.
+template <class T, int C>
+inline void add_rest(const T* x, int64_t stride, const T* panel, int left, int rows) {
+    alignas(64) T rest[2 * TILE][IN_LINE<T>], rest_of_panel[TILE * C][IN_LINE<T>];
+    const __mmask16 inside = __mmask16((1 << left) - 1);
+    for (int row = 0; row < rows; ++row)
+        _mm512_store_si512(rest[row], _mm512_maskz_loadu_epi32(inside, x + row * stride));
+    for (int line = 0; line < TILE * C; ++line)
+        _mm512_store_si512(
+            rest_of_panel[line], line < left * C ? _mm512_loadu_si512(panel + line * IN_LINE<T>)
+                                                 : _mm512_setzero_si512());
+    asm volatile("" : : "r"(rest), "r"(rest_of_panel) : "memory");
+    add_products<T, C>(rest[0], IN_LINE<T>, rest_of_panel[0], rows > TILE);
+}
+
+template <int C, class Sums>
+inline void begin_sums(const Sums (*sums)[C], bool added, bool both) {
     if (added) {
-        _tile_loadd(0, sums[0], STEP);
-        if (C == 2) _tile_loadd(1, sums[0] + 1, STEP);
-        if (both) _tile_loadd(2, sums[TILE], STEP);
-        if (both && C == 2) _tile_loadd(3, sums[TILE] + 1, STEP);
+        _tile_loadd(0, sums[0], C * LINE);
+        if (C == 2) _tile_loadd(1, sums[0] + 1, C * LINE);
+        if (both) _tile_loadd(2, sums[TILE], C * LINE);
+        if (both && C == 2) _tile_loadd(3, sums[TILE] + 1, C * LINE);
     } else {
         _tile_zero(0);
         if (C == 2) _tile_zero(1);
         if (both) _tile_zero(2);
         if (both && C == 2) _tile_zero(3);
     }
+}
+
+template <int C, class Sums>
+inline void end_sums(Sums (*sums)[C], bool both) {
+    _tile_stored(0, sums[0], C * LINE);
+    if (C == 2) _tile_stored(1, sums[0] + 1, C * LINE);
+    if (both) _tile_stored(2, sums[TILE], C * LINE);
+    if (both && C == 2) _tile_stored(3, sums[TILE] + 1, C * LINE);
+}
+
+template <class T, int C>
+__attribute__((noinline, noclone)) void accumulate_tiles(
+    int rows, const T* x, int64_t stride, const T* panel, int64_t count,
+    typename Arithmetic<T>::Sums (*sums)[C], bool added, const T* ahead) {
+    constexpr int64_t STEP = C * IN_LINE<T>;
+    const bool both = rows > TILE;
+    shape_tiles(rows);
+    // What was written before is read by instructions of which the compiler does not know.
+    asm volatile("" : : : "memory");
+    begin_sums<C>(sums, added, both);
     int64_t group = 0;
     for (; group + TILE <= count; group += TILE) {
-        const int64_t at = group * STEP / int64_t(sizeof(T));
-        if (ahead) fetch(ahead + at, TILE * STEP / int64_t(sizeof(T)));
-        products(x + group * GROUP, stride, panel + at);
+        if (ahead) fetch(ahead + group * STEP, TILE * STEP);
+        add_products<T, C>(x + group * Arithmetic<T>::GROUP, stride, panel + group * STEP, both);
     }
-    // The last groups are fewer than a tile holds: zeros fill it, and nothing beyond them is read.
-    if (group < count) {
-        alignas(64) T rest[2 * TILE][DEPTH], rest_of_panel[TILE * C][DEPTH];
-        const int left = int(count - group);
-        const __mmask16 inside = __mmask16((1 << left) - 1);
-        for (int row = 0; row < rows; ++row)
-            _mm512_store_si512(
-                rest[row], _mm512_maskz_loadu_epi32(inside, x + row * stride + group * GROUP));
-        const T* from = panel + group * STEP / int64_t(sizeof(T));
-        for (int line = 0; line < TILE * C; ++line)
-            _mm512_store_si512(
-                rest_of_panel[line], line < left * C ? _mm512_loadu_si512(from + line * DEPTH)
-                                                     : _mm512_setzero_si512());
-        asm volatile("" : : "r"(rest), "r"(rest_of_panel) : "memory");
-        products(rest[0], DEPTH, rest_of_panel[0]);
-    }
-    _tile_stored(0, sums[0], STEP);
-    if (C == 2) _tile_stored(1, sums[0] + 1, STEP);
-    if (both) _tile_stored(2, sums[TILE], STEP);
-    if (both && C == 2) _tile_stored(3, sums[TILE] + 1, STEP);
+    if (group < count)
+        add_rest<T, C>(
+            x + group * Arithmetic<T>::GROUP, stride, panel + group * STEP, int(count - group), rows);
+    end_sums<C>(sums, both);
 }
 
 #else

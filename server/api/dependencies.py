@@ -1,4 +1,7 @@
-"""Dependencies: what routes are given beside their bodies."""
+"""Dependencies: what routes are given beside their bodies.
+
+None of them waits, and still they are coroutines: others run on another thread, request by request.
+"""
 
 from pathlib import Path as Directory
 from typing import Annotated, TypeAlias
@@ -11,11 +14,11 @@ from server.registry.names import PLAIN_NAME
 from server.registry.registry import Registry
 
 
-def _engine(request: Request) -> Engine:
+async def _engine(request: Request) -> Engine:
     return request.app.state.engine
 
 
-def _metrics(request: Request) -> Metrics:
+async def _metrics(request: Request) -> Metrics:
     return request.app.state.metrics
 
 
@@ -23,14 +26,14 @@ EngineDep: TypeAlias = Annotated[Engine, Depends(_engine)]
 MetricsDep: TypeAlias = Annotated[Metrics, Depends(_metrics)]
 
 
-def _registry(engine: EngineDep) -> Registry:
+async def _registry(engine: EngineDep) -> Registry:
     return engine.registry
 
 
 RegistryDep: TypeAlias = Annotated[Registry, Depends(_registry)]
 
 
-def _source_roots(request: Request) -> list[Directory]:
+async def _source_roots(request: Request) -> list[Directory]:
     return request.app.state.source_roots
 
 

@@ -208,8 +208,9 @@ class Engine:
 
     async def _read(self, request: Request, version: Version, generates: bool) -> Prompt:
         read = partial(self._prompt, request, version, generates)
-        if request.input and isinstance(request.input[0], int):
-            # Tokens need no tokenizer, and so no other thread.
+        source = request.input
+        if 0 < len(source) <= self.context and isinstance(source[0], int):
+            # Tokens are only looked through, which takes less than another thread would.
             return read()
         return await asyncio.get_running_loop().run_in_executor(self._tokenizing, read)
 

@@ -1,6 +1,7 @@
 """Prompts: how a request's input becomes tokens."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tokenizers import Encoding
 from transformers import PreTrainedTokenizerFast
@@ -53,10 +54,16 @@ def _text(tokenizer: PreTrainedTokenizerFast, text: str) -> Prompt:
 
 
 def _tokens(tokenizer: PreTrainedTokenizerFast, tokens: list[int]) -> Prompt:
-    size = len(tokenizer)
+    size = _size(tokenizer)
     if not tokens or not all(0 <= token < size for token in tokens):
         raise InvalidRequest(f"Token ids must be between 0 and {size - 1}.", param="input")
     return Prompt(tokens)
+
+
+@lru_cache(maxsize=1)
+def _size(tokenizer: PreTrainedTokenizerFast) -> int:
+    """How many tokens there are: counting them takes longer than reading a prompt."""
+    return len(tokenizer)
 
 
 def _chat(tokenizer: PreTrainedTokenizerFast, messages: tuple[Message, ...]) -> Prompt:

@@ -1,7 +1,6 @@
 """The fast path of gated decoders: their layers by native kernels instead of their modules."""
 
 import inspect
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -65,18 +64,11 @@ class GatedDecoder(KernelLayers):
         self._norm = Norm.of(self._backbone.get_submodule("norm"), gated.norm_offset)
         self._layers = [self._layer(index) for index in range(base.spec.layers)]
 
-    @property
-    def projections(self) -> Iterator[Projection]:
-        """All projections of the layers."""
-        for layer in self._layers:
-            for half in (layer.attention, layer.feed_forward):
-                yield from (half.into, half.out)
-
     def embed(self, batch: Batch) -> Tensor:
         """The rows' vectors [T, hidden]."""
         return self._embedding(batch.tokens[None])[0]
 
-    def layers(self, kernels: Kernels | Recorder, x: Tensor, angles: dict[str, Angles]) -> Tensor:
+    def run(self, kernels: Kernels | Recorder, x: Tensor, angles: dict[str, Angles]) -> Tensor:
         """All layers over embedded rows x, which are written into, and the last norm."""
         y: Tensor | None = None
         for index, layer in enumerate(self._layers):

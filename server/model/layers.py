@@ -5,7 +5,6 @@ of its layers looks at keys; the fast path must then say the same, or it is not 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -52,33 +51,33 @@ class KernelLayers(ABC):
         self._kernels = kernels
         self._backbone: nn.Module = base.model.base_model
         self._quantize = base.quantize
+        self.projections: list[Projection] = []
+        """All projections of the layers."""
 
     def __call__(self, batch: Batch) -> Tensor:
         """Compute one step."""
-        return self.layers(self._kernels, self.embed(batch), self.angles(batch))
-
-    @property
-    @abstractmethod
-    def projections(self) -> Iterator[Projection]:
-        """All projections of the layers."""
+        return self.run(self._kernels, self.embed(batch), self.angles(batch))
 
     @abstractmethod
     def embed(self, batch: Batch) -> Tensor:
         """The rows' vectors [T, hidden]."""
 
-    @abstractmethod
     def angles(self, batch: Batch) -> dict[str, Angles]:
         """Cosines and sines of the rows' positions, for each sort of layer that turns its heads."""
+        del batch
+        return {}
 
     @abstractmethod
-    def layers(self, kernels: Kernels | Recorder, x: Tensor, angles: dict[str, Angles]) -> Tensor:
+    def run(self, kernels: Kernels | Recorder, x: Tensor, angles: dict[str, Angles]) -> Tensor:
         """All layers over embedded rows x, which are written into."""
 
     def _projection(self, layer: str, *names: str) -> Projection:
         sites = [f"{layer}.{name}" for name in names]
         modules = {site: self._backbone.get_submodule(site) for site in sites}
         linears = {site: each for site, each in modules.items() if isinstance(each, nn.Linear)}
-        return Projection.of(self._kernels, linears, quantize=self._quantize)
+        projection = Projection.of(self._kernels, linears, quantize=self._quantize)
+        self.projections.append(projection)
+        return projection
 
     def _deltas_after(self, site: str, x: Tensor, y: Tensor) -> Tensor:
         """What deltas at a block make of its output y, x being its residual."""

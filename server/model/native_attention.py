@@ -1,4 +1,4 @@
-"""Attention by the native kernels: one call a layer, over a cache that is never copied."""
+"""Attention by the native kernels: one call a layer, over a cache of panels."""
 
 from collections.abc import Hashable, Iterator, Sequence
 
@@ -42,8 +42,8 @@ class NativeAttention(Attention):
 
     @property
     def layout(self) -> Hashable:
-        """Where the cache is: a recording holds while this is equal."""
-        return self.cache.of(0)[0].data_ptr()
+        """How many blocks the cache has: it moves whenever that changes, and recordings end."""
+        return len(self.cache.keys[0])
 
     def begin(self, batch: Batch) -> None:
         """Lay out each sequence's blocks and write the prefixes of sequences that begin."""

@@ -1,6 +1,5 @@
 """The fast path of encoders whose layer norms come last: their layers by native kernels."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -57,23 +56,11 @@ class PostNormEncoder(KernelLayers):
         self._embeddings = self._backbone.get_submodule(post_norm.embeddings)
         self._layers = [self._layer(index) for index in range(base.spec.layers)]
 
-    @property
-    def projections(self) -> Iterator[Projection]:
-        """All projections of the layers."""
-        for layer in self._layers:
-            for half in (layer.attention, layer.feed_forward):
-                yield from (half.into, half.out)
-
     def embed(self, batch: Batch) -> Tensor:
         """The rows' vectors [T, hidden], their positions' among them."""
         return self._embeddings(input_ids=batch.tokens[None], position_ids=batch.positions[None])[0]
 
-    def angles(self, batch: Batch) -> dict[str, Angles]:
-        """None: positions are in the vectors."""
-        del batch
-        return {}
-
-    def layers(self, kernels: Kernels | Recorder, x: Tensor, angles: dict[str, Angles]) -> Tensor:
+    def run(self, kernels: Kernels | Recorder, x: Tensor, angles: dict[str, Angles]) -> Tensor:
         """All layers over embedded rows x, which are written into."""
         del angles
         for index, layer in enumerate(self._layers):

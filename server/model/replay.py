@@ -1,6 +1,6 @@
 """Replay: a base's layers recorded once and run as one call, step after step."""
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -48,7 +48,7 @@ class ReplayedLayers:
         self._last: _Recording | None = None
 
     @property
-    def projections(self) -> Iterator[Projection]:
+    def projections(self) -> Sequence[Projection]:
         """All projections of the layers."""
         return self._layers.projections
 
@@ -90,7 +90,7 @@ class ReplayedLayers:
         begin = room(x)
         turns = {turn: (room(cosine), room(sine)) for turn, (cosine, sine) in angles.items()}
         with self._wiring.recording(recorder):
-            out = self._layers.layers(recorder, begin, turns)
+            out = self._layers.run(recorder, begin, turns)
         return _Recording(recorder, self._layout(), begin, turns, out)
 
     def _layout(self) -> Hashable:

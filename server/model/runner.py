@@ -136,7 +136,7 @@ class Runner:
         layers = self._layers(kernels)
         if layers is not None and not self._agrees(layers, batch, expected):
             layers = None
-        rest = [site.name for site in sites if not layers or site.name == LM_HEAD_SITE]
+        rest = [site.name for site in sites if layers is None or site.name == LM_HEAD_SITE]
         linears = PackedLinears(kernels, self.wiring, rest, quantize=base.quantize)
         agrees = layers is not None or self._agrees(self._run_modules, batch, expected)
         if agrees and self._near(self._head(expected), logits):

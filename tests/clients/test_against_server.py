@@ -72,6 +72,18 @@ def client(clients: _Clients, decoding: Live) -> Polydelta:
     return clients.of(decoding)
 
 
+def test_a_salt_keeps_what_was_computed_for_it(client: Polydelta, decoding: Live):
+    def cached(salt: str | None) -> int:
+        before = decoding.engine.stats().prefix_hits
+        client.infer("headline", "see you at noon " * 9, max_tokens=2, cache_salt=salt)
+        return decoding.engine.stats().prefix_hits - before
+
+    mine, yours = f"mine-{id(client)}", f"yours-{id(client)}"
+    assert not cached(mine)
+    assert cached(mine)
+    assert not cached(yours)
+
+
 def test_a_generating_task(client: Polydelta):
     answer = client.infer("headline", "hello", max_tokens=4, ignore_eos=True, logprobs=2)
     assert answer.task == "headline"

@@ -106,7 +106,8 @@ def health() -> Call[Health]:
 
 def _body(task: str, input: Input, parameters: Mapping[str, object]) -> dict[str, Any]:
     given = {key: value for key, value in parameters.items() if value is not None}
-    return {"task": task, "input": input, "parameters": given}
+    salt = {key: given.pop(key) for key in ("cache_salt",) if key in given}
+    return {"task": task, "input": input, "parameters": given, **salt}
 
 
 def _element(request: BatchRequest) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from typing import TypedDict
 class Parameters(TypedDict, total=False):
     """Options of a request; None, like absence, leaves the server's default.
 
-    All but `top` steer generation; `top` limits a classifier's scores to the likeliest labels.
+    All but `top` and `cache_salt` steer generation; `top` limits a classifier's scores to the
+    likeliest labels, and prompts share what is computed for them with those of equal salt alone.
     """
 
     max_tokens: int | None
@@ -25,6 +26,7 @@ class Parameters(TypedDict, total=False):
     n: int | None
     logprobs: int | None
     top: int | None
+    cache_salt: str | None
 
 
 Message = Mapping[str, str]  # {"role": …, "content": …}

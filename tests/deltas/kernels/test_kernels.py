@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from deltas.activations import ACTIVATIONS
-from deltas.kernels import Kernels, load_kernels
+from deltas.kernels import Kernels, library, load_kernels
 from deltas.kernels.build import BUILT, find_compiler
 from deltas.kernels.library import ACTIVATIONS as NUMBERS
 from deltas.kernels.library import DTYPES, SWITCH, Packed, usable
@@ -39,6 +39,14 @@ def test_a_compiler_leaves_no_machine_without_kernels() -> None:
     assert load_kernels(torch.float32) is not None or find_compiler() is None
 
 
+def test_without_the_matrix_units_registers_the_next_widest_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    others = [name for name in usable() if name != "amx"]
+    monkeypatch.setattr(library, "may_use_tiles", lambda: False)
+    assert usable() == others
+
+
 def test_they_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(SWITCH, "off")
     load_kernels.cache_clear()
@@ -47,7 +55,13 @@ def test_they_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(rows=sizes, inputs=even, outputs=sizes, biased=st.booleans(), seed=seeds)
+@given(
+    rows=sizes,
+    inputs=st.one_of(even, st.sampled_from([1536, 5000])),
+    outputs=st.integers(1, 200),
+    biased=st.booleans(),
+    seed=seeds,
+)
 def test_linear(
     kernels: Kernels, rows: int, inputs: int, outputs: int, biased: bool, seed: int
 ) -> None:
@@ -207,12 +221,14 @@ def test_gate(kernels: Kernels, rows: int, width: int, activation: str, seed: in
     close(kernels.gate(x, NUMBERS[activation]), ACTIVATIONS[activation](left) * right)
 
 
-def test_extreme_values_are_gated_as_pytorch_does(kernels: Kernels) -> None:
-    left = torch.tensor([[math.inf, -100.0, 100.0, -1e4, 0.0, math.nan, 88.0, -88.0]])
-    x = torch.cat([left, torch.ones_like(left)], dim=1).to(kernels.dtype)
-    expected = functional.silu(left)
-    found = kernels.gate(x, NUMBERS["silu"]).float()
-    torch.testing.assert_close(found, expected, rtol=1e-2, atol=1e-30, equal_nan=True)
+@pytest.mark.parametrize("name", ["silu", "gelu", "gelu_new"])
+def test_extreme_values_are_as_pytorch_has_them(kernels: Kernels, name: str) -> None:
+    extremes = [math.inf, math.nan, 100.0, 88.0, 1e4, 1e30, -100.0, -88.0, -1e4, -1e30, 0.0]
+    x = torch.tensor([extremes]).to(kernels.dtype)
+    expected = ACTIVATIONS[name](x.double()).float()
+    gated = kernels.gate(torch.cat([x, torch.ones_like(x)], dim=1), NUMBERS[name])
+    for found in (gated, kernels.activate(x.clone(), NUMBERS[name])):
+        torch.testing.assert_close(found.float(), expected, rtol=1e-2, atol=1e-30, equal_nan=True)
 
 
 def rotated(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:

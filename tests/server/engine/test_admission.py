@@ -1,16 +1,28 @@
 """Admission: what the engine turns away, and that it takes what just fits."""
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
+from transformers import PreTrainedTokenizerFast
 
+from deltas.delta import PromptStyle
+from server.engine import engine
 from server.engine.engine import Engine
-from server.engine.request import Request, Sampling
+from server.engine.prompt import Prompt
+from server.engine.request import Input, Request, Sampling
 from server.errors import ContextLengthExceeded, QueueFull
 from tests.models import CONTEXT
-from tests.server.engine.engines import generate, serving, tiny_base, tiny_engine, tiny_limits
+from tests.server.engine.engines import (
+    generate,
+    serving,
+    tiny_base,
+    tiny_engine,
+    tiny_limits,
+    words,
+)
 from tests.server.engine.references import Deltas, check_greedy
 
 PROMPT = tuple(range(9, 16))
@@ -20,15 +32,16 @@ LIMIT = 8 + 6
 @pytest.fixture
 async def served(llama: Deltas, tmp_path: Path) -> AsyncGenerator[Engine]:
     limits = tiny_limits(max_sequences=8, max_waiting=6)
-    async with serving(tiny_engine(tiny_base("llama"), llama[0], tmp_path, limits)) as engine:
-        yield engine
+    async with serving(tiny_engine(tiny_base("llama"), llama[0], tmp_path, limits)) as running:
+        yield running
 
 
 async def test_a_full_queue(served: Engine) -> None:
     with pytest.raises(QueueFull):
         await served.submit(Request("many", "base", PROMPT, Sampling(n=LIMIT + 1)))
-    endless = Sampling(max_tokens=10_000, ignore_eos=True)
-    requests = [Request(f"{at}", "base", PROMPT, endless) for at in range(LIMIT + 3)]
+    # A text is read on another thread, so that all find the queue open when they come.
+    endless, text = Sampling(max_tokens=10_000, ignore_eos=True), words(PROMPT)
+    requests = [Request(f"{at}", "base", text, endless) for at in range(LIMIT + 3)]
     found = await asyncio.gather(*map(served.submit, requests), return_exceptions=True)
     refused = [each for each in found if isinstance(each, BaseException)]
     assert [type(each) for each in refused] == [QueueFull] * 3
@@ -36,6 +49,26 @@ async def test_a_full_queue(served: Engine) -> None:
         if not isinstance(answer, BaseException):
             answer.close()
     assert await generate(served, "again", "base", PROMPT, 2)
+
+
+async def test_token_ids_wait_for_nobodys_text(
+    served: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, may_end = engine.build_prompt, threading.Event()
+
+    def build_prompt(
+        tokenizer: PreTrainedTokenizerFast, source: Input, style: PromptStyle, *, generates: bool
+    ) -> Prompt:
+        assert not isinstance(source, str) or may_end.wait(60)
+        return read(tokenizer, source, style, generates=generates)
+
+    monkeypatch.setattr(engine, "build_prompt", build_prompt)
+    text = Request("text", "base", words(PROMPT), Sampling(max_tokens=2))
+    waiting = asyncio.create_task(served.submit(text))
+    assert await generate(served, "tokens", "base", PROMPT, 2)
+    assert not waiting.done()
+    may_end.set()
+    (await waiting).close()
 
 
 @pytest.mark.parametrize(

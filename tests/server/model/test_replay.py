@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 
 from deltas.delta import Delta
-from deltas.kinds import extent_of
+from deltas.kernels import Recorder
+from deltas.kinds import Extent, extent_of
 from deltas.wiring import Wiring
 from server.bench.synthetic import projections, random_delta
+from server.model import replay
 from server.model.batch import Item
 from server.model.runner import Runner
 from tests.kernels import needs_kernels
@@ -137,6 +139,30 @@ def test_a_step_larger_than_any_before(counted: Counted) -> None:
     counted.check([0, 1], rows=3)
     counted.check([0, 1], rows=90)
     counted.check([0, 1], rows=3)
+
+
+def test_a_cache_that_moved_is_not_written_where_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As many rows as before but more sequences: an encoder's blocks no longer suffice."""
+    recorders: list[Recorder] = []
+
+    def recorder(dtype: torch.dtype, capacity: int) -> Recorder:
+        recorders.append(Recorder(dtype, capacity))
+        return recorders[-1]
+
+    monkeypatch.setattr(replay, "Recorder", recorder)
+    counted = Counted("bert", monkeypatch)
+    counted.install(1, "lora")
+    counted.check([1], rows=30)
+    before = len(recorders)
+    item = Item(0, [5], 0, Extent(), wants_hidden=True)
+    one = counted.runner.forward([item]).hidden[0]
+    assert len(recorders) == before
+    many = counted.runner.forward([item] * 30).hidden
+    assert len(recorders) == before + 1
+    for hidden in many.values():
+        torch.testing.assert_close(hidden, one, rtol=0, atol=1e-5)
 
 
 def test_what_calls_more_than_kernels_is_not_replayed(counted: Counted) -> None:
