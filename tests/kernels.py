@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from deltas.kernels import load_kernels
-from deltas.kernels.library import SWITCH
+from deltas.kernels.loading import SWITCH
 
 needs_kernels = pytest.mark.skipif(
     load_kernels(torch.float32) is None, reason="no C++ compiler has built the kernels here"

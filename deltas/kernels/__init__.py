@@ -4,7 +4,8 @@ In C++ for the CPU, in Triton for CUDA. Everything here has an equal in plain Py
 which runs where a kernel is missing.
 """
 
-from deltas.kernels.library import Kernels, SmallRankKernels, load_kernels
+from deltas.kernels.library import Kernels, SmallRankKernels
+from deltas.kernels.loading import load_base_kernels, load_kernels
 from deltas.kernels.recording import Recorder
 
-__all__ = ["Kernels", "Recorder", "SmallRankKernels", "load_kernels"]
+__all__ = ["Kernels", "Recorder", "SmallRankKernels", "load_base_kernels", "load_kernels"]

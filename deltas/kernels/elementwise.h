@@ -50,10 +50,9 @@ void add_norm(
         for (int64_t row = begin; row < end; ++row) {
             T* sum_row = x + row * width;
             const T* add = y ? y + row * y_stride : nullptr;
-            int64_t at = 0;
-            for (; add && at + LANES <= width; at += LANES)
-                store(load(sum_row + at) + load(add + at), sum_row + at);
-            for (; add && at < width; ++at) narrow(widen(sum_row[at]) + widen(add[at]), sum_row + at);
+            for (int64_t at = 0; add && at < width; at += LANES)
+                store_within(
+                    load_within(sum_row, at, width) + load_within(add, at, width), sum_row, at, width);
             normalise(sum_row, weight, bias, epsilon, width, to + row * width);
         }
     });
@@ -76,11 +75,10 @@ void gate(const T* x, int64_t rows, int64_t width, int activation, T* to) {
         for (int64_t row = begin; row < end; ++row) {
             const T *left = x + row * 2 * width, *right = left + width;
             T* out = to + row * width;
-            int64_t at = 0;
-            for (; at + LANES <= width; at += LANES)
-                store(activate(load(left + at), activation) * load(right + at), out + at);
-            for (; at < width; ++at)
-                narrow(activate(spread(widen(left[at])), activation)[0] * widen(right[at]), out + at);
+            for (int64_t at = 0; at < width; at += LANES)
+                store_within(
+                    activate(load_within(left, at, width), activation) * load_within(right, at, width),
+                    out, at, width);
         }
     });
 }

@@ -1,27 +1,20 @@
-"""The library of kernels: found, loaded and called on tensors.
+"""The library of kernels, called on tensors.
 
 Nothing is checked on the way: whoever calls a kernel has made sure that types and shapes are what
 it says, and that rows are contiguous.
 """
 
 import ctypes
-import os
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
 
-from deltas.kernels.build import BUILT, variants
 from deltas.kernels.memory import Arena
-
-SWITCH = "POLYDELTA_KERNELS"
-"""Set to "off", the library is not used."""
 
 DTYPES = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
 ACTIVATIONS = {
@@ -283,47 +276,6 @@ def describe_sites(sites: Sequence[SmallRankSite]) -> "array[int]":
         described.extend((y.data_ptr(), y.stride(0), y.shape[1]))
         described.extend((parts.data_ptr(), parts.shape[0]))
     return described
-
-
-@cache
-def load_kernels(dtype: torch.dtype, device: str = "cpu") -> SmallRankKernels | None:
-    """The kernels for a type, of the widest instruction set here; None where there are none.
-
-    On CUDA they are Triton's, for small-rank banks alone.
-    """
-    if os.environ.get(SWITCH) == "off":
-        return None
-    if device == "cuda" and torch.cuda.is_available() and find_spec("triton") is not None:
-        from deltas.kernels.triton_kernels import load_triton
-
-        return load_triton(dtype)
-    if dtype not in DTYPES or device != "cpu":
-        return None
-    path = next((path for name in usable() if (path := BUILT / f"{name}.so").is_file()), None)
-    return None if path is None else Kernels(path, dtype)
-
-
-def usable() -> list[str]:
-    """The variants that this processor can run, the widest first."""
-    found = torch.cpu.get_capabilities()
-    bfloat16 = ("avx512_bf16", "avx512_vnni", "avx512_bw", "avx512_vl", "avx512_dq")
-    needs = {
-        "amx": ("amx_tile", "amx_bf16", "amx_int8", *bfloat16),
-        "avx512_bf16": bfloat16,
-        "avx512_vnni": ("avx512_vnni", "avx512_bw", "avx512_vl", "avx512_dq"),
-        "avx512": ("avx512_f", "avx512_bw", "avx512_vl", "avx512_dq"),
-        "avx2": ("avx2", "fma3"),
-        "baseline": (),
-    }
-    names = [name for name in variants() if all(found.get(flag) for flag in needs[name])]
-    return [name for name in names if name != "amx" or may_use_tiles()]
-
-
-@cache
-def may_use_tiles() -> bool:
-    """Whether Linux lends the process the matrix unit's registers, for which it must ask."""
-    arch_prctl, request, tile_data = 158, 0x1023, 18
-    return ctypes.CDLL(None).syscall(arch_prctl, request, tile_data) == 0
 
 
 def _functions(library: ctypes.CDLL, dtype: str) -> dict[str, Callable[..., Any]]:

@@ -23,8 +23,9 @@ constexpr int UNTILED = 1;
 
 // sums[M][C] = x [M, count groups] · one panel of C columns, or += where there are sums already. Few
 // rows leave the sums too few to hide an instruction's latency, so these are spread over CHAINS
-// partial sums. Memory at `ahead`, if any, is fetched meanwhile, as much as the panel holds. Never inlined:
-// registers are for the sums alone, which stay in them only where loops over them are unrolled.
+// partial sums. Memory at `ahead`, if any, is fetched meanwhile, as much as the panel holds. Never
+// inlined: registers are for the sums alone, which stay in them only where loops over them are
+// unrolled.
 template <class T, int M, int C>
 __attribute__((noinline, noclone)) void accumulate(
     const T* x, int64_t stride, const T* panel, int64_t count,
@@ -100,7 +101,8 @@ struct Nothing {
 
 // For x [rows, inputs] and a packed W [outputs, inputs], hands `take(row, output, sums)` LANES
 // outputs of x·Wᵀ at a time; the last ones of a matrix may be padding. Memory at `ahead`, if any, is
-// fetched meanwhile, as if it were W. `more(panel, sums)` may add to a panel's sums before they are taken.
+// fetched meanwhile, as if it were W. `more(panel, sums)` may add to a panel's sums before they are
+// taken.
 template <class T, class Take, class More = Nothing>
 inline void multiply(
     const T* x, int64_t stride, int rows, const T* w, int64_t outputs, int64_t inputs,

@@ -95,7 +95,7 @@ void small_rank_run(
             const Part* part = sites[i].part(slot);
             if (part == nullptr) continue;
             const Part* next = i + 1 < count ? sites[i + 1].part(slot)
-                : from + share < to           ? sites[0].part(slot)
+                : from + share < to          ? sites[0].part(slot)
                                              : sites[0].part(following);
             small_rank_share<T>(sites[i], from, share, *part, next);
         }

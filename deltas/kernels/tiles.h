@@ -24,6 +24,11 @@ constexpr bool TILED<BFloat16> = true;
 template <>
 constexpr bool TILED<int8_t> = true;
 
+// A line of memory is a tile's row; a panel of C columns has C of them for each group.
+constexpr int LINE = 64;
+template <class T>
+constexpr int64_t IN_LINE = LINE / int64_t(sizeof(T));
+
 // As the processor reads it: the shape of each of eight tiles.
 struct alignas(64) TileShapes {
     uint8_t palette = 1, start = 0, unused[14] = {};
@@ -44,7 +49,7 @@ inline void shape_tiles(int rows) {
     const int each[8] = {first, first, second, second, first, second, TILE, TILE};
     for (int tile = 0; tile < 8; ++tile) {
         shapes.rows[tile] = uint8_t(each[tile]);
-        shapes.bytes[tile] = each[tile] ? 64 : 0;
+        shapes.bytes[tile] = each[tile] ? LINE : 0;
     }
     asm volatile("" : : "r"(&shapes) : "memory");
     _tile_loadconfig(&shapes);
@@ -74,11 +79,6 @@ inline void multiply_tiles(int8_t, bool both) {
     _tile_dpbsud(2, 5, 6);
     if (C == 2) _tile_dpbsud(3, 5, 7);
 }
-
-// Numbers in a line of memory, which is a tile's row; a panel of C columns has C of them for a group.
-constexpr int64_t LINE = 64;
-template <class T>
-constexpr int64_t IN_LINE = LINE / int64_t(sizeof(T));
 
 // Adds the products of TILE groups of x [rows, …] and of a panel to the tiles of sums.
 template <class T, int C>

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch.nn.functional import linear
 
-from deltas.kernels import Kernels, load_kernels
+from deltas.kernels import load_base_kernels
 
 _ROWS, _WIDTH, _OUTPUTS = 256, 576, 1536
 
@@ -15,7 +15,7 @@ def product_speed(dtype: torch.dtype) -> float:
     """GFLOP/s of one projection of a small model over a full batch, by PyTorch or the kernels."""
     x, weight = torch.randn(_ROWS, _WIDTH).to(dtype), torch.randn(_OUTPUTS, _WIDTH).to(dtype)
     seconds = _fastest(lambda: linear(x, weight))
-    if kernels := _kernels(dtype):
+    if kernels := load_base_kernels(dtype):
         packed = kernels.pack(weight)
         seconds = min(seconds, _fastest(lambda: kernels.linear(x, packed)))
     return 2 * _ROWS * _WIDTH * _OUTPUTS / seconds / 1e9
@@ -25,15 +25,10 @@ def reading_speed() -> float:
     """GB/s of reading more memory than caches hold, by PyTorch or the kernels."""
     data = torch.ones(64 << 20)
     seconds = _fastest(data.sum)
-    if kernels := _kernels(data.dtype):
+    if kernels := load_base_kernels(data.dtype):
         packed, x = kernels.pack(data.view(1 << 16, -1)), torch.ones(1, 1 << 10)
         seconds = min(seconds, _fastest(lambda: kernels.linear(x, packed)))
     return data.nbytes / seconds / 1e9
-
-
-def _kernels(dtype: torch.dtype) -> Kernels | None:
-    kernels = load_kernels(dtype)
-    return kernels if isinstance(kernels, Kernels) else None
 
 
 def _fastest(work: Callable[[], object], times: int = 7) -> float:

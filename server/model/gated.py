@@ -9,12 +9,10 @@ from torch import Tensor, nn
 from deltas.base import AFTER_ATTENTION, AFTER_FEED_FORWARD
 from deltas.families import Gated
 from deltas.kernels import Kernels, Recorder
-from deltas.wiring import Wiring
 from server.model.attention import View, view_of
-from server.model.base import Base
 from server.model.batch import Batch
-from server.model.layers import KernelLayers, Norm
-from server.model.native_attention import Angles, NativeAttention
+from server.model.layers import KernelLayers, Means, Norm
+from server.model.native_attention import Angles
 from server.model.projection import Projection
 
 
@@ -47,22 +45,13 @@ class Layer:
 class GatedDecoder(KernelLayers):
     """Runs a decoder's layers over a batch: [T] tokens → [T, hidden] last hidden states."""
 
-    def __init__(
-        self,
-        base: Base,
-        gated: Gated,
-        activation: int,
-        wiring: Wiring,
-        attention: NativeAttention,
-        kernels: Kernels,
-    ) -> None:
-        super().__init__(base, wiring, attention, kernels)
+    def __init__(self, gated: Gated, means: Means) -> None:
+        super().__init__(means)
         self._gated = gated
-        self._activation = activation
         self._rotary = self._backbone.get_submodule("rotary_emb")
         self._embedding = self._backbone.get_submodule(self._family.embedding)
         self._norm = Norm.of(self._backbone.get_submodule("norm"), gated.norm_offset)
-        self._layers = [self._layer(index) for index in range(base.spec.layers)]
+        self._layers = [self._layer(index) for index in range(means.base.spec.layers)]
 
     def embed(self, batch: Batch) -> Tensor:
         """The rows' vectors [T, hidden]."""

@@ -39,24 +39,33 @@ class Norm:
         return kernels.add_norm(x, y, self.weight, self.epsilon, self.bias)
 
 
+@dataclass(frozen=True)
+class Means:
+    """What layers by kernels are made of; `activation` is the base's, as the kernels number it."""
+
+    base: Base
+    activation: int
+    wiring: Wiring
+    attention: NativeAttention
+    kernels: Kernels
+
+
 class KernelLayers(ABC):
     """A base's layers, which kernels compute: [T] tokens → [T, hidden] last hidden states."""
 
-    def __init__(
-        self, base: Base, wiring: Wiring, attention: NativeAttention, kernels: Kernels
-    ) -> None:
-        self._family = base.spec.family
-        self._wiring = wiring
-        self._attention = attention
-        self._kernels = kernels
-        self._backbone: nn.Module = base.model.base_model
-        self._quantize = base.quantize
+    def __init__(self, means: Means) -> None:
+        self.means = means
+        self._family = means.base.spec.family
+        self._wiring = means.wiring
+        self._attention = means.attention
+        self._activation = means.activation
+        self._backbone: nn.Module = means.base.model.base_model
         self.projections: list[Projection] = []
         """All projections of the layers."""
 
     def __call__(self, batch: Batch) -> Tensor:
         """Compute one step."""
-        return self.run(self._kernels, self.embed(batch), self.angles(batch))
+        return self.run(self.means.kernels, self.embed(batch), self.angles(batch))
 
     @abstractmethod
     def embed(self, batch: Batch) -> Tensor:
@@ -75,7 +84,8 @@ class KernelLayers(ABC):
         sites = [f"{layer}.{name}" for name in names]
         modules = {site: self._backbone.get_submodule(site) for site in sites}
         linears = {site: each for site, each in modules.items() if isinstance(each, nn.Linear)}
-        projection = Projection.of(self._kernels, linears, quantize=self._quantize)
+        kernels, quantize = self.means.kernels, self.means.base.quantize
+        projection = Projection.of(kernels, linears, quantize=quantize)
         self.projections.append(projection)
         return projection
 

@@ -7,12 +7,10 @@ from torch import Tensor
 from deltas.base import AFTER_ATTENTION, AFTER_FEED_FORWARD
 from deltas.families import PostNorm
 from deltas.kernels import Kernels, Recorder
-from deltas.wiring import Wiring
 from server.model.attention import View, view_of
-from server.model.base import Base
 from server.model.batch import Batch
-from server.model.layers import KernelLayers, Norm
-from server.model.native_attention import Angles, NativeAttention
+from server.model.layers import KernelLayers, Means, Norm
+from server.model.native_attention import Angles
 from server.model.projection import Projection
 
 
@@ -41,20 +39,11 @@ class Layer:
 class PostNormEncoder(KernelLayers):
     """Runs an encoder's layers over a batch: [T] tokens → [T, hidden] last hidden states."""
 
-    def __init__(
-        self,
-        base: Base,
-        post_norm: PostNorm,
-        activation: int,
-        wiring: Wiring,
-        attention: NativeAttention,
-        kernels: Kernels,
-    ) -> None:
-        super().__init__(base, wiring, attention, kernels)
+    def __init__(self, post_norm: PostNorm, means: Means) -> None:
+        super().__init__(means)
         self._post_norm = post_norm
-        self._activation = activation
         self._embeddings = self._backbone.get_submodule(post_norm.embeddings)
-        self._layers = [self._layer(index) for index in range(base.spec.layers)]
+        self._layers = [self._layer(index) for index in range(means.base.spec.layers)]
 
     def embed(self, batch: Batch) -> Tensor:
         """The rows' vectors [T, hidden], their positions' among them."""

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from deltas.kernels import Kernels, Recorder
+from deltas.kernels import Recorder
 from deltas.kernels.recording import Step
-from deltas.wiring import Wiring
 from server.model.batch import Batch
 from server.model.layers import KernelLayers
-from server.model.native_attention import Angles, NativeAttention
+from server.model.native_attention import Angles
 from server.model.projection import Projection
 
 _FEWEST_ROWS = 64
@@ -34,17 +33,16 @@ class _Recording:
 class ReplayedLayers:
     """Runs a base's layers over a batch: [T] tokens → [T, hidden] last hidden states.
 
-    Recorded anew when deltas of another sort become resident or a step is larger than any before.
-    A step with a delta that does more than call kernels is not replayed but computed call by call.
+    Recorded anew when deltas of another sort become resident, the cache moves or a step is larger
+    than any before. A step with a delta that does more than call kernels is not replayed but
+    computed call by call.
     """
 
-    def __init__(
-        self, layers: KernelLayers, wiring: Wiring, attention: NativeAttention, kernels: Kernels
-    ) -> None:
+    def __init__(self, layers: KernelLayers) -> None:
         self._layers = layers
-        self._wiring = wiring
-        self._attention = attention
-        self._kernels = kernels
+        self._wiring = layers.means.wiring
+        self._attention = layers.means.attention
+        self._kernels = layers.means.kernels
         self._last: _Recording | None = None
 
     @property

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from deltas.base import LM_HEAD_SITE
-from deltas.kernels import Kernels, load_kernels
+from deltas.kernels import Kernels, load_base_kernels
 from deltas.kinds import Extent
 from deltas.kinds.head import BARE_ENCODER
 from deltas.segments import BASE_SLOT, Segment, Segments
@@ -19,7 +19,7 @@ from server.model.base import Base
 from server.model.batch import Batch, Item, pack
 from server.model.cache import KeyValueCache
 from server.model.gated import GatedDecoder
-from server.model.layers import activation_of
+from server.model.layers import Means, activation_of
 from server.model.native_attention import NativeAttention
 from server.model.packed import PackedLinears
 from server.model.plain_attention import PlainAttention
@@ -46,9 +46,7 @@ class Runner:
     def __init__(self, base: Base, cache_blocks: int) -> None:
         self.base = base
         self.wiring = Wiring(base.model, base.spec)
-        kernels = load_kernels(base.dtype, base.device.type)
-        # The base itself has kernels on the CPU alone.
-        self.kernels = kernels if isinstance(kernels, Kernels) else None
+        self.kernels = load_base_kernels(base.dtype, base.device.type)
         self._backbone: nn.Module = base.model.base_model
         self._cap: float | None = getattr(base.model.config, "final_logit_softcapping", None)
         self.attention = self._attention(cache_blocks if base.generates else 0)
@@ -165,14 +163,12 @@ class Runner:
         native = self.attention
         if activation is None or not isinstance(native, NativeAttention):
             return None
-        with_kernels = activation, self.wiring, native, kernels
+        means = Means(self.base, activation, self.wiring, native, kernels)
         if family.gated is not None:
-            layers = GatedDecoder(self.base, family.gated, *with_kernels)
-        elif family.post_norm is not None:
-            layers = PostNormEncoder(self.base, family.post_norm, *with_kernels)
-        else:
-            return None
-        return ReplayedLayers(layers, self.wiring, native, kernels)
+            return ReplayedLayers(GatedDecoder(family.gated, means))
+        if family.post_norm is not None:
+            return ReplayedLayers(PostNormEncoder(family.post_norm, means))
+        return None
 
     def _agrees(self, path: Callable[[Batch], Tensor], batch: Batch, expected: Tensor) -> bool:
         """Whether a path says what the modules say, but for rounding."""

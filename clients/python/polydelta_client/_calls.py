@@ -106,8 +106,9 @@ def health() -> Call[Health]:
 
 def _body(task: str, input: Input, parameters: Mapping[str, object]) -> dict[str, Any]:
     given = {key: value for key, value in parameters.items() if value is not None}
-    salt = {key: given.pop(key) for key in ("cache_salt",) if key in given}
-    return {"task": task, "input": input, "parameters": given, **salt}
+    salt = given.pop("cache_salt", None)
+    body = {"task": task, "input": input, "parameters": given}
+    return body if salt is None else body | {"cache_salt": salt}
 
 
 def _element(request: BatchRequest) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from triton.compiler import ASTSource
 from triton.runtime import JITFunction
 
 from deltas.kernels import load_kernels
-from deltas.kernels.library import SWITCH
+from deltas.kernels.loading import SWITCH
 from deltas.kernels.triton_kernels import load_triton
 from deltas.kernels.triton_small_rank import expand, shrink
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from deltas.kernels.library import SWITCH
+from deltas.kernels.loading import SWITCH
 from server.bench.errors import BenchError
 from server.bench.fidelity import fidelity
 from server.bench.text import own_text

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from deltas.formats import load
 from deltas.kernels import load_kernels
-from deltas.kernels.library import SWITCH
+from deltas.kernels.loading import SWITCH
 from deltas.kinds import Extent, extent_of
 from deltas.segments import BASE_SLOT
 from deltas.site import Role

@@ -1,0 +1,61 @@
+"""Which kernels there are for a type, a device and this very processor."""
+
+import ctypes
+import os
+from functools import cache
+from importlib.util import find_spec
+
+import torch
+
+from deltas.kernels.build import BUILT, variants
+from deltas.kernels.library import DTYPES, Kernels, SmallRankKernels
+
+SWITCH = "POLYDELTA_KERNELS"
+"""Set to "off", the library is not used."""
+
+
+@cache
+def load_kernels(dtype: torch.dtype, device: str = "cpu") -> SmallRankKernels | None:
+    """The kernels for a type, of the widest instruction set here; None where there are none.
+
+    On CUDA they are Triton's, for small-rank banks alone.
+    """
+    if os.environ.get(SWITCH) == "off":
+        return None
+    if device == "cuda" and torch.cuda.is_available() and find_spec("triton") is not None:
+        from deltas.kernels.triton_kernels import load_triton
+
+        return load_triton(dtype)
+    if dtype not in DTYPES or device != "cpu":
+        return None
+    path = next((path for name in usable() if (path := BUILT / f"{name}.so").is_file()), None)
+    return None if path is None else Kernels(path, dtype)
+
+
+def load_base_kernels(dtype: torch.dtype, device: str = "cpu") -> Kernels | None:
+    """The kernels that compute a base itself: it has some on the CPU alone."""
+    kernels = load_kernels(dtype, device)
+    return kernels if isinstance(kernels, Kernels) else None
+
+
+def usable() -> list[str]:
+    """The variants that this processor can run, the widest first."""
+    found = torch.cpu.get_capabilities()
+    bfloat16 = ("avx512_bf16", "avx512_vnni", "avx512_bw", "avx512_vl", "avx512_dq")
+    needs = {
+        "amx": ("amx_tile", "amx_bf16", "amx_int8", *bfloat16),
+        "avx512_bf16": bfloat16,
+        "avx512_vnni": ("avx512_vnni", "avx512_bw", "avx512_vl", "avx512_dq"),
+        "avx512": ("avx512_f", "avx512_bw", "avx512_vl", "avx512_dq"),
+        "avx2": ("avx2", "fma3"),
+        "baseline": (),
+    }
+    names = [name for name in variants() if all(found.get(flag) for flag in needs[name])]
+    return [name for name in names if name != "amx" or may_use_tiles()]
+
+
+@cache
+def may_use_tiles() -> bool:
+    """Whether Linux lends the process the matrix unit's registers, for which it must ask."""
+    arch_prctl, request, tile_data = 158, 0x1023, 18
+    return ctypes.CDLL(None).syscall(arch_prctl, request, tile_data) == 0

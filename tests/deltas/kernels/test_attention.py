@@ -1,0 +1,103 @@
+"""The kernels' attention over scattered blocks, against PyTorch's in float64."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn import functional
+
+from deltas.kernels import Kernels
+from server.model.cache import BLOCK
+from tests.deltas.kernels.small_rank import close, draw
+
+
+def rotated(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    """Rotary embedding of x [rows, heads, width] as its paper has it, halves being the parts."""
+    real, imaginary = x.chunk(2, dim=-1)
+    turned = torch.cat([-imaginary, real], dim=-1)
+    return x * cosine[:, None] + turned * sine[:, None]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    chunks=st.lists(st.tuples(st.integers(1, 40), st.integers(0, 40)), min_size=1, max_size=4),
+    heads=st.sampled_from([(4, 4), (6, 2), (9, 3), (8, 1)]),
+    width=st.sampled_from([2, 8, 16, 24, 64]),
+    window=st.sampled_from([None, 1, 5, 16, 33]),
+    causal=st.booleans(),
+    turned=st.booleans(),
+    seed=st.integers(0, 1000),
+)
+def test_attention(
+    kernels: Kernels,
+    chunks: Sequence[tuple[int, int]],
+    heads: tuple[int, int],
+    width: int,
+    window: int | None,
+    causal: bool,
+    turned: bool,
+    seed: int,
+) -> None:
+    """Every sequence is placed in two steps, its blocks scattered amid blocks of NaN."""
+    window = window if causal else None
+    queries, keys = heads
+    generator = torch.Generator().manual_seed(seed)
+    lengths = [context + rows for rows, context in chunks]
+    counts = [-(-length // BLOCK) for length in lengths]
+    order = torch.randperm(sum(counts) + 2, generator=generator).tolist()
+    tables = [[order.pop() for _ in range(count)] for count in counts]
+    key_size, value_size = kernels.cache_sizes(width)
+    cache = tuple(
+        torch.full((sum(counts) + 2, keys, size), math.nan, dtype=kernels.dtype)
+        for size in (key_size, value_size)
+    )
+    columns = (queries + 2 * keys) * width
+    whole = [draw(seed + at, kernels.dtype, n, columns) for at, n in enumerate(lengths)]
+    angles = [torch.rand(n, width, generator=generator) for n in lengths]
+    fused: list[Tensor] = []
+    for second in (False, True):
+        spans = [(c, c + r) if second else (0, c) for r, c in chunks]
+        fused = [rows[start:end].clone() for rows, (start, end) in zip(whole, spans, strict=True)]
+        packed = torch.cat(fused)
+        turns = torch.cat([a[start:end] for a, (start, end) in zip(angles, spans, strict=True)])
+        places = [
+            table[at // BLOCK] * BLOCK + at % BLOCK
+            for table, span in zip(tables, spans, strict=True)
+            for at in range(*span)
+        ]
+        kernels.place(
+            packed, (queries, keys, width), (None, None), 0.0,
+            (turns.cos(), turns.sin()) if turned else None,
+            torch.tensor(places, dtype=torch.int32), (cache[0], cache[1]),
+        )  # fmt: skip
+        fused = [packed]
+    numbers, flat, start = list[tuple[int, int, int, int]](), list[int](), 0
+    for (rows, context), table in zip(chunks, tables, strict=True):
+        numbers.append((start, rows, context, len(flat)))
+        flat.extend(table)
+        start += rows
+    found = kernels.attend(
+        fused[0], (queries, keys, width), (cache[0], cache[1]),
+        torch.tensor(numbers, dtype=torch.int32), torch.tensor(flat, dtype=torch.int32),
+        width**-0.5, causal, window,
+    )  # fmt: skip
+    expected: list[Tensor] = []
+    for (rows, context), values, turns in zip(chunks, whole, angles, strict=True):
+        q, k, v = (
+            part.view(len(values), -1, width)
+            for part in values.double().split([queries * width, keys * width, keys * width], dim=1)
+        )
+        if turned:
+            q, k = (rotated(each, turns.double().cos(), turns.double().sin()) for each in (q, k))
+        at = torch.arange(len(values))
+        mask = at <= at[:, None] if causal else torch.ones(len(at), len(at), dtype=torch.bool)
+        mask = mask if window is None else mask & (at > at[:, None] - window)
+        answer = functional.scaled_dot_product_attention(
+            q.transpose(0, 1), k.transpose(0, 1), v.transpose(0, 1), mask, enable_gqa=True
+        )
+        expected.append(answer.transpose(0, 1)[context:].flatten(1))
+        assert rows == len(expected[-1])
+    close(found, torch.cat(expected))
