@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import torch
+
 from deltas.errors import PolydeltaError
 from server.engine.engine import Engine
 from server.engine.limits import Limits
@@ -21,7 +23,8 @@ def build_engine(settings: Settings) -> Engine:
 
     Raises PolydeltaError saying which setting to mend.
     """
-    threads = keep_to_one()
+    threads = torch.get_num_threads()
+    keep_to_one()
     base = open_base(settings)
     registry = Registry(Store(settings.store), base.spec, base.dtype)
     for name, source in settings.tasks.items():

@@ -2,11 +2,8 @@
 // these make goes into the projection's own sums, panel by panel, before they are rounded.
 #pragma once
 
-#include <vector>
-
 #include "bytes.h"
 #include "linear.h"
-#include "room.h"
 #include "small_rank.h"
 
 namespace {
@@ -33,13 +30,12 @@ struct Additions {
 template <class T>
 class Inner {
   public:
-    Inner(const Additions& added, int64_t rows) : rows_(rows) {
+    Inner(Loops& loops, const Additions& added, int64_t rows) : rows_(rows) {
         for (int64_t i = 0; i < added.count; ++i)
             for (int64_t run = 0; run < added.run_count; ++run)
                 if (const Part* part = added.items[i].part(added.runs[run].slot))
                     width_ = std::max(width_, padded(part->rank, LANES));
-        static thread_local Room<T> room;
-        numbers_ = room.of(added.count * rows * width_);
+        numbers_ = loops.room<T>(added.count * rows * width_);
     }
     T* row(int64_t addition, int64_t row) const {
         return numbers_ + (addition * rows_ + row) * width_;
@@ -53,10 +49,11 @@ class Inner {
 
 template <class T>
 void shrink_all(
-    const T* x, int64_t x_stride, int64_t inputs, const Additions& added, const Inner<T>& inner) {
+    Loops& loops, const T* x, int64_t x_stride, int64_t inputs, const Additions& added,
+    const Inner<T>& inner) {
     share_rows(
-        added.runs, added.run_count,
-        [&](int32_t slot, int64_t from, int64_t to, int32_t following) {
+        loops, added.runs, added.run_count,
+        [=](int32_t slot, int64_t from, int64_t to, int32_t following) {
             for (int64_t row = from; row < to;) {
                 const int share = share_of(to - row, ROWS<T>);
                 for (int64_t i = 0; i < added.count; ++i) {
@@ -77,8 +74,8 @@ void shrink_all(
 // Adds to the sums of one panel and of the rows from `first` on what the parts there make.
 template <class T>
 struct Expand {
-    const Additions& added;
-    const Inner<T>& inner;
+    Additions added;
+    Inner<T> inner;
     int64_t first, rows;
 
     template <int C>
@@ -112,14 +109,15 @@ struct Expand {
 // Adds to y, whose projection is done, what the parts make of x.
 template <class T>
 void add_parts(
-    const T* x, int64_t x_stride, int64_t inputs, const Additions& added, T* y, int64_t y_stride) {
-    std::vector<Site> sites;
+    Loops& loops, const T* x, int64_t x_stride, int64_t inputs, const Additions& added, T* y,
+    int64_t y_stride) {
+    Site* sites = loops.room<Site>(added.count);
     for (int64_t i = 0; i < added.count; ++i) {
         const Addition& item = added.items[i];
-        sites.push_back(
-            {x, x_stride, inputs, y + item.first, y_stride, item.outputs, item.parts, item.slots});
+        sites[i] = {
+            x, x_stride, inputs, y + item.first, y_stride, item.outputs, item.parts, item.slots};
     }
-    small_rank<T>(sites.data(), added.count, added.runs, added.run_count);
+    small_rank<T>(loops, sites, added.count, added.runs, added.run_count);
 }
 
 // Whether every panel of the projection belongs to one addition at most, and lies as its B does.
@@ -134,29 +132,29 @@ inline bool in_whole_panels(const Additions& added, int64_t outputs) {
 // y = x·Wᵀ + b and what the parts add.
 template <class T>
 void linear_added(
-    const T* x, int64_t x_stride, int64_t rows, const T* w, const T* bias, int64_t outputs,
+    Loops& loops, const T* x, int64_t x_stride, int64_t rows, const T* w, const T* bias, int64_t outputs,
     int64_t inputs, T* y, int64_t y_stride, const Additions& added) {
     if (added.run_count == 0 || !in_whole_panels(added, outputs)) {
-        linear(x, x_stride, rows, w, bias, outputs, inputs, y, y_stride, [](int64_t, int64_t) {
-            return Nothing{};
-        });
-        if (added.run_count) add_parts(x, x_stride, inputs, added, y, y_stride);
+        linear(
+            loops, x, x_stride, rows, w, bias, outputs, inputs, y, y_stride,
+            [](int64_t, int64_t) { return Nothing{}; });
+        if (added.run_count) add_parts(loops, x, x_stride, inputs, added, y, y_stride);
         return;
     }
-    const Inner<T> inner(added, rows);
-    shrink_all(x, x_stride, inputs, added, inner);
+    const Inner<T> inner(loops, added, rows);
+    shrink_all(loops, x, x_stride, inputs, added, inner);
     linear(
-        x, x_stride, rows, w, bias, outputs, inputs, y, y_stride,
-        [&](int64_t row, int64_t count) { return Expand<T>{added, inner, row, count}; });
+        loops, x, x_stride, rows, w, bias, outputs, inputs, y, y_stride,
+        [=](int64_t row, int64_t count) { return Expand<T>{added, inner, row, count}; });
 }
 
 // The same over weights of one byte, whose sums are another sort of numbers: parts are added after.
 template <class T>
 void linear_bytes_added(
-    const T* x, int64_t x_stride, int64_t rows, const int8_t* w, const float* scales,
+    Loops& loops, const T* x, int64_t x_stride, int64_t rows, const int8_t* w, const float* scales,
     const T* bias, int64_t outputs, int64_t inputs, T* y, int64_t y_stride, const Additions& added) {
-    linear_bytes(x, x_stride, rows, w, scales, bias, outputs, inputs, y, y_stride);
-    if (added.run_count) add_parts(x, x_stride, inputs, added, y, y_stride);
+    linear_bytes(loops, x, x_stride, rows, w, scales, bias, outputs, inputs, y, y_stride);
+    if (added.run_count) add_parts(loops, x, x_stride, inputs, added, y, y_stride);
 }
 
 }  // namespace

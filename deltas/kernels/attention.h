@@ -5,7 +5,6 @@
 #include "activation.h"
 #include "cache.h"
 #include "product.h"
-#include "room.h"
 
 namespace {
 
@@ -73,7 +72,10 @@ struct Stretch {
 
     template <class T>
     Stretch(const Queries<T>& of, int64_t window) {
-        first = (window ? std::max<int64_t>(0, of.position - window + 1) : 0) / BLOCK;
+        // Whole steps of a product in tiles, which sums within each: where they begin must not depend
+        // on which rows look together.
+        constexpr int64_t STEP = 2 * BLOCK;
+        first = (window ? std::max<int64_t>(0, of.position - window + 1) : 0) / STEP * (STEP / BLOCK);
         blocks = padded(of.keys, BLOCK) / BLOCK - first;
     }
     int64_t length() const { return blocks * BLOCK; }
@@ -144,15 +146,15 @@ void attend_rows(
 // Attends each chunk's rows to their sequence's cached tokens: q and out are [T, heads, width].
 template <class T>
 void attend(
-    const T* q, int64_t q_stride, Heads heads, const T* keys, const T* values, const Chunk* chunks,
+    Loops& loops, const T* q, int64_t q_stride, Heads heads, const T* keys, const T* values, const Chunk* chunks,
     int64_t count, const int32_t* tables, View view, T* out, int64_t out_stride) {
     const int64_t group = heads.queries / heads.keys;
     // Enough rows to be worth what they gather.
     const int64_t tokens = std::max<int64_t>(1, 4 * ROWS<T> / group);
-    const auto shares = [&](const Chunk& chunk) { return (chunk.rows + tokens - 1) / tokens; };
+    const auto shares = [=](const Chunk& chunk) { return (chunk.rows + tokens - 1) / tokens; };
     int64_t tasks = 0;
     for (int64_t i = 0; i < count; ++i) tasks += shares(chunks[i]) * heads.keys;
-    in_turns(tasks, [&](int64_t task) {
+    loops.add_each(tasks, [=](int64_t task) {
         static thread_local Scratch<T> scratch;
         int64_t rest = task;
         const Chunk* of = chunks;

@@ -9,9 +9,7 @@
 #include <vector>
 
 #include "linear.h"
-#include "parallel.h"
 #include "product.h"
-#include "room.h"
 
 namespace {
 
@@ -114,20 +112,19 @@ void bytes_panel(const SplitRows& x, const int8_t* panel, int64_t inputs, Take t
 
 template <class T>
 void linear_bytes(
-    const T* x, int64_t x_stride, int64_t rows, const int8_t* w, const float* scales,
+    Loops& loops, const T* x, int64_t x_stride, int64_t rows, const int8_t* w, const float* scales,
     const T* bias, int64_t outputs, int64_t inputs, T* y, int64_t y_stride) {
     const int64_t stride = padded(inputs, LANES);
-    static thread_local Room<int8_t> room;
-    int8_t* const bytes = room.of(2 * rows * stride);
-    std::vector<Split> splits(rows);
-    in_parallel(rows, ROW_GRAIN, [&](int64_t begin, int64_t end) {
+    int8_t* const bytes = loops.room<int8_t>(2 * rows * stride);
+    Split* const splits = loops.room<Split>(rows);
+    loops.add(rows, ROW_GRAIN, [=](int64_t begin, int64_t end) {
         for (int64_t row = begin; row < end; ++row) {
             int8_t* high = bytes + 2 * row * stride;
             splits[row] = split(x + row * x_stride, inputs, high, high + stride);
         }
     });
-    const SplitRows split_rows{splits.data(), bytes, stride, rows};
-    in_parallel(panels(outputs), 1, [&](int64_t begin, int64_t end) {
+    const SplitRows split_rows{splits, bytes, stride, rows};
+    loops.add(panels(outputs), 1, [=](int64_t begin, int64_t end) {
         for (int64_t output = begin * WIDTH; output < end * WIDTH; output += WIDTH) {
             const int8_t* panel = w + packed_place<int8_t>(output, 0, outputs, inputs);
             const auto take = [&](int64_t row, int64_t column, Lanes lanes) {
@@ -167,10 +164,10 @@ inline Lanes widen_bytes(const int8_t* from) {
 // Each panel is widened once, into the processor's cache, for all rows.
 template <class T>
 void linear_bytes(
-    const T* x, int64_t x_stride, int64_t rows, const int8_t* w, const float* scales,
+    Loops& loops, const T* x, int64_t x_stride, int64_t rows, const int8_t* w, const float* scales,
     const T* bias, int64_t outputs, int64_t inputs, T* y, int64_t y_stride) {
     const int64_t size = packed_size<T>(WIDTH, inputs), all = packed_size<T>(outputs, inputs);
-    in_parallel(panels(outputs), 1, [&](int64_t begin, int64_t end) {
+    loops.add(panels(outputs), 1, [=](int64_t begin, int64_t end) {
         std::vector<T> wide(size + AHEAD / sizeof(T));
         for (int64_t panel = begin; panel < end; ++panel) {
             const int64_t start = panel * size, last = all - start < size ? all : start + size;

@@ -8,7 +8,6 @@
 
 #include "elementwise.h"
 #include "panels.h"
-#include "parallel.h"
 
 namespace {
 
@@ -67,10 +66,10 @@ void rotate(T* x, const float* cosine, const float* sine, int64_t width) {
 // rotation where it has positions of that sort, and the key and value go to the cache.
 template <class T>
 void place(
-    T* fused, int64_t stride, int64_t rows, Heads heads, const float* query_norm,
+    Loops& loops, T* fused, int64_t stride, int64_t rows, Heads heads, const float* query_norm,
     const float* key_norm, float epsilon, const float* cosine, const float* sine,
     const int32_t* places, T* keys, T* values) {
-    in_parallel(rows, ROW_GRAIN / 4, [&](int64_t begin, int64_t end) {
+    loops.add(rows, ROW_GRAIN / 4, [=](int64_t begin, int64_t end) {
         for (int64_t row = begin; row < end; ++row) {
             T* first = fused + row * stride;
             for (int64_t head = 0; head < heads.queries + heads.keys; ++head) {

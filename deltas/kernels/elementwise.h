@@ -3,7 +3,7 @@
 
 #include "activation.h"
 #include "lanes.h"
-#include "parallel.h"
+#include "loops.h"
 
 namespace {
 
@@ -44,9 +44,9 @@ void normalise(
 // x += y where there is a y, then to = x normalised.
 template <class T>
 void add_norm(
-    T* x, const T* y, int64_t y_stride, const float* weight, const float* bias, float epsilon,
+    Loops& loops, T* x, const T* y, int64_t y_stride, const float* weight, const float* bias, float epsilon,
     int64_t rows, int64_t width, T* to) {
-    in_parallel(rows, ROW_GRAIN, [&](int64_t begin, int64_t end) {
+    loops.add(rows, ROW_GRAIN, [=](int64_t begin, int64_t end) {
         for (int64_t row = begin; row < end; ++row) {
             T* sum_row = x + row * width;
             const T* add = y ? y + row * y_stride : nullptr;
@@ -60,18 +60,21 @@ void add_norm(
 
 // x = act(x) for x [rows, width].
 template <class T>
-void activate_rows(T* x, int64_t rows, int64_t width, int activation) {
-    in_parallel(rows, ROW_GRAIN / 4, [&](int64_t begin, int64_t end) {
-        for (int64_t at = begin * width; at < end * width; at += LANES)
-            store_within(
-                activate(load_within(x, at, end * width), activation), x, at, end * width);
+void activate_rows(Loops& loops, T* x, int64_t rows, int64_t width, int activation) {
+    loops.add(rows, ROW_GRAIN / 4, [=](int64_t begin, int64_t end) {
+        for (int64_t row = begin; row < end; ++row) {
+            T* of = x + row * width;
+            for (int64_t at = 0; at < width; at += LANES)
+                store_within(activate(load_within(of, at, width), activation), of, at, width);
+        }
     });
 }
 
 // to = act(left half of x)·right half of x; x [rows, 2·width].
 template <class T>
-void gate(const T* x, int64_t rows, int64_t width, int activation, T* to) {
-    in_parallel(rows, ROW_GRAIN / 4, [&](int64_t begin, int64_t end) {
+void gate(
+    Loops& loops, const T* x, int64_t rows, int64_t width, int activation, T* to) {
+    loops.add(rows, ROW_GRAIN / 4, [=](int64_t begin, int64_t end) {
         for (int64_t row = begin; row < end; ++row) {
             const T *left = x + row * 2 * width, *right = left + width;
             T* out = to + row * width;

@@ -124,7 +124,16 @@ class Kernels:
         """What replayed operations have taken so far."""
         # Short calls keep the interpreter's lock: taking it back would cost more than they do.
         self._short = _functions(ctypes.PyDLL(str(path)), DTYPES[dtype])
-        self._long = _functions(ctypes.CDLL(str(path)), DTYPES[dtype])
+        library = ctypes.CDLL(str(path))
+        self._long = _functions(library, DTYPES[dtype])
+        self._use_threads = library.polydelta_use_threads
+
+    def use_threads(self, threads: int) -> None:
+        """Let the calling thread, and it alone, compute with so many threads, by whatever kernels.
+
+        The others are its helpers: they sleep while there is nothing for them, and end with it.
+        """
+        self._use_threads(ctypes.c_int64(threads))
 
     def pack(self, weight: Tensor, bias: Tensor | None = None) -> Packed:
         """Pack a matrix [outputs, inputs] of any strides."""
@@ -279,9 +288,6 @@ def describe_sites(sites: Sequence[SmallRankSite]) -> "array[int]":
 
 
 def _functions(library: ctypes.CDLL, dtype: str) -> dict[str, Callable[..., Any]]:
-    torch_cpu = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
-    threads = ctypes.cast(torch_cpu.torch_parallel_for, ctypes.c_void_p)
-    library.polydelta_use_threads(threads)
     functions: dict[str, Callable[..., Any]] = {}
     for name, (result, arguments) in _SIGNATURES.items():
         function = getattr(library, f"polydelta_{name}_{dtype}")

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "parallel.h"
+#include "loops.h"
 #include "product.h"
 
 namespace {
@@ -47,16 +47,16 @@ Lanes add_bias(Lanes lanes, const T* bias, int64_t at, int64_t outputs) {
 
 template <class T, class More>
 void linear(
-    const T* x, int64_t x_stride, int64_t rows, const T* w, const T* bias, int64_t outputs,
+    Loops& loops, const T* x, int64_t x_stride, int64_t rows, const T* w, const T* bias, int64_t outputs,
     int64_t inputs, T* y, int64_t y_stride, More more) {
     const int64_t size = packed_size<T>(WIDTH, inputs);
     const int64_t some = std::max<int64_t>(1, KEPT / int64_t(size * sizeof(T)));
-    in_parallel(panels(outputs), 1, [&](int64_t begin, int64_t end) {
+    loops.add(panels(outputs), 1, [=](int64_t begin, int64_t end) {
         for (int64_t panel = begin; panel < end; panel += some)
             linear_panels(
                 x, x_stride, rows, w + panel * size, panel, std::min(panel + some, end), outputs,
                 inputs, y, y_stride,
-                [&](Lanes lanes, int64_t at) { return add_bias(lanes, bias, at, outputs); }, more,
+                [=](Lanes lanes, int64_t at) { return add_bias(lanes, bias, at, outputs); }, more,
                 w + some * size);
     });
 }

@@ -18,12 +18,10 @@ constexpr int ROWS = TILED<T> ? 2 * TILE : IN_REGISTERS;
 // by itself, and is only disturbed by more.
 constexpr int64_t AHEAD = 6144, AHEAD_OF_FEW = 2048;
 constexpr int FEW = 3;
-// Rows that are not worth a tile.
-constexpr int UNTILED = 1;
 
-// sums[M][C] = x [M, count groups] · one panel of C columns, or += where there are sums already. Few
-// rows leave the sums too few to hide an instruction's latency, so these are spread over CHAINS
-// partial sums. Memory at `ahead`, if any, is fetched meanwhile, as much as the panel holds. Never
+// sums[M][C] = x [M, count groups] · one panel of C columns, or += where there are sums already. Each
+// sum is one chain over the groups in order, whatever M and C are: a row's bits do not depend on the
+// rows beside it. Memory at `ahead`, if any, is fetched meanwhile, as much as the panel holds. Never
 // inlined: registers are for the sums alone, which stay in them only where loops over them are
 // unrolled.
 template <class T, int M, int C>
@@ -31,36 +29,22 @@ __attribute__((noinline, noclone)) void accumulate(
     const T* x, int64_t stride, const T* panel, int64_t count,
     typename Arithmetic<T>::Sums (*sums)[C], bool added, const T* ahead) {
     using A = Arithmetic<T>;
-    constexpr int CHAINS = M * C >= 8 ? 1 : M * C >= 4 ? 2 : 4;
     constexpr int64_t STEP = C * LANES * A::GROUP;
-    typename A::Sums total[CHAINS][M][C] = {};
-    const auto add = [&](int64_t group, int chain) {
+    typename A::Sums total[M][C] = {};
+    for (int64_t group = 0; group < count; ++group) {
+        if (ahead) fetch(ahead + group * STEP, STEP);
         typename A::Weights weights[C];
         for (int c = 0; c < C; ++c)
             weights[c] = A::weights(panel + group * STEP + c * LANES * A::GROUP);
 #pragma GCC unroll 12
         for (int m = 0; m < M; ++m) {
             const auto spread = A::broadcast(x + m * stride + group * A::GROUP);
-            for (int c = 0; c < C; ++c)
-                total[chain][m][c] = A::add(total[chain][m][c], weights[c], spread);
-        }
-    };
-    int64_t group = 0;
-    for (; group + CHAINS <= count; group += CHAINS) {
-#pragma GCC unroll 4
-        for (int chain = 0; chain < CHAINS; ++chain) {
-            if (ahead) fetch(ahead + (group + chain) * STEP, STEP);
-            add(group + chain, chain);
+            for (int c = 0; c < C; ++c) total[m][c] = A::add(total[m][c], weights[c], spread);
         }
     }
-    for (; group < count; ++group) add(group, 0);
 #pragma GCC unroll 12
     for (int m = 0; m < M; ++m)
-        for (int c = 0; c < C; ++c) {
-            if (added) total[0][m][c] += sums[m][c];
-            for (int chain = 1; chain < CHAINS; ++chain) total[0][m][c] += total[chain][m][c];
-            sums[m][c] = total[0][m][c];
-        }
+        for (int c = 0; c < C; ++c) sums[m][c] = added ? total[m][c] + sums[m][c] : total[m][c];
 }
 
 // Calls accumulate for a number of rows that is only known now, at most M.
@@ -82,11 +66,9 @@ template <class T, int C>
 inline void accumulate_rows(
     int rows, const T* x, int64_t stride, const T* panel, int64_t count,
     typename Arithmetic<T>::Sums (*sums)[C], bool added, const T* ahead) {
+    // All rows or none: a tile adds products up in another order.
     if constexpr (TILED<T>) {
-        if (rows > UNTILED)
-            accumulate_tiles<T, C>(rows, x, stride, panel, count, sums, added, ahead);
-        else
-            accumulate_at_most<T, C, UNTILED>(rows, x, stride, panel, count, sums, added, ahead);
+        accumulate_tiles<T, C>(rows, x, stride, panel, count, sums, added, ahead);
     } else {
         accumulate_at_most<T, C, ROWS<T>>(rows, x, stride, panel, count, sums, added, ahead);
     }

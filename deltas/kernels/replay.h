@@ -2,8 +2,6 @@
 // cache's blocks are change, matrices and buffers stay.
 #pragma once
 
-#include <chrono>
-
 #include "added.h"
 #include "attention.h"
 #include "elementwise.h"
@@ -39,7 +37,7 @@ struct Step {
 };
 
 template <class T>
-void make(const Call& call, const Step& step) {
+void make(Loops& loops, const Call& call, const Step& step) {
     const int64_t* a = call.arguments;
     const auto constant = [&](int at) { return call.pointer<const T>(at); };
     const auto floats = [&](int at) { return call.pointer<const float>(at); };
@@ -47,42 +45,39 @@ void make(const Call& call, const Step& step) {
     switch (call.operation) {
     case LINEAR:
         return linear_added(
-            constant(0), a[1], step.rows, constant(2), constant(3), a[4], a[5], out(6), a[7],
+            loops, constant(0), a[1], step.rows, constant(2), constant(3), a[4], a[5], out(6), a[7],
             {call.pointer<const Addition>(8), a[9], step.runs, step.run_count});
     case LINEAR_BYTES:
         return linear_bytes_added(
-            constant(0), a[1], step.rows, call.pointer<const int8_t>(2), floats(3), constant(4),
+            loops, constant(0), a[1], step.rows, call.pointer<const int8_t>(2), floats(3), constant(4),
             a[5], a[6], out(7), a[8],
             {call.pointer<const Addition>(9), a[10], step.runs, step.run_count});
     case SMALL_RANK:
-        return small_rank<T>(call.pointer<const Site>(0), a[1], step.runs, step.run_count);
+        return small_rank<T>(loops, call.pointer<const Site>(0), a[1], step.runs, step.run_count);
     case ADD_NORM:
         return add_norm(
-            out(0), constant(1), a[2], floats(3), floats(4), call.number(5), step.rows, a[6], out(7));
+            loops, out(0), constant(1), a[2], floats(3), floats(4), call.number(5), step.rows, a[6], out(7));
     case ACTIVATE:
-        return activate_rows(out(0), step.rows, a[1], int(a[2]));
+        return activate_rows(loops, out(0), step.rows, a[1], int(a[2]));
     case GATE:
-        return gate(constant(0), step.rows, a[1], int(a[2]), out(3));
+        return gate(loops, constant(0), step.rows, a[1], int(a[2]), out(3));
     case PLACE:
         return place(
-            out(0), a[1], step.rows, {a[2], a[3], a[4]}, floats(5), floats(6), call.number(7),
+            loops, out(0), a[1], step.rows, {a[2], a[3], a[4]}, floats(5), floats(6), call.number(7),
             floats(8), floats(9), step.places, out(10), out(11));
     case ATTEND:
         return attend(
-            constant(0), a[1], {a[2], a[3], a[4]}, constant(5), constant(6), step.chunks,
+            loops, constant(0), a[1], {a[2], a[3], a[4]}, constant(5), constant(6), step.chunks,
             step.chunk_count, step.tables, {a[9], call.number(7), int32_t(a[8])}, out(10), a[11]);
     }
 }
 
-// Makes the calls one after another; `seconds` gains what each operation took.
+// Adds the loops of the calls one after another; `seconds` gains what each operation takes.
 template <class T>
-void replay(const Call* calls, int64_t count, const Step& step, double* seconds) {
-    auto before = std::chrono::steady_clock::now();
+void replay(Loops& loops, const Call* calls, int64_t count, const Step& step, double* seconds) {
     for (int64_t i = 0; i < count; ++i) {
-        make<T>(calls[i], step);
-        const auto now = std::chrono::steady_clock::now();
-        seconds[calls[i].operation] += std::chrono::duration<double>(now - before).count();
-        before = now;
+        loops.count_seconds(seconds + calls[i].operation);
+        make<T>(loops, calls[i], step);
     }
 }
 

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "activation.h"
-#include "parallel.h"
+#include "loops.h"
 #include "product.h"
 
 namespace {
@@ -104,12 +104,12 @@ void small_rank_run(
 }
 
 // Hands `take(slot, from, to, following)` the rows of each run, `following` being the next one's
-// slot. Runs are in order of their rows; threads share the rows evenly, whoever they belong to.
+// slot. Runs are in order of their rows, which are shared out evenly, whoever they belong to.
 template <class Take>
-void share_rows(const Run* runs, int64_t run_count, Take take) {
+void share_rows(Loops& loops, const Run* runs, int64_t run_count, Take take) {
     int64_t rows = 0;
     for (int64_t i = 0; i < run_count; ++i) rows += runs[i].end - runs[i].start;
-    in_parallel(rows, 4, [&](int64_t begin, int64_t end) {
+    loops.add(rows, 4, [=](int64_t begin, int64_t end) {
         int64_t before = 0;
         for (int64_t i = 0; i < run_count && before < end; ++i) {
             const int64_t start = runs[i].start, length = runs[i].end - start;
@@ -123,8 +123,9 @@ void share_rows(const Run* runs, int64_t run_count, Take take) {
 }
 
 template <class T>
-void small_rank(const Site* sites, int64_t count, const Run* runs, int64_t run_count) {
-    share_rows(runs, run_count, [&](int32_t slot, int64_t from, int64_t to, int32_t following) {
+void small_rank(
+    Loops& loops, const Site* sites, int64_t count, const Run* runs, int64_t run_count) {
+    share_rows(loops, runs, run_count, [=](int32_t slot, int64_t from, int64_t to, int32_t following) {
         small_rank_run<T>(sites, count, slot, from, to, following);
     });
 }

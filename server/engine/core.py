@@ -100,7 +100,7 @@ class EngineCore:
 
     def _run(self) -> None:
         if self._threads is not None:
-            take(self._threads)
+            take(self._threads, self._runner.kernels)
         try:
             while not self._stopping:
                 self.busy_since = time.monotonic()

@@ -1,0 +1,210 @@
+// A team: the threads that share a list of loops among them.
+//
+// No thread leads. Each takes the next piece of the loop that is open, whoever finishes a loop's last
+// piece opens the next one, and all that anybody ever waits for is a piece that somebody has begun.
+// A thread that the system has put aside between two pieces is therefore missed by nobody. Who finds no
+// piece spins for some microseconds and then sleeps, so that its processor is free for others, the team's
+// own among them; sleepers are woken as far as there are pieces for them.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "share.h"
+#include "tiles.h"
+
+namespace {
+
+using Body = void (*)(const void* context, int64_t piece);
+
+// All of it is read by threads that do not know yet whether it still holds: see `Team::take`.
+struct Loop {
+    std::atomic<uint32_t> pieces;
+    std::atomic<Body> body;
+    std::atomic<const void*> context;
+    std::atomic<double*> seconds;
+};
+
+// What happens next, in one word: piece `piece` of loop `loop` in the team's run number `run`.
+struct Place {
+    uint64_t word;
+
+    static Place of(uint64_t run, uint64_t loop) { return {run << 32 | loop << 16}; }
+    uint64_t run() const { return word >> 32; }
+    uint32_t loop() const { return word >> 16 & 0xffff; }
+    uint32_t piece() const { return word & 0xffff; }
+};
+
+class Team {
+  public:
+    static constexpr uint32_t MOST_LOOPS = 1024, MOST_PIECES = 0xffff;
+
+    explicit Team(int threads) : loops_(MOST_LOOPS), shares_(threads), allowed_(threads) {
+        // Where the system gives no more threads, those that there are do the work.
+        try {
+            for (int number = 1; number < threads; ++number)
+                helpers_.emplace_back([this, number] { help(number); });
+        } catch (const std::system_error&) {
+        }
+    }
+
+    ~Team() {
+        ending_ = true;
+        for (std::atomic<uint32_t>* word : {&bell_, &allowed_}) {
+            word->fetch_add(1);
+            word->notify_all();
+        }
+        for (std::thread& helper : helpers_) helper.join();
+    }
+
+    int threads() const { return 1 + int(helpers_.size()); }
+
+    // Where the next run's loops are written, which nobody runs meanwhile.
+    Loop& loop(uint32_t number) { return loops_[number]; }
+
+    // Runs the first `count` loops in order; the calling thread, always the same, takes pieces as the
+    // others do.
+    void run(uint32_t count) {
+        if (count == 0) return;
+        count_ = count;
+        adapt();
+        opened_ = std::chrono::steady_clock::now();
+        open(Place::of(Place{place_.load(std::memory_order_relaxed)}.run() + 1, 0));
+        int spun = 0;
+        for (Place place = current(); !is_over(place); place = current())
+            spun = take(place) ? 0 : wait(place, spun, 0);
+        release_tiles();
+        shares_[0].look();
+    }
+
+  private:
+    static constexpr uint32_t OVER = 0xffff;
+    // Some 20 microseconds: more than the rows between two products take, less than a wake-up does.
+    static constexpr int SPINS = 200, PAUSES = 8;
+
+    static bool is_over(Place place) { return place.loop() == OVER; }
+
+    Place current() const { return {place_.load(std::memory_order_acquire)}; }
+
+    void help(int number) {
+        for (int spun = 0; !ending_;) {
+            const uint32_t allowed = allowed_;
+            if (uint32_t(number) >= allowed) {
+                allowed_.wait(allowed);
+                continue;
+            }
+            const Place place = current();
+            spun = take(place) ? 0 : wait(place, spun, number);
+        }
+    }
+
+    // Does the piece at `place`, or finds that the place has changed; false where there is none. What
+    // is read of the loop may belong to a later run, but then the place has changed and is not ours.
+    bool take(Place place) {
+        if (is_over(place)) return false;
+        Loop& loop = loops_[place.loop()];
+        const uint32_t pieces = loop.pieces.load(std::memory_order_relaxed);
+        const Body body = loop.body.load(std::memory_order_relaxed);
+        const void* context = loop.context.load(std::memory_order_relaxed);
+        if (place.piece() >= pieces) return false;
+        uint64_t expected = place.word;
+        if (!place_.compare_exchange_strong(expected, place.word + 1, std::memory_order_acq_rel))
+            return true;
+        body(context, place.piece());
+        if (finished_.fetch_add(1, std::memory_order_acq_rel) + 1 == pieces) close(place);
+        return true;
+    }
+
+    void close(Place place) {
+        finished_.store(0, std::memory_order_relaxed);
+        if (double* seconds = loops_[place.loop()].seconds.load(std::memory_order_relaxed)) {
+            const auto now = std::chrono::steady_clock::now();
+            *seconds += std::chrono::duration<double>(now - opened_).count();
+            opened_ = now;
+        }
+        const uint32_t next = place.loop() + 1;
+        open(Place::of(place.run(), next < count_ ? next : OVER));
+    }
+
+    void open(Place place) {
+        // The opener takes a piece itself. At the end it is the caller alone who must know.
+        const bool over = is_over(place);
+        const uint32_t useful = over ? MOST_PIECES : loops_[place.loop()].pieces - 1;
+        place_ = place.word;
+        // From here on others may have closed this loop, too, and opened the next.
+        if (!over || caller_sleeps_) wake(useful);
+    }
+
+    void wake(uint32_t useful) {
+        uint32_t asleep = asleep_, woken;
+        do {
+            woken = std::min(asleep, useful);
+            if (woken == 0) return;
+        } while (!asleep_.compare_exchange_weak(asleep, asleep - woken));
+        ++bell_;
+        for (uint32_t i = 0; i < woken; ++i) bell_.notify_one();
+    }
+
+    // Spins once more, or sleeps until a bell rings; returns how often in a row the thread has spun.
+    int wait(Place place, int spun, int number) {
+        if (spun < SPINS) {
+            for (int i = 0; i < PAUSES; ++i) pause();
+            return spun + 1;
+        }
+        release_tiles();
+        shares_[number].look();
+        const uint32_t bell = bell_;
+        if (number == 0) caller_sleeps_ = true;
+        ++asleep_;
+        // Whoever finds that it need not sleep stays counted, and a bell will ring for nobody.
+        if (place_ == place.word && !ending_) bell_.wait(bell);
+        if (number == 0) caller_sleeps_ = false;
+        return 0;
+    }
+
+    static void pause() {
+#if defined(__x86_64__)
+        __builtin_ia32_pause();
+#elif defined(__aarch64__)
+        asm volatile("yield");
+#endif
+    }
+
+    // As many threads as it takes to use what the system gives: where others want the processors too,
+    // a thread more is one more that is put aside amid a piece.
+    void adapt() {
+        const auto now = std::chrono::steady_clock::now();
+        if (helpers_.empty() || now - adapted_ < std::chrono::milliseconds(200)) return;
+        adapted_ = now;
+        const uint32_t allowed = allowed_;
+        double given = 0;
+        for (uint32_t number = 0; number < shares_.size(); ++number) {
+            const double share = shares_[number].take();
+            if (number < allowed) given += share;
+        }
+        const uint32_t wanted = threads_for(given, allowed, uint32_t(threads()));
+        if (wanted == allowed) return;
+        allowed_ = wanted;
+        allowed_.notify_all();
+    }
+
+    alignas(64) std::atomic<uint64_t> place_{Place::of(0, OVER).word};
+    alignas(64) std::atomic<uint32_t> finished_{0};
+    alignas(64) std::atomic<uint32_t> bell_{0};
+    std::atomic<uint32_t> asleep_{0};
+    std::atomic<bool> caller_sleeps_{false};
+    std::vector<Loop> loops_;
+    uint32_t count_ = 0;
+    std::chrono::steady_clock::time_point opened_, adapted_;
+    std::vector<Share> shares_;
+    std::atomic<uint32_t> allowed_;
+    std::atomic<bool> ending_{false};
+    std::vector<std::thread> helpers_;
+};
+
+}  // namespace
