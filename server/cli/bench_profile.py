@@ -48,18 +48,16 @@ def _rows(profiles: "Sequence[Profile]") -> list[tuple[str, ...]]:
 
 async def _profiles(subject: Subject, wanted: Measure, mix: Mix) -> "dict[str, Profile]":
     # Only a profile needs Torch in this process.
-    import torch
-
     from server.bench.profile import profile
     from server.bench.synthetic import write_deltas
-    from server.build import build_engine
+    from server.build import build_engine, count_threads
     from server.settings import Settings
 
     found: dict[str, Profile] = {}
     with tempfile.TemporaryDirectory() as folder:
-        threads = torch.get_num_threads()
         given = {"max_deltas": wanted.tasks, "store": f"{folder}/store", **subject.settings}
-        engine = build_engine(Settings.gather(base=subject.base, tasks={}, **given))
+        settings = Settings.gather(base=subject.base, tasks={}, **given)
+        engine = build_engine(settings)
         names: list[str] = []
         for name, directory in write_deltas(engine.base.spec, mix, wanted.tasks):
             engine.registry.put(name, directory)
@@ -67,6 +65,7 @@ async def _profiles(subject: Subject, wanted: Measure, mix: Mix) -> "dict[str, P
         await engine.start()
         mixed = Traffic(names, bare=mix.bare).mixed(wanted.load.requests)
         for title, models in {"base": [BASE], "mixed": mixed}.items():
+            threads = count_threads(settings)
             found[title] = await profile(engine, models, wanted.load, threads)
         await engine.stop(0)
     return found
