@@ -57,11 +57,13 @@ def _kernels(machine: Machine) -> Iterator[str]:
 
 def _processors(machine: Machine) -> Iterator[str]:
     threads, found = machine.threads, machine.processors
-    told = f"Leave --threads out, and {found.threads} compute."
     if threads > found.threads:
-        yield f"{threads} threads are more than {found.usable:g} processors keep busy. {told}"
+        yield (
+            f"{threads} threads wait for each other where {found.threads} keep all that is usable "
+            "busy: leave --threads out."
+        )
     elif machine.device == "cpu" and threads < found.threads:
-        yield f"{threads} of {found.threads} threads compute, so the base is slower. {told}"
+        yield f"Of {found.threads} threads that could compute {threads} do: leave --threads out."
     elif found.quota is not None and threads > found.usable:
         yield (
             f"The quota of {found.quota.processors:g} processors is no whole number: threads use "

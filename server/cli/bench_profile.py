@@ -57,6 +57,7 @@ async def _profiles(subject: Subject, wanted: Measure, mix: Mix) -> "dict[str, P
     with tempfile.TemporaryDirectory() as folder:
         given = {"max_deltas": wanted.tasks, "store": f"{folder}/store", **subject.settings}
         settings = Settings.gather(base=subject.base, tasks={}, **given)
+        threads = count_threads(settings)
         engine = build_engine(settings)
         names: list[str] = []
         for name, directory in write_deltas(engine.base.spec, mix, wanted.tasks):
@@ -65,7 +66,6 @@ async def _profiles(subject: Subject, wanted: Measure, mix: Mix) -> "dict[str, P
         await engine.start()
         mixed = Traffic(names, bare=mix.bare).mixed(wanted.load.requests)
         for title, models in {"base": [BASE], "mixed": mixed}.items():
-            threads = count_threads(settings)
             found[title] = await profile(engine, models, wanted.load, threads)
         await engine.stop(0)
     return found
