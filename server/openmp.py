@@ -8,9 +8,9 @@ _DROPPED = (
     *("OMP_DYNAMIC", "OMP_PLACES", "OMP_PROC_BIND", "OMP_THREAD_LIMIT", "OMP_WAIT_POLICY"),
     *("GOMP_CPU_AFFINITY", "KMP_AFFINITY", "KMP_BLOCKTIME", "KMP_HW_SUBSET", "KMP_LIBRARY"),
 )
-# Rounds in which a thread waits for others before it sleeps, some ten microseconds. By default it
-# is milliseconds, which beside other work keep the processor from the very thread that is waited for.
-# More rounds are faster on a quiet machine, where no thread has to be woken, and slower on a busy one.
+# Rounds in which a thread waits for others before it sleeps, some ten microseconds; by default it
+# is milliseconds, which beside other work keep the processor from the thread that is waited for.
+# More rounds are faster on a quiet machine, where none has to be woken, and slower on a busy one.
 _SPINS = "1000"
 
 _users: dict[str, str | None] = {}
