@@ -2,8 +2,6 @@
 
 from dataclasses import replace
 
-import torch
-
 from deltas.errors import PolydeltaError
 from server.engine.engine import Engine
 from server.engine.limits import Limits
@@ -12,6 +10,7 @@ from server.model.base import Base, load_base
 from server.model.precision import choose_device, choose_dtype
 from server.model.source import resolve_base
 from server.model.threads import keep_to_one
+from server.processors import processors
 from server.registry.registry import Registry
 from server.registry.sources import fetch_source
 from server.registry.store import Store
@@ -23,7 +22,6 @@ def build_engine(settings: Settings) -> Engine:
 
     Raises PolydeltaError saying which setting to mend.
     """
-    threads = torch.get_num_threads()
     keep_to_one()
     base = open_base(settings)
     registry = Registry(Store(settings.store), base.spec, base.dtype)
@@ -40,9 +38,14 @@ def build_engine(settings: Settings) -> Engine:
         host_cache_bytes=int(settings.host_cache_gb * (1 << 30)),
         kv_cache_bytes=int(settings.kv_cache_gb * (1 << 30)),
         prefix_cache=settings.prefix_cache,
-        threads=threads,
+        threads=count_threads(settings),
     )
     return Engine(base, registry, limits)
+
+
+def count_threads(settings: Settings) -> int:
+    """Threads that compute a step: as many as the settings say, else as suit the processors."""
+    return settings.threads or processors().threads
 
 
 def _batch_tokens(base: Base) -> int:

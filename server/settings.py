@@ -54,6 +54,9 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535, description="port to listen on")
     dtype: Dtype = Field(default="auto", description="precision of the base")
     device: Device = Field(default="auto", description="where the base runs")
+    threads: int | None = Field(
+        default=None, gt=0, description="threads that compute; else as many as it is given cores"
+    )
     quantize: Literal["none", "int8"] = Field(
         default="none", description="round the base's weights, never a delta's"
     )

@@ -14,7 +14,15 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 BUILT = FOLDER / "built"
 
-_FLAGS = ["-O3", "-std=c++20", "-pthread", "-shared", "-fPIC", "-ffp-contract=fast", "-fno-math-errno"]
+_FLAGS = [
+    "-O3",
+    "-std=c++20",
+    "-pthread",
+    "-shared",
+    "-fPIC",
+    "-ffp-contract=fast",
+    "-fno-math-errno",
+]
 # GCC's own headers of instructions trip its warning of what is not initialised.
 _WARNINGS = ["-Wall", "-Wextra", "-Wno-psabi", "-Wno-maybe-uninitialized", "-Wno-uninitialized"]
 _BF16 = ["-march=x86-64-v4", "-mavx512vnni", "-mavx512bf16"]

@@ -12,11 +12,12 @@ from deltas.kinds import Extent
 from deltas.segments import BASE_SLOT
 from deltas.site import Role
 from server.bench.errors import BenchError
-from server.build import open_base
+from server.build import count_threads, open_base
 from server.model.base import Base
 from server.model.batch import Item
 from server.model.cache import BLOCK
 from server.model.runner import Runner
+from server.model.threads import take
 from server.settings import Settings
 
 _WINDOW = 512
@@ -52,6 +53,7 @@ def fidelity(settings: Settings, text: str) -> Fidelity:
     if not exact.generates:
         raise BenchError(f"The base {exact.name} writes no text; name a decoder with --base.")
     runner = Runner(open_base(settings), _WINDOW // BLOCK)
+    take(count_threads(settings), runner.kernels)
     windows = list(_windows(exact.tokenizer, text, min(_WINDOW, exact.spec.context)))
     positions = sum(len(window) - 1 for window in windows)
     if not positions:

@@ -14,13 +14,12 @@ from deltas.kernels import Kernels
 from deltas.kernels.library import OPERATIONS
 from server.bench.errors import BenchError
 from server.bench.load import Load
-from server.bench.speeds import product_speed, reading_speed
+from server.bench.speeds import product_speed, reading_speed, take_all
 from server.engine import core
 from server.engine.answer import Answer
 from server.engine.engine import Engine
 from server.engine.request import Request, Sampling
 from server.model.runner import Runner
-from server.model.threads import take
 
 _PARTS = {
     "linear": "projections, with LoRAs",
@@ -136,7 +135,7 @@ class _Roofline:
         self._bytes = sum(matrix.data.nbytes for matrix in matrices)
         self._products = sum(matrix.outputs * matrix.inputs for matrix in matrices)
         # The thread that computes is busy, and every thread has helpers of its own.
-        with ThreadPoolExecutor(1, initializer=take, initargs=(threads,)) as alone:
+        with ThreadPoolExecutor(1, initializer=take_all, initargs=(threads,)) as alone:
             self._reading = alone.submit(reading_speed).result() * 1e9
             self._computing = alone.submit(product_speed, runner.base.dtype).result() * 1e9
 

@@ -7,8 +7,16 @@ import torch
 from torch.nn.functional import linear
 
 from deltas.kernels import load_base_kernels
+from server.model.threads import take
 
 _ROWS, _WIDTH, _OUTPUTS = 256, 576, 1536
+
+
+def take_all(threads: int) -> None:
+    """Let the calling thread measure both PyTorch and the kernels with so many threads."""
+    take(threads, None)
+    if kernels := load_base_kernels(torch.float32):
+        take(threads, kernels)
 
 
 def product_speed(dtype: torch.dtype) -> float:

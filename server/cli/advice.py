@@ -16,7 +16,7 @@ def advice(machine: Machine) -> Iterator[str]:
     yield from _device(machine)
     yield from _precision(machine)
     yield from _kernels(machine)
-    yield from _threads(machine)
+    yield from _processors(machine)
     yield from _room(machine)
 
 
@@ -55,16 +55,20 @@ def _kernels(machine: Machine) -> Iterator[str]:
         )
 
 
-def _threads(machine: Machine) -> Iterator[str]:
-    if machine.threads > machine.cores:
+def _processors(machine: Machine) -> Iterator[str]:
+    threads, found = machine.threads, machine.processors
+    if threads > found.threads:
         yield (
-            f"Torch computes with {machine.threads} threads on {machine.cores:g} cores, so they "
-            f"wait for each other: set OMP_NUM_THREADS={max(1, int(machine.cores))}."
+            f"{threads} threads wait for each other where {found.threads} keep all that is usable "
+            "busy: leave --threads out."
         )
-    elif machine.device == "cpu" and machine.threads < int(machine.cores):
+    elif machine.device == "cpu" and threads < found.threads:
+        yield f"Of {found.threads} threads that could compute {threads} do: leave --threads out."
+    elif found.quota is not None and threads > found.usable:
         yield (
-            f"Torch computes with {machine.threads} of {machine.cores:g} cores: unset "
-            f"OMP_NUM_THREADS or set it to {int(machine.cores)}."
+            f"The quota of {found.quota.processors:g} processors is no whole number: threads use "
+            "it up before its period ends and are stopped until the next, so that some tokens "
+            f"come late. A quota of {threads} (docker run --cpus {threads}) has none of that."
         )
 
 

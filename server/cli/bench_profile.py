@@ -48,18 +48,17 @@ def _rows(profiles: "Sequence[Profile]") -> list[tuple[str, ...]]:
 
 async def _profiles(subject: Subject, wanted: Measure, mix: Mix) -> "dict[str, Profile]":
     # Only a profile needs Torch in this process.
-    import torch
-
     from server.bench.profile import profile
     from server.bench.synthetic import write_deltas
-    from server.build import build_engine
+    from server.build import build_engine, count_threads
     from server.settings import Settings
 
     found: dict[str, Profile] = {}
     with tempfile.TemporaryDirectory() as folder:
-        threads = torch.get_num_threads()
         given = {"max_deltas": wanted.tasks, "store": f"{folder}/store", **subject.settings}
-        engine = build_engine(Settings.gather(base=subject.base, tasks={}, **given))
+        settings = Settings.gather(base=subject.base, tasks={}, **given)
+        threads = count_threads(settings)
+        engine = build_engine(settings)
         names: list[str] = []
         for name, directory in write_deltas(engine.base.spec, mix, wanted.tasks):
             engine.registry.put(name, directory)

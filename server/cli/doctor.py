@@ -1,11 +1,24 @@
 """`polydelta doctor`: what this machine has, what would be slow, and why."""
 
+from typing import Annotated
+
+import typer
+
 from server.cache import user_cache
-from server.cli.flags import Format
+from server.cli.flags import Format, flag
 from server.cli.printing import err, out, print_json, print_table
+from server.processors import Processors
+
+Threads = Annotated[int | None, flag("threads", min=1, help="As a server would be told.")]
+
+_TOLD = {
+    "COMMANDLINE": "--threads",
+    "ENVIRONMENT": "POLYDELTA_THREADS",
+    "DEFAULT_MAP": "the settings file",
+}
 
 
-def doctor(output: Format = "text") -> None:
+def doctor(context: typer.Context, threads: Threads = None, output: Format = "text") -> None:
     """Show what this machine has, what would be slow, and why."""
     err.print("Looking at this machine …")
     # Torch takes seconds to import, which the other commands do without.
@@ -17,9 +30,10 @@ def doctor(output: Format = "text") -> None:
         speeds = [f"{speed:.0f} GFLOP/s {dtype}" for dtype, speed in machine.products.items()]
         return [
             ("versions", ", ".join(f"{name} {text}" for name, text in machine.versions.items())),
-            ("processor", f"{machine.processor}, {machine.cores:g} cores usable"),
+            ("processor", machine.processor),
             ("instructions", ", ".join(machine.instructions) or "none that matter"),
-            ("threads", str(machine.threads)),
+            ("processors", describe_processors(machine.processors)),
+            ("threads", f"{machine.threads}, {told or _threads(machine.processors)}"),
             ("measured", f"{', '.join(speeds)}, reading {machine.reading:.0f} GB/s"),
             ("memory", f"{machine.memory:.1f} GB, {machine.free_memory:.1f} GB available"),
             ("disk", f"{machine.free_disk:.0f} GB free for the cache"),
@@ -29,7 +43,9 @@ def doctor(output: Format = "text") -> None:
             ("auto picks", f"--device {machine.device} --dtype {machine.dtype}"),
         ]
 
-    machine = inspect_machine(user_cache())
+    source = context.get_parameter_source("threads")
+    told = f"as {_TOLD[source.name]} says" if threads and source else None
+    machine = inspect_machine(user_cache(), threads)
     findings = list(advice(machine))
     if output == "json":
         return print_json({"machine": machine, "advice": findings})
@@ -38,3 +54,21 @@ def doctor(output: Format = "text") -> None:
     for line in findings or ["Nothing here will be slow."]:
         out.print(f"• {line}", markup=False)
     return None
+
+
+def describe_processors(found: Processors) -> str:
+    """How many this process may use, and what leaves it no more."""
+    reasons = [f"{found.usable:g} of {found.present} usable"]
+    if found.allowed < found.present:
+        reasons.append(f"affinity allows {found.allowed}")
+    if found.cores < found.allowed:
+        reasons.append(f"those allowed lie on {found.cores} cores")
+    if found.quota is not None:
+        quota = found.quota
+        reasons.append(f"the control group's quota is {quota.processors:g} ({quota.file})")
+    return ", ".join(reasons)
+
+
+def _threads(found: Processors) -> str:
+    """Why that many of them compute."""
+    return "one a core" if found.cores <= found.usable else "as many as the quota keeps busy"

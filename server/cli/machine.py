@@ -1,8 +1,8 @@
 """What this machine has, as far as it matters to serving."""
 
-import os
 import platform
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -11,8 +11,10 @@ import torch
 
 from deltas.kernels import load_kernels
 from deltas.kernels.build import find_compiler
-from server.bench.speeds import product_speed, reading_speed
+from server.bench.speeds import product_speed, reading_speed, take_all
+from server.cgroups import control_groups, read_control
 from server.model.precision import choose_device, choose_dtype
+from server.processors import Processors, processors
 
 _PACKAGES = ("polydelta", "torch", "transformers", "tokenizers", "safetensors")
 _INSTRUCTIONS = (
@@ -35,14 +37,13 @@ class Machine:
     """Versions, processor, memory and disk (gigabytes), and speeds.
 
     `kernels` names the instruction set that the native kernels were loaded for.
-    `cores` are those that the scheduler and the control group leave to this process, `threads`
-    those that Torch computes with; `products` are in GFLOP/s by precision, `reading` in GB/s.
+    `threads` compute; `products` are in GFLOP/s by precision, `reading` in GB/s.
     `device` and `dtype` are what the settings' "auto" comes to.
     """
 
     versions: dict[str, str]
     processor: str
-    cores: float
+    processors: Processors
     threads: int
     instructions: tuple[str, ...]
     memory: float
@@ -57,16 +58,28 @@ class Machine:
     reading: float
 
 
-def inspect_machine(cache: Path) -> Machine:
-    """Look at this machine and measure it; `cache` is on the disk in question."""
+def inspect_machine(cache: Path, threads: int | None) -> Machine:
+    """Look at this machine and measure it, by so many threads or as many as suit it.
+
+    `cache` is on the disk in question.
+    """
+    found = processors()
+    threads = threads or found.threads
     capabilities = torch.cpu.get_capabilities()
     device = choose_device("auto")
     versions = {name: version(name) for name in _PACKAGES}
+    # As in an engine: the thread that computes says how many compute with it.
+    with ThreadPoolExecutor(1, initializer=take_all, initargs=(threads,)) as computing:
+        products = {
+            _name(kind): computing.submit(product_speed, kind).result()
+            for kind in (torch.float32, torch.bfloat16)
+        }
+        reading = computing.submit(reading_speed).result()
     return Machine(
         versions={"python": platform.python_version()} | versions,
         processor=str(capabilities.get("cpu_name") or platform.machine()),
-        cores=_usable_cores(),
-        threads=torch.get_num_threads(),
+        processors=found,
+        threads=threads,
         instructions=tuple(name for name in _INSTRUCTIONS if capabilities.get(name)),
         memory=min(_meminfo("MemTotal"), _memory_limit()),
         free_memory=min(_meminfo("MemAvailable"), _memory_limit()),
@@ -76,8 +89,8 @@ def inspect_machine(cache: Path) -> Machine:
         gpus=tuple(_gpu(index) for index in range(torch.cuda.device_count())),
         device=device.type,
         dtype=_name(choose_dtype("auto", device)),
-        products={_name(kind): product_speed(kind) for kind in (torch.float32, torch.bfloat16)},
-        reading=reading_speed(),
+        products=products,
+        reading=reading,
     )
 
 
@@ -86,20 +99,13 @@ def _kernels(device: torch.device) -> str | None:
     return None if kernels is None else kernels.variant
 
 
-def _usable_cores() -> float:
-    allowed = len(os.sched_getaffinity(0))
-    quota, _, period = _control("cpu.max").partition(" ")
-    return min(allowed, int(quota) / int(period)) if quota.isdigit() else allowed
-
-
 def _memory_limit() -> float:
-    limit = _control("memory.max")
-    return int(limit) / 1e9 if limit.isdigit() else float("inf")
-
-
-def _control(name: str) -> str:
-    file = Path("/sys/fs/cgroup") / name
-    return file.read_text().strip() if file.is_file() else ""
+    limits = (
+        read_control(group / name)
+        for group in control_groups("memory")
+        for name in ("memory.max", "memory.limit_in_bytes")
+    )
+    return min((int(limit) / 1e9 for limit in limits if limit.isdigit()), default=float("inf"))
 
 
 def _meminfo(key: str) -> float:

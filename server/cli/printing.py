@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, is_dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -14,7 +15,7 @@ err = Console(highlight=False, soft_wrap=True, emoji=False, stderr=True)
 
 
 def print_json(value: Any) -> None:
-    """Print plain values and dataclasses as JSON."""
+    """Print plain values, dataclasses and paths as JSON."""
     print_text(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
 
 
@@ -52,4 +53,6 @@ def _cell(value: object) -> str:
 def _plain(value: object) -> object:
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
+    if isinstance(value, Path):
+        return str(value)
     raise TypeError(f"{type(value).__name__} is not JSON")

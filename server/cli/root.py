@@ -18,6 +18,7 @@ from server.cli.lines import use_lines
 from server.cli.printing import err
 from server.cli.serve import serve
 from server.cli.train import train
+from server.openmp import settle_openmp
 
 app = typer.Typer(
     name="polydelta",
@@ -57,6 +58,7 @@ def root(
 
 def main() -> None:
     """Run the command line; a mistake costs one line, not a traceback."""
+    settle_openmp()
     try:
         app()
     except APIConnectionError as error:

@@ -1,5 +1,4 @@
 import gc
-import os
 import signal
 import socket
 import subprocess
@@ -23,7 +22,7 @@ from server.settings import Settings
 
 settings = Settings(
     base=sys.argv[1], store=sys.argv[2], port=int(sys.argv[3]), drain_timeout=float(sys.argv[4]),
-    kv_cache_gb=0.01, dtype="float32",
+    kv_cache_gb=0.01, dtype="float32", threads=1,
 )
 serve(build_engine(settings), settings)
 """
@@ -61,9 +60,8 @@ def process(base: Path, store: Path, drain: float) -> Generator[Process]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     command = [sys.executable, "-c", START, str(base), str(store), str(port), str(drain)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with (
-        subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as running,
+        subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running,
         httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as http,
     ):
         try:

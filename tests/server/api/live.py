@@ -85,7 +85,13 @@ def wait_until(true: Callable[[], bool]) -> None:
 def serving(base: Path, folder: Path, **limits: Any) -> Generator[Live]:
     """Run a server over a base until the context is left."""
     settings = Settings(
-        base=str(base), store=folder / "store", port=0, kv_cache_gb=0.01, dtype="float32", **limits
+        base=str(base),
+        store=folder / "store",
+        port=0,
+        kv_cache_gb=0.01,
+        dtype="float32",
+        threads=1,
+        **limits,
     )
     engine = build_engine(settings)
     server = build_server(engine, settings)

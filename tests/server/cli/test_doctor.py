@@ -1,16 +1,20 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from server.cli.advice import advice, single_stream_bound
+from server.cli.doctor import describe_processors
 from server.cli.machine import Gpu, Machine
+from server.processors import Processors, Quota, processors
 from tests.server.cli.conftest import Polydelta
 
+EIGHT = Processors(present=8, allowed=8, cores=8, quota=None)
 FINE = Machine(
     versions={},
     processor="any",
-    cores=8,
+    processors=EIGHT,
     threads=8,
     instructions=("avx512_bf16",),
     memory=64,
@@ -27,18 +31,62 @@ FINE = Machine(
 CPU = replace(FINE, gpus=(), device="cpu")
 
 
+def under(quota: float) -> Processors:
+    return replace(EIGHT, quota=Quota(quota, Path("/sys/fs/cgroup/cpu.max")))
+
+
 def test_this_machine_is_described(polydelta: Polydelta) -> None:
     result = polydelta("doctor", "-o", "json")
     found = json.loads(result.out)["machine"]
     assert found["device"] in ("cpu", "cuda")
     assert found["dtype"] in ("float32", "bfloat16", "float16")
-    assert found["cores"] > 0
+    assert found["processors"]["allowed"] == processors().allowed
+    assert found["threads"] == processors().threads
     assert found["memory"] >= found["free_memory"] > 0
     assert min(found["products"].values()) > 0
 
 
 def test_the_page_names_what_auto_picks(polydelta: Polydelta) -> None:
     assert "auto picks" in polydelta("doctor").out
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (EIGHT, "8 of 8 usable"),
+        (
+            Processors(64, 48, 24, Quota(1.5, Path("/sys/fs/cgroup/cpu.max"))),
+            "1.5 of 64 usable, affinity allows 48, those allowed lie on 24 cores, "
+            "the control group's quota is 1.5 (/sys/fs/cgroup/cpu.max)",
+        ),
+    ],
+)
+def test_processors_are_told_with_what_limits_them(found: Processors, words: str) -> None:
+    assert describe_processors(found) == words
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variable", "line", "words"),
+    [
+        (("--threads", "3"), "4", "5", "3, as --threads says"),
+        ((), "4", "5", "4, as POLYDELTA_THREADS says"),
+        ((), None, "5", "5, as the settings file says"),
+    ],
+)
+def test_threads_are_told_with_who_says_so(
+    polydelta: Polydelta,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    variable: str | None,
+    line: str,
+    words: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "polydelta.toml").write_text(f"threads = {line}")
+    if variable is not None:
+        monkeypatch.setenv("POLYDELTA_THREADS", variable)
+    assert words in polydelta("doctor", *arguments).out
 
 
 def test_a_fine_machine_gets_no_advice() -> None:
@@ -51,15 +99,24 @@ def test_a_fine_machine_gets_no_advice() -> None:
         (CPU, "No CUDA device"),
         (replace(CPU, kernels=None), "native kernels are missing"),
         (replace(FINE, products={"float32": 100, "bfloat16": 20}), "bfloat16 is emulated"),
-        (replace(CPU, threads=16), "set OMP_NUM_THREADS=8"),
-        (replace(CPU, threads=1), "1 of 8 cores"),
-        (replace(CPU, cores=0.5, threads=2), "set OMP_NUM_THREADS=1"),
+        (replace(CPU, threads=16), "16 threads wait for each other where 8 keep"),
+        (replace(CPU, threads=1), "Of 8 threads that could compute 1 do"),
+        (
+            replace(CPU, processors=under(1.5), threads=8),
+            "8 threads wait for each other where 2 keep",
+        ),
+        (replace(CPU, processors=under(1.5), threads=2), "docker run --cpus 2"),
+        (replace(CPU, processors=under(0.5), threads=1), "docker run --cpus 1"),
         (replace(FINE, free_memory=1), "1.0 GB of memory"),
         (replace(FINE, free_disk=1), "--cache"),
     ],
 )
 def test_what_would_be_slow_is_said_with_its_reason(machine: Machine, words: str) -> None:
     assert any(words in line for line in advice(machine))
+
+
+def test_a_whole_quota_gets_no_advice() -> None:
+    assert list(advice(replace(FINE, processors=under(4), threads=4))) == []
 
 
 def test_the_bound_is_one_reading_of_the_weights_a_token() -> None:
