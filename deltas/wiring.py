@@ -149,24 +149,34 @@ class Wiring:
         return [self.before(site, x) for site in sites]
 
     def added(self, sites: tuple[str, ...]) -> Added | None:
-        """What deltas do at sites that read the same rows, if a kernel can add it on its way."""
-        found = self._sums.get(sites)
-        if found is None:
-            found = self._sums[sites] = self._sum(sites)
-        if not len(found.additions) or not self.segments.slots.isdisjoint(found.others):
-            return None
-        return found.additions, self.segments.table
+        """What a kernel adds on its way of what deltas do at sites that read the same rows."""
+        found = self._sum(sites)
+        return (found.additions, self.segments.table) if len(found.additions) else None
+
+    def act_beyond(self, sites: tuple[str, ...]) -> bool:
+        """Whether some row's delta does more at these sites than is added so."""
+        return not self.segments.slots.isdisjoint(self._sum(sites).others)
 
     def after(self, site: str, x: Tensor, y: Tensor) -> Tensor:
         """What the banks at a site make of its output, rows [T, outputs]; may write into y."""
         return self.after_all((site,), (x,), (y,))[0]
 
     def after_all(
-        self, sites: tuple[str, ...], xs: Sequence[Tensor], ys: Sequence[Tensor]
+        self,
+        sites: tuple[str, ...],
+        xs: Sequence[Tensor],
+        ys: Sequence[Tensor],
+        *,
+        added: bool = False,
     ) -> list[Tensor]:
-        """The same for sites that are computed together, given all their inputs and outputs."""
+        """The same for sites that are computed together, given all their inputs and outputs.
+
+        What `added` gives is left out if it was added.
+        """
         found = list(ys)
         for kind, banks in self._together(sites):
+            if added:
+                banks = [(at, bank) for at, bank in banks if bank.additions() is None]
             work = [Work(bank, xs[at], found[at]) for at, bank in banks]
             for (at, _), y in zip(
                 banks, kind.apply_all(work, self.segments, self._kernels), strict=True
@@ -175,6 +185,12 @@ class Wiring:
         return found
 
     def _sum(self, sites: tuple[str, ...]) -> _Sum:
+        known = self._sums.get(sites)
+        if known is None:
+            known = self._sums[sites] = self._summed(sites)
+        return known
+
+    def _summed(self, sites: tuple[str, ...]) -> _Sum:
         rows: list[tuple[int, int, int, int]] = []
         others: set[int] = set()
         first = 0

@@ -10,7 +10,7 @@ from transformers.pytorch_utils import Conv1D
 
 from deltas.base import linear_weight
 from deltas.kernels import Kernels, Recorder
-from deltas.kernels.library import Packed
+from deltas.kernels.library import Added, Packed
 from deltas.wiring import Wiring
 
 
@@ -45,23 +45,34 @@ class Projection:
         return (tensor for tensor in found if tensor is not None)
 
     def __call__(self, kernels: Kernels | Recorder, wiring: Wiring, x: Tensor) -> Tensor:
-        """The outputs side by side for rows x, with what the deltas make of them."""
+        """The outputs side by side for rows x, with what the deltas make of them.
+
+        A row is computed in one way whatever deltas the others have.
+        """
         if not wiring.act_at(self.sites):
             return kernels.linear(x, self.matrix)
         added = wiring.added(self.sites)
         y = kernels.linear(x, self.matrix, added)
-        if added is None:
-            self._change(kernels, wiring, x, y)
+        if wiring.act_beyond(self.sites):
+            self._change(kernels, wiring, x, y, added)
         return y
 
-    def _change(self, kernels: Kernels | Recorder, wiring: Wiring, x: Tensor, y: Tensor) -> None:
+    def _change(
+        self,
+        kernels: Kernels | Recorder,
+        wiring: Wiring,
+        x: Tensor,
+        y: Tensor,
+        added: Added | None,
+    ) -> None:
         """Let the deltas change first what each module reads, then what it says."""
         xs = wiring.before_all(self.sites, x)
         ys = y.tensor_split(self.ends[:-1], dim=1)
         for number, inputs in enumerate(xs):
             if inputs is not x:
-                whole = kernels.linear(inputs, self.matrix)
+                whole = kernels.linear(inputs, self.matrix, added)
                 ys[number].copy_(whole.tensor_split(self.ends[:-1], dim=1)[number])
-        for old, new in zip(ys, wiring.after_all(self.sites, xs, ys), strict=True):
+        changed = wiring.after_all(self.sites, xs, ys, added=True)
+        for old, new in zip(ys, changed, strict=True):
             if new is not old:
                 old.copy_(new)

@@ -1,7 +1,7 @@
 """Threads: one of this process's threads computes, and it alone has helpers.
 
-The kernels' helpers are their own (`deltas/kernels/team.h`). PyTorch's wait for one another at the end
-of every operation, whatever else the processors have to do: where kernels compute, it has none.
+The kernels' helpers are their own (`deltas/kernels/team.h`). PyTorch's wait for one another at the
+end of every operation, whatever else the processors have to do: where kernels compute, it has none.
 """
 
 import torch
