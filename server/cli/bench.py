@@ -1,6 +1,7 @@
 """`polydelta bench`: what a server does under load, what mixed deltas cost, how others do."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -10,12 +11,14 @@ from server.bench.measures import measure_of
 from server.bench.mix import Form, Mix
 from server.bench.peers import PEERS, install, installed
 from server.bench.subject import Subject
+from server.bench.turns import Course
 from server.cache import user_cache
 from server.cli import bench_alone, bench_cold, bench_compare, bench_fidelity, bench_profile
 from server.cli.bench_flags import (
     BASE,
     KINDS,
     Base,
+    Beside,
     Cache,
     Cold,
     Concurrency,
@@ -37,6 +40,7 @@ from server.cli.bench_flags import (
     Tasks,
     Text,
     TorchIndex,
+    TurnSeconds,
     Url,
 )
 from server.cli.flags import Format
@@ -62,6 +66,8 @@ def bench(
     output_tokens: OutputTokens = None,
     requests: Requests = None,
     repeat: Repeat = 3,
+    beside: Beside = 0,
+    turn_seconds: TurnSeconds = 600,
     dtype: Dtype = None,
     peer: Peers = None,
     targets: Targets = "attention",
@@ -83,6 +89,7 @@ def bench(
             input_tokens=input_tokens,
             output_tokens=output_tokens,
             tasks=tasks,
+            seconds=turn_seconds,
         )
         for name in measure or ["decode"]
     ]
@@ -101,20 +108,22 @@ def bench(
             and (profile or cold or peer),
             f"--registered must be more than the {few} tasks to mix": registered
             and registered <= few,
+            "--beside needs a run without --profile and --cold": beside and (profile or cold),
             "--slots is for a server started here without --profile and --peer": slots
             and (url or profile or peer),
         }
     )
+    course = Course(repeat, beside)
     if profile:
         bench_profile.print_profile(subject, measures[0], mix, output)
     elif cold:
-        plan = Plan(measures[0].load, concurrency or 0)
+        plan = Plan(replace(measures[0].load, seconds=None), concurrency or 0)
         bench_cold.print_cold(subject, plan, mix, repeat * few, slots, output)
     elif peer:
         peers = installed(peer, cache or user_cache())
-        bench_compare.compare(subject, peers, measures, form, repeat, plot, output)
+        bench_compare.compare(subject, peers, measures, form, course, plot, output)
     else:
-        bench_alone.measure_alone(subject, measures[0], mix, registered or 0, slots, repeat, output)
+        bench_alone.measure_alone(subject, measures[0], mix, registered or 0, slots, course, output)
 
 
 def _refuse(faults: Mapping[str, object]) -> None:

@@ -12,6 +12,7 @@ from server.bench.peers.peer import Peer
 from server.bench.plot import plot_comparison
 from server.bench.report import Figures
 from server.bench.subject import Subject
+from server.bench.turns import Course
 from server.cli.flags import Format
 from server.cli.printing import err, out, print_json, print_table
 from server.cli.progress import progress
@@ -22,16 +23,16 @@ def compare(
     peers: Sequence[tuple[Peer, Environment]],
     measures: Sequence[Measure],
     form: Form,
-    repeat: int,
+    course: Course,
     plot: Path | None,
     output: Format,
 ) -> None:
     """Run peers on the same loads, print a table, draw a plot."""
     with (
-        contest(subject, peers, measures, form, repeat, err.print) as ready,
+        contest(subject, peers, measures, form, course, err.print) as ready,
         progress("Measuring", ready.requests(measures)) as done,
     ):
-        comparison = ready.run(measures, done)
+        comparison = ready.run(measures, done, err.print)
     if plot:
         plot.write_text(plot_comparison(comparison))
     print_json(comparison) if output == "json" else print_comparison(comparison)
@@ -46,16 +47,18 @@ def print_comparison(comparison: Comparison) -> None:
     )
     for compared in comparison.measures:
         load = compared.measure.load
+        where = f", busy processes beside: {compared.beside}" if compared.beside else ""
         out.print(
-            f"\n{compared.measure.name}: {load.requests} requests of {load.input_tokens} tokens in "
-            f"and {load.output_tokens} out, {load.concurrency} at once, mixed over "
+            f"\n{compared.measure.name}{where}; {load.requests} requests of {load.input_tokens} "
+            f"tokens in and {load.output_tokens} out, {load.concurrency} at once, mixed over "
             f"{compared.measure.tasks} deltas; {compared.unit}\n",
             markup=False,
         )
-        print_table(_HEADINGS, _rows(compared))
+        print_table((*_HEADINGS, *(_BESIDE if compared.beside else ())), _rows(compared))
 
 
 _HEADINGS = ("", "BASE", "MIXED", "KEPT", "FIRST, MS", "x BASE", "x MIXED", "x MERGED")
+_BESIDE = ("BASE / QUIET", "MIXED / QUIET")
 _LEGEND = (
     "kept: mixed / its own base; first: median milliseconds to the first token; x: polydelta / "
     "peer, base to base, mixed to mixed, and polydelta's mixed to the peer's base, which stands "
@@ -65,21 +68,26 @@ _LEGEND = (
 
 def _rows(compared: Compared) -> Iterator[tuple[str, ...]]:
     for name, side in compared.sides.items():
-        ratios = compared.ratios.get(name)
+        ratios, steadiness = compared.ratios.get(name), compared.steadiness.get(name)
+        figures = side.mixed or side.base
+        shares = (steadiness.base, steadiness.mixed) if steadiness else ()
         yield (
             name,
-            _rate(side.base),
-            _rate(side.mixed),
+            _rate(side.base, "base" in side.given_up),
+            _rate(side.mixed, "mixed" in side.given_up),
             _ratio(side.kept),
-            f"{(side.mixed or side.base).first_token.p50:.0f}",
+            f"{figures.first_token.p50:.0f}" if figures else "-",
             _ratio(ratios and ratios.base),
             _ratio(ratios and ratios.mixed),
             _ratio(ratios and ratios.merged),
+            *map(_ratio, shares),
         )
 
 
-def _rate(figures: Figures | None) -> str:
-    return f"{figures.throughput:.1f}" if figures else "-"
+def _rate(figures: Figures | None, given_up: bool) -> str:
+    if figures:
+        return f"{figures.throughput:.1f}"
+    return "given up" if given_up else "-"
 
 
 def _ratio(value: float | None) -> str:

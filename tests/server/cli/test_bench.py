@@ -184,6 +184,8 @@ def run(elapsed: float) -> Run:
 def test_figures_are_medians_over_turns() -> None:
     turns = [Turn(run(1.0), run(2.0)), Turn(run(2.0), run(2.0)), Turn(run(4.0), run(5.0))]
     report = Report.of("any", Load(1, 2, 3, 10), turns, kinds={})
+    assert report.bare is not None
+    assert report.mixed is not None
     assert report.bare.throughput == 10.0
     assert report.mixed.throughput == 10.0
     assert report.ratio == 0.8
@@ -196,6 +198,7 @@ def test_figures_are_medians_over_turns() -> None:
 def test_a_run_may_end_before_the_first_answers() -> None:
     hasty = Run([Timing([0.1], tokens=1)], 1.0, [])
     report = Report.of("any", Load(1, 1, 3, 1), [Turn(hasty, hasty)], kinds={})
+    assert report.bare is not None
     assert report.bare.inter_token is None
     assert report.bare.health is None
 
