@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from server.bench.cold import Plan
+from server.bench.ending import ending_in_order
 from server.bench.measures import measure_of
 from server.bench.mix import Form, Mix
 from server.bench.peers import PEERS, install, installed
@@ -22,6 +23,7 @@ from server.cli.bench_flags import (
     Cache,
     Cold,
     Concurrency,
+    CpuQuota,
     Dtype,
     InputTokens,
     Kinds,
@@ -67,6 +69,7 @@ def bench(
     requests: Requests = None,
     repeat: Repeat = 3,
     beside: Beside = 0,
+    cpu_quota: CpuQuota = None,
     turn_seconds: TurnSeconds = 600,
     dtype: Dtype = None,
     peer: Peers = None,
@@ -80,7 +83,7 @@ def bench(
 ) -> None:
     """Measure a server: throughput and latency, bare and with mixed deltas, in turns."""
     if context.invoked_subcommand:
-        return
+        return None
     measures = [
         measure_of(
             name,
@@ -94,7 +97,8 @@ def bench(
         for name in measure or ["decode"]
     ]
     given = {"dtype": dtype, "cache": cache and str(cache)}
-    subject = Subject(url, base, {name: value for name, value in given.items() if value})
+    settings = {name: value for name, value in given.items() if value}
+    subject = Subject(url, base, settings, cpu_quota)
     form = Form(targets == "all", rank)
     mix = Mix.of(kinds or KINDS, form)
     few = measures[0].tasks
@@ -109,21 +113,27 @@ def bench(
             f"--registered must be more than the {few} tasks to mix": registered
             and registered <= few,
             "--beside needs a run without --profile and --cold": beside and (profile or cold),
+            "--cpu-quota is for servers started here, without --profile": cpu_quota
+            and (url or profile),
             "--slots is for a server started here without --profile and --peer": slots
             and (url or profile or peer),
         }
     )
     course = Course(repeat, beside)
     if profile:
-        bench_profile.print_profile(subject, measures[0], mix, output)
-    elif cold:
-        plan = Plan(replace(measures[0].load, seconds=None), concurrency or 0)
-        bench_cold.print_cold(subject, plan, mix, repeat * few, slots, output)
-    elif peer:
-        peers = installed(peer, cache or user_cache())
-        bench_compare.compare(subject, peers, measures, form, course, plot, output)
-    else:
-        bench_alone.measure_alone(subject, measures[0], mix, registered or 0, slots, course, output)
+        return bench_profile.print_profile(subject, measures[0], mix, output)
+    with ending_in_order():
+        if cold:
+            # Its requests are one run.
+            plan = Plan(replace(measures[0].load, seconds=None), concurrency or 0)
+            bench_cold.print_cold(subject, plan, mix, repeat * few, slots, output)
+        elif peer:
+            peers = installed(peer, cache or user_cache())
+            bench_compare.compare(subject, peers, measures, form, course, plot, output)
+        else:
+            many = registered or 0
+            bench_alone.measure_alone(subject, measures[0], mix, many, slots, course, output)
+    return None
 
 
 def _refuse(faults: Mapping[str, object]) -> None:
@@ -139,7 +149,8 @@ def install_peer(
     cache: Cache = None,
 ) -> None:
     """Install a peer into an environment of its own, for --peer."""
-    environment = install(name, cache or user_cache(), torch_index)
+    with ending_in_order():
+        environment = install(name, cache or user_cache(), torch_index)
     err.print(f"{name} is installed in {environment.directory}.", markup=False)
 
 

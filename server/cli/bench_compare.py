@@ -47,11 +47,11 @@ def print_comparison(comparison: Comparison) -> None:
     )
     for compared in comparison.measures:
         load = compared.measure.load
-        where = f", busy processes beside: {compared.beside}" if compared.beside else ""
+        where = f"; busy processes beside: {compared.beside}" if compared.beside else ""
         out.print(
-            f"\n{compared.measure.name}{where}; {load.requests} requests of {load.input_tokens} "
-            f"tokens in and {load.output_tokens} out, {load.concurrency} at once, mixed over "
-            f"{compared.measure.tasks} deltas; {compared.unit}\n",
+            f"\n{compared.measure.name}: {load.requests} requests of {load.input_tokens} tokens in "
+            f"and {load.output_tokens} out, {load.concurrency} at once, mixed over "
+            f"{compared.measure.tasks} deltas; {compared.unit}{where}\n",
             markup=False,
         )
         print_table((*_HEADINGS, *(_BESIDE if compared.beside else ())), _rows(compared))

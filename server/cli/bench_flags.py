@@ -75,6 +75,14 @@ Beside = Annotated[
         "quiet rates.",
     ),
 ]
+CpuQuota = Annotated[
+    float | None,
+    _flag(
+        "cpu-quota",
+        min=0.01,
+        help="Let every server that is started use so many processors, by a control group.",
+    ),
+]
 TurnSeconds = Annotated[
     float, _flag("turn-seconds", min=1, help="Give up a run that takes longer than this.")
 ]
