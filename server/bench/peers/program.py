@@ -74,7 +74,7 @@ class Program(Side):
 
 @contextmanager
 def program(
-    name: str, python: Path, module: str, setup: Mapping[str, Any], quota: float | None
+    name: str, python: Path, module: str, setup: Mapping[str, Any], quota: float | None = None
 ) -> Generator[Program]:
     """Run a module of `runners` under a peer's own interpreter; yields it once it is set up.
 
