@@ -54,6 +54,7 @@ class Contest:
             deltas=self._setup.described,
             repeat=self._course.repeat,
             measures=tuple(compared),
+            quota=self._setup.quota,
         )
 
 

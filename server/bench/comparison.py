@@ -97,7 +97,8 @@ class Compared:
 class Comparison:
     """Polydelta and its peers, measured in turns; `deltas` says what was mixed.
 
-    A measure that was made beside busy processes, too, comes twice: quiet, then beside them.
+    `quota` is how many processors each side had, if not all. A measure that was made beside busy
+    processes, too, comes twice: quiet, then beside them.
     """
 
     base: str
@@ -105,6 +106,7 @@ class Comparison:
     deltas: str
     repeat: int
     measures: tuple[Compared, ...]
+    quota: float | None = None
 
 
 def _figures(load: Load, runs: Sequence[Run | None]) -> Figures | None:

@@ -93,7 +93,8 @@ class Report(Outcome):
 
     `kinds` counts the mixed tasks by the kinds of their deltas, `base_share` is the share of the
     mix's requests that asked the bare base; `registered` counts the tasks that requests were spread
-    over, and `slots` those that a server started for it has room for at once.
+    over, and `slots` those that a server started for it has room for at once; `quota` is how many
+    processors that server had, if not all.
     """
 
     base: str
@@ -103,6 +104,7 @@ class Report(Outcome):
     base_share: float
     registered: int
     slots: int | None
+    quota: float | None
     beside: Beside | None
 
     @classmethod
@@ -116,6 +118,7 @@ class Report(Outcome):
         base_share: float = 0.0,
         registered: int = 0,
         slots: int | None = None,
+        quota: float | None = None,
         busy: int = 0,
     ) -> Self:
         """Sum up turns, whose second runs were beside so many `busy` processes."""
@@ -129,5 +132,6 @@ class Report(Outcome):
             base_share=base_share,
             registered=registered,
             slots=slots,
+            quota=quota,
             beside=Beside.sum_up(beside(turns), busy=busy, steadiness=steadiness) if busy else None,
         )

@@ -54,6 +54,7 @@ def measure_alone(
         base_share=sum(mix.bare) / len(mix.bare),
         registered=count,
         slots=slots if subject.url is None else None,
+        quota=subject.quota,
         busy=course.beside,
     )
     print_json(report) if output == "json" else _print(report)
@@ -68,6 +69,8 @@ def _print(report: Report) -> None:
         f"mixed: {kinds}",
         markup=False,
     )
+    if report.quota:
+        out.print(f"the server: {report.quota:g} processors", markup=False)
     if report.base_share:
         out.print(f"of the mixed requests, {report.base_share:.0%} ask the bare base")
     if report.spread:

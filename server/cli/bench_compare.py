@@ -40,8 +40,9 @@ def compare(
 
 def print_comparison(comparison: Comparison) -> None:
     """Print a table a measure."""
+    room = f"{comparison.quota:g} processors a side; " if comparison.quota else ""
     out.print(
-        f"{comparison.base} in {comparison.dtype}, {comparison.deltas}; "
+        f"{comparison.base} in {comparison.dtype}, {comparison.deltas}; {room}"
         f"repeated {comparison.repeat} times; medians\n{_LEGEND}",
         markup=False,
     )
@@ -54,11 +55,13 @@ def print_comparison(comparison: Comparison) -> None:
             f"{compared.measure.tasks} deltas; {compared.unit}{where}\n",
             markup=False,
         )
-        print_table((*_HEADINGS, *(_BESIDE if compared.beside else ())), _rows(compared))
+        print_table(_HEADINGS, _rows(compared))
+        if compared.beside:
+            out.print()
+            print_table(("BESIDE / QUIET", "BASE", "MIXED"), _shares(compared))
 
 
 _HEADINGS = ("", "BASE", "MIXED", "KEPT", "FIRST, MS", "x BASE", "x MIXED", "x MERGED")
-_BESIDE = ("BASE / QUIET", "MIXED / QUIET")
 _LEGEND = (
     "kept: mixed / its own base; first: median milliseconds to the first token; x: polydelta / "
     "peer, base to base, mixed to mixed, and polydelta's mixed to the peer's base, which stands "
@@ -68,9 +71,7 @@ _LEGEND = (
 
 def _rows(compared: Compared) -> Iterator[tuple[str, ...]]:
     for name, side in compared.sides.items():
-        ratios, steadiness = compared.ratios.get(name), compared.steadiness.get(name)
-        figures = side.mixed or side.base
-        shares = (steadiness.base, steadiness.mixed) if steadiness else ()
+        ratios, figures = compared.ratios.get(name), side.mixed or side.base
         yield (
             name,
             _rate(side.base, "base" in side.given_up),
@@ -80,8 +81,12 @@ def _rows(compared: Compared) -> Iterator[tuple[str, ...]]:
             _ratio(ratios and ratios.base),
             _ratio(ratios and ratios.mixed),
             _ratio(ratios and ratios.merged),
-            *map(_ratio, shares),
         )
+
+
+def _shares(compared: Compared) -> Iterator[tuple[str, ...]]:
+    for name, share in compared.steadiness.items():
+        yield name, _ratio(share.base), _ratio(share.mixed)
 
 
 def _rate(figures: Figures | None, given_up: bool) -> str:

@@ -8,6 +8,7 @@ empty.
 """
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -24,6 +25,9 @@ def main() -> int:
     """Run the command to its end; gives its exit status, above 128 where a signal ended it."""
     lifeline, group, command = int(sys.argv[1]), sys.argv[2], sys.argv[3:]
 
+    asked, ask = os.pipe()
+    signal.signal(signal.SIGTERM, lambda *_: os.write(ask, b"."))
+
     def join() -> None:
         if group:
             Path(group, "cgroup.procs").write_text("0")
@@ -35,29 +39,19 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         status = _NOT_FOUND
     else:
-        status = _keep(process, lifeline)
+        ends = (lifeline, asked)
+        threading.Thread(target=_end_at, args=(ends, process.pid), daemon=True).start()
+        # While the leader is not reaped, no other group can have its number.
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        os.killpg(process.pid, signal.SIGKILL)
+        status = process.wait()
     if group:
         _remove(group)
     return status if status >= 0 else 128 - status
 
 
-def _keep(process: subprocess.Popen[bytes], lifeline: int) -> int:
-    def end(*_: object) -> None:
-        threading.Thread(target=_end, args=(process.pid,), daemon=True).start()
-
-    def watch() -> None:
-        os.read(lifeline, 1)
-        end()
-
-    signal.signal(signal.SIGTERM, end)
-    threading.Thread(target=watch, daemon=True).start()
-    # While the leader is not reaped, no other group can have its number.
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    os.killpg(process.pid, signal.SIGKILL)
-    return process.wait()
-
-
-def _end(leader: int) -> None:
+def _end_at(pipes: tuple[int, ...], leader: int) -> None:
+    select.select(pipes, [], [])
     with suppress(ProcessLookupError):
         os.kill(leader, signal.SIGTERM)
         time.sleep(_GRACE_SECONDS)
