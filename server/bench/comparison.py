@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
+from server.bench.figures import Figures
 from server.bench.load import Load, Run
 from server.bench.measures import Measure
-from server.bench.report import Figures
 from server.bench.turns import Steadiness, Turn, Turns, beside, given_up, median_ratio
 
 OURS = "polydelta"

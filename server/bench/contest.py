@@ -69,13 +69,15 @@ class Trial:
         self._put(side, models, load, title, lambda: None)
 
     def _run(self, side: Side, name: str, title: str, number: int) -> Run | None:
-        load = self.measure.load
-        models = {
-            "base": lambda: [BASE],
-            "mixed": lambda: self.traffic.mixed(load.requests),
-            "spread": lambda: self.traffic.spread(load.requests, number),
-        }
-        return self._put(side, models[name](), load, title, self.done)
+        return self._put(side, self._models(name, number), self.measure.load, title, self.done)
+
+    def _models(self, name: str, number: int) -> list[str]:
+        requests = self.measure.load.requests
+        if name == "base":
+            return [BASE]
+        if name == "mixed":
+            return self.traffic.mixed(requests)
+        return self.traffic.spread(requests, number)
 
     def _put(
         self,

@@ -6,9 +6,10 @@ from dataclasses import asdict
 from server.bench.comparison import OURS
 from server.bench.contest import Trial
 from server.bench.endpoint import Endpoint
+from server.bench.figures import Figures, Spread
 from server.bench.measures import Measure
 from server.bench.mix import Mix
-from server.bench.report import Figures, Outcome, Report, Spread
+from server.bench.report import Outcome, Report
 from server.bench.side import Served
 from server.bench.subject import Subject
 from server.bench.tasks import count_kinds, tasks_for
@@ -70,7 +71,7 @@ def _print(report: Report) -> None:
         markup=False,
     )
     if report.quota:
-        out.print(f"the server: {report.quota:g} processors", markup=False)
+        out.print(f"processors of the server: {report.quota:g}", markup=False)
     if report.base_share:
         out.print(f"of the mixed requests, {report.base_share:.0%} ask the bare base")
     if report.spread:

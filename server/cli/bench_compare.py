@@ -5,12 +5,12 @@ from pathlib import Path
 
 from server.bench.compare import contest
 from server.bench.comparison import Compared, Comparison
+from server.bench.figures import Figures
 from server.bench.measures import Measure
 from server.bench.mix import Form
 from server.bench.peers.environment import Environment
 from server.bench.peers.peer import Peer
 from server.bench.plot import plot_comparison
-from server.bench.report import Figures
 from server.bench.subject import Subject
 from server.bench.turns import Course
 from server.cli.flags import Format
@@ -40,7 +40,7 @@ def compare(
 
 def print_comparison(comparison: Comparison) -> None:
     """Print a table a measure."""
-    room = f"{comparison.quota:g} processors a side; " if comparison.quota else ""
+    room = f"processors a side: {comparison.quota:g}; " if comparison.quota else ""
     out.print(
         f"{comparison.base} in {comparison.dtype}, {comparison.deltas}; {room}"
         f"repeated {comparison.repeat} times; medians\n{_LEGEND}",

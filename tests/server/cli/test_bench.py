@@ -11,8 +11,9 @@ from server.bench.cold import Cold, Plan, measure_cold
 from server.bench.completion import Timing
 from server.bench.endpoint import Endpoint
 from server.bench.errors import BenchError
+from server.bench.figures import Spread
 from server.bench.load import Load, Run, drive
-from server.bench.report import Report, Spread
+from server.bench.report import Report
 from server.bench.turns import Turn
 from tests.kernels import needs_kernels
 from tests.server.cli.conftest import Polydelta
