@@ -10,8 +10,8 @@ from typing import Self
 
 from server.bench.completion import Timing
 from server.bench.endpoint import Endpoint
+from server.bench.figures import Spread
 from server.bench.load import Load, drive
-from server.bench.report import Spread
 from server.bench.side import BASE
 
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from server.bench.comparison import OURS, Compared, Comparison, Turns
-from server.bench.contest import open_peers, run_measure
+from server.bench.comparison import OURS, Compared, Comparison
+from server.bench.contest import Trial, open_peers
 from server.bench.endpoint import EncoderEndpoint, Endpoint
 from server.bench.errors import BenchError
 from server.bench.measures import Measure
@@ -18,37 +18,44 @@ from server.bench.side import Served, Side
 from server.bench.subject import Subject
 from server.bench.tasks import registered
 from server.bench.traffic import Traffic
+from server.bench.turns import Course
 
 
 class Contest:
     """All sides, ready to be measured."""
 
-    def __init__(self, setup: Setup, sides: Sequence[Side], repeat: int, base: str) -> None:
+    def __init__(self, setup: Setup, sides: Sequence[Side], course: Course, base: str) -> None:
         self._setup = setup
         self._sides = sides
-        self._repeat = repeat
+        self._course = course
         self._base = base
 
     def requests(self, measures: Sequence[Measure]) -> int:
         """How many requests will be made."""
-        runs = sum(2 if side.mixes else 1 for side in self._sides) * self._repeat
-        return runs * sum(measure.load.requests for measure in measures)
+        runs = sum(2 if side.mixes else 1 for side in self._sides)
+        requests = sum(measure.load.requests for measure in measures)
+        return runs * requests * self._course.repeat * self._course.each
 
-    def run(self, measures: Sequence[Measure], done: Callable[[], object]) -> Comparison:
-        """Measure every side in turn; `done` follows each request."""
+    def run(
+        self,
+        measures: Sequence[Measure],
+        done: Callable[[], object],
+        say: Callable[[str], object],
+    ) -> Comparison:
+        """Measure every side in turn; `done` follows each request, `say` hears what is given up."""
+        compared: list[Compared] = []
+        for measure in measures:
+            traffic = Traffic(list(self._setup.deltas)[: measure.tasks])
+            turns = Trial(measure, traffic, self._course, done, say).run(self._sides)
+            compared += Compared.each(measure, turns, self._course.beside)
         return Comparison(
             base=self._base,
             dtype=self._setup.dtype,
             deltas=self._setup.described,
-            repeat=self._repeat,
-            measures=tuple(
-                Compared.of(measure, self._turns(measure, done)) for measure in measures
-            ),
+            repeat=self._course.repeat,
+            measures=tuple(compared),
+            quota=self._setup.quota,
         )
-
-    def _turns(self, measure: Measure, done: Callable[[], object]) -> Turns:
-        traffic = Traffic(list(self._setup.deltas)[: measure.tasks])
-        return run_measure(self._sides, measure, traffic, self._repeat, done)
 
 
 @contextmanager
@@ -57,7 +64,7 @@ def contest(
     peers: Sequence[tuple[Peer, Environment]],
     measures: Sequence[Measure],
     form: Form,
-    repeat: int,
+    course: Course,
     say: Callable[[str], object],
 ) -> Generator[Contest]:
     """Write the deltas, start every side and give them all the same.
@@ -74,7 +81,7 @@ def contest(
         stack.enter_context(registered(url, setup.deltas))
         ours = Served(OURS, EncoderEndpoint(url) if setup.encodes else Endpoint(url))
         sides = [ours, *open_peers(stack, fitting, setup, say)]
-        yield Contest(setup, sides, repeat, subject.base)
+        yield Contest(setup, sides, course, subject.base)
 
 
 def _fitting(

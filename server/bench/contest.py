@@ -2,38 +2,100 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from server.bench.comparison import Turns
+from server.bench.errors import GivenUp
+from server.bench.load import Load, Run
 from server.bench.measures import Measure
+from server.bench.neighbours import neighbours
 from server.bench.peers.environment import Environment
 from server.bench.peers.peer import Peer, Setup
 from server.bench.side import BASE, Side
 from server.bench.traffic import Traffic
-from server.bench.turns import Turn
+from server.bench.turns import Course, Turn, Turns
 
 
-def run_measure(
-    sides: Sequence[Side],
-    measure: Measure,
-    traffic: Traffic,
-    repeat: int,
-    done: Callable[[], object],
-) -> Turns:
-    """Run a measure `repeat` times on all sides in turn; `done` follows each request.
+@dataclass(frozen=True)
+class Trial:
+    """A measure on all sides; `done` follows each request, `say` hears what is given up."""
 
-    A short run of each comes first and does not count: it loads every delta of the few and fills
-    every stream.
-    """
-    for side in sides:
-        _warm(side, measure, [BASE], "base")
-        if side.mixes:
-            _warm(side, measure, traffic.few, "mixed")
-    turns: dict[str, list[Turn]] = {side.name: [] for side in sides}
-    for turn in range(repeat):
+    measure: Measure
+    traffic: Traffic
+    course: Course
+    done: Callable[[], object]
+    say: Callable[[str], object]
+
+    def run(self, sides: Sequence[Side]) -> Turns:
+        """Run the measure on all sides in turn.
+
+        First every side's streams are filled once on its base and once mixed, with prompts and
+        answers of full length, which do not count: what is made at first use is there afterwards.
+        """
         for side in sides:
-            turns[side.name].append(_turn(side, measure, traffic, turn, done))
-    return turns
+            self._fill(side, "base", "warm-up, base")
+            if side.mixes:
+                self._fill(side, "mixed", "warm-up, mixed")
+        turns: dict[str, list[Turn]] = {side.name: [] for side in sides}
+        for turn in range(self.course.repeat):
+            for side in sides:
+                turns[side.name].append(self._turn(side, turn))
+        return turns
+
+    def _turn(self, side: Side, turn: int) -> Turn:
+        quiet: dict[str, Run | None] = {}
+        beside: dict[str, Run | None] = {}
+        for name in self._order(side, turn):
+            title, number = f"turn {turn + 1}, {name}", turn * self.course.each
+            if name == "mixed" and self.traffic.many and turn:
+                # A spread before has pushed the few out.
+                self._fill(side, name, f"{title}, brought back", tokens=2)
+            quiet[name] = self._run(side, name, title, number)
+            if busy := self.course.beside:
+                with neighbours(busy):
+                    beside[name] = self._run(side, name, f"{title}, beside {busy}", number + 1)
+        return Turn.of(quiet, Turn.of(beside) if beside else None)
+
+    def _order(self, side: Side, turn: int) -> list[str]:
+        names = ["base"]
+        names += ["mixed"] if side.mixes else []
+        names += ["spread"] if self.traffic.many else []
+        # What drifts meanwhile favours each of them in turn.
+        return names[::-1] if turn % 2 else names
+
+    def _fill(self, side: Side, name: str, title: str, tokens: int | None = None) -> None:
+        load, models = self.measure.load, [BASE] if name == "base" else self.traffic.few
+        tokens = min(tokens or load.output_tokens, load.output_tokens)
+        load = replace(load, requests=max(len(models), load.concurrency), output_tokens=tokens)
+        self._put(side, models, load, title, lambda: None)
+
+    def _run(self, side: Side, name: str, title: str, number: int) -> Run | None:
+        return self._put(side, self._models(name, number), self.measure.load, title, self.done)
+
+    def _models(self, name: str, number: int) -> list[str]:
+        requests = self.measure.load.requests
+        if name == "base":
+            return [BASE]
+        if name == "mixed":
+            return self.traffic.mixed(requests)
+        return self.traffic.spread(requests, number)
+
+    def _put(
+        self,
+        side: Side,
+        models: Sequence[str],
+        load: Load,
+        title: str,
+        done: Callable[[], object],
+    ) -> Run | None:
+        if side.ended:
+            return None
+        # The same prompts for every side, and never twice for one: some sides cache them.
+        seed = f"{self.measure.name}, {title}"
+        try:
+            return side.run(models, load, seed, done)
+        except GivenUp as given_up:
+            self.say(f"{side.name}, {seed}: {given_up}")
+            return None
 
 
 def open_peers(
@@ -48,30 +110,3 @@ def open_peers(
         say(f"Starting {peer.name} …")
         sides.append(stack.enter_context(peer.open(environment, setup)))
     return sides
-
-
-def _warm(side: Side, measure: Measure, models: Sequence[str], seed: str) -> None:
-    load = replace(
-        measure.load,
-        requests=max(len(models), measure.load.concurrency),
-        output_tokens=min(2, measure.load.output_tokens),
-    )
-    side.run(models, load, f"{measure.name} warm {seed}", lambda: None)
-
-
-def _turn(
-    side: Side, measure: Measure, traffic: Traffic, turn: int, done: Callable[[], object]
-) -> Turn:
-    # The same prompts for every side, and never twice for one: some sides cache them.
-    load, seed = measure.load, f"{measure.name} {turn}"
-    base = side.run([BASE], load, f"{seed} base", done)
-    if not side.mixes:
-        return Turn(base, None)
-    if turn and traffic.many:
-        # The turn before has pushed the few out.
-        _warm(side, measure, traffic.few, seed)
-    mixed = side.run(traffic.mixed(load.requests), load, f"{seed} mixed", done)
-    if not traffic.many:
-        return Turn(base, mixed)
-    models = traffic.spread(load.requests, turn)
-    return Turn(base, mixed, side.run(models, load, f"{seed} spread", done))

@@ -1,4 +1,4 @@
-"""What stops a measurement."""
+"""What stops a measurement, or one run of it."""
 
 from deltas.errors import PolydeltaError
 
@@ -7,3 +7,9 @@ class BenchError(PolydeltaError):
     """The measurement could not be made."""
 
     code = "bench_error"
+
+
+class GivenUp(BenchError):
+    """A run took longer than it may; the others go on."""
+
+    code = "given_up"

@@ -13,19 +13,21 @@ import httpx2
 
 from server.bench.completion import Timing
 from server.bench.endpoint import Endpoint
-from server.bench.errors import BenchError
+from server.bench.errors import BenchError, GivenUp
 
 # Every vocabulary has these ids, and few of them are special tokens.
 _TOKENS = range(10, 100)
 _PROBE_PAUSE = 0.1
-_TIMEOUT = httpx2.Timeout(600.0, connect=5.0)
+# A run has a bound of its own; only a server that is not there is told at once.
+_TIMEOUT = httpx2.Timeout(None, connect=5.0)
 
 
 @dataclass(frozen=True)
 class Load:
     """`requests` prompts to answer, `concurrency` at once; lengths in tokens.
 
-    Where a server takes several prompts in one call, `together` of one model are sent so.
+    Where a server takes several prompts in one call, `together` of one model are sent so. A run
+    that takes longer than `seconds` is given up.
     """
 
     concurrency: int
@@ -33,6 +35,7 @@ class Load:
     input_tokens: int
     output_tokens: int
     together: int = 1
+    seconds: float | None = None
 
     @property
     def rated(self) -> int:
@@ -59,7 +62,8 @@ async def drive(
 ) -> Run:
     """Put a load on a server, its requests going to `models` in turn; `done` follows each one.
 
-    Raises BenchError where a request fails.
+    Raises BenchError where a request fails, and GivenUp once it has taken too long: what is still
+    asked for is cancelled.
     """
     limits = httpx2.Limits(max_connections=load.concurrency + 1)
     async with httpx2.AsyncClient(base_url=endpoint.url, limits=limits, timeout=_TIMEOUT) as client:
@@ -72,10 +76,12 @@ async def drive(
         probing = asyncio.create_task(_probe(client, endpoint.health, health))
         start = time.perf_counter()
         try:
-            async with asyncio.TaskGroup() as group:
+            async with asyncio.timeout(load.seconds), asyncio.TaskGroup() as group:
                 workers = [group.create_task(_work(work, done)) for _ in range(calls)]
         except* BenchError as failed:
             raise failed.exceptions[0] from None
+        except* TimeoutError:
+            raise GivenUp(f"given up after {load.seconds:g} seconds.") from None
         finally:
             probing.cancel()
             # Where the server is gone, a request's own failure says so.

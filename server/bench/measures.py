@@ -37,6 +37,7 @@ def measure_of(
     input_tokens: int | None = None,
     output_tokens: int | None = None,
     tasks: int | None = None,
+    seconds: float | None = None,
 ) -> Measure:
     """The measure of a name, with what was asked for in place of its own numbers.
 
@@ -50,6 +51,7 @@ def measure_of(
         "requests": requests,
         "input_tokens": input_tokens,
         "output_tokens": output_tokens,
+        "seconds": seconds,
     }
     given = {field: value for field, value in asked.items() if value is not None}
     load = replace(measure.load, **given)

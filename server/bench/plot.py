@@ -48,13 +48,15 @@ def plot_comparison(comparison: Comparison) -> str:
 
 def _panel(compared: Compared, top: int) -> Iterator[str]:
     measure, load = compared.measure, compared.measure.load
-    yield _text(_PAD, top + _LINE, "title", f"{measure.name}: {compared.unit}")
+    where = f", beside {compared.beside} busy" if compared.beside else ""
+    yield _text(_PAD, top + _LINE, "title", f"{measure.name}{where}: {compared.unit}")
     yield _text(
         *(_PAD, top + _LINE + 18, "note"),
         f"{load.concurrency} at once, {load.input_tokens} in, {load.output_tokens} out; light: "
         f"bare base, dark: mixed over {measure.tasks} deltas",
     )
-    most = max(rate for side in compared.sides.values() for _, rate in _rates(side))
+    rates = (rate for side in compared.sides.values() for _, rate in _rates(side))
+    most = max(rates, default=0.0)
     for row, (name, side) in enumerate(compared.sides.items()):
         at = top + _HEAD - _GAP + row * _row_height()
         yield _text(_LEFT - 8, at + _BAR + 4, "side", name)
@@ -63,7 +65,8 @@ def _panel(compared: Compared, top: int) -> Iterator[str]:
 
 
 def _rates(side: Standing) -> Iterator[tuple[str, float]]:
-    yield "base", side.base.throughput
+    if side.base:
+        yield "base", side.base.throughput
     if side.mixed:
         yield "mixed", side.mixed.throughput
 

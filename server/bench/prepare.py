@@ -42,4 +42,5 @@ def prepare(subject: Subject, measures: Sequence[Measure], form: Form, scratch: 
         streams=max(load.concurrency for load in loads),
         length=max(load.input_tokens + load.output_tokens for load in loads),
         scratch=scratch,
+        quota=subject.quota,
     )

@@ -1,77 +1,63 @@
 """Servers of the measurement's own, each in a process of its own."""
 
-import os
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import IO
 
 import httpx2
 
 from server.bench.errors import BenchError
+from server.bench.kept import kept
 
 _READY_SECONDS = 900
-_STOP_SECONDS = 60
 _LAST_LINES = 5
 
 
 @contextmanager
-def server(arguments: Sequence[str]) -> Generator[str]:
+def server(arguments: Sequence[str], quota: float | None = None) -> Generator[str]:
     """Run `polydelta serve ARGUMENTS` on a free port; yields its URL once it is ready.
 
-    Raises BenchError with the end of its output if it does not start.
+    `quota` is how many processors it may use. Raises BenchError with the end of its output if it
+    does not start.
     """
     port = free_port()
-    command = [sys.executable, "-m", "server.cli", "serve", *arguments, "--port", str(port)]
+    # -P: a module of the working directory may be called server, too.
+    command = [sys.executable, "-P", "-m", "server.cli", "serve", *arguments, "--port", str(port)]
     with (
         tempfile.TemporaryDirectory() as store,
-        serving([*command, "--store", store], port, "/health/ready") as url,
+        serving([*command, "--store", store], port, "/health/ready", quota=quota) as url,
     ):
         yield url
 
 
 @contextmanager
 def serving(
-    command: Sequence[str], port: int, ready: str, variables: Mapping[str, str] | None = None
+    command: Sequence[str],
+    port: int,
+    ready: str,
+    *,
+    quota: float | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> Generator[str]:
     """Run a server's command; yields the URL at `port` once the path `ready` answers well.
 
-    `variables` are added to the environment. Raises BenchError with the end of the server's output
-    if it does not start.
+    `quota` is how many processors it may use, `variables` are added to the environment. Raises
+    BenchError with the end of the server's output if it does not start.
     """
-    environment = os.environ | dict(variables or {})
-    with tempfile.TemporaryFile("w+", errors="replace") as output:
-        # A group of its own, so that whatever the server starts ends with it.
-        process = subprocess.Popen(
-            command,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            start_new_session=True,
-        )
-        try:
-            url = f"http://127.0.0.1:{port}"
-            _wait_ready(f"{url}{ready}", process, output)
-            yield url
-        finally:
-            stop(process)
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """End a process that leads a group, and the group with it."""
-    process.terminate()
-    try:
-        process.wait(_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    with (
+        tempfile.TemporaryFile("w+", errors="replace") as output,
+        kept(
+            command, quota=quota, variables=variables, stdout=output, stderr=subprocess.STDOUT
+        ) as process,
+    ):
+        url = f"http://127.0.0.1:{port}"
+        _wait_ready(f"{url}{ready}", process, output)
+        yield url
 
 
 def last_lines(output: IO[str]) -> str:

@@ -1,60 +1,59 @@
-"""What a measurement says: medians over runs, percentiles over all of their requests."""
+"""What the measurement of one server says, and what it says beside busy processes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
-from statistics import median
-from typing import Self
+from typing import Any, Self
 
-from server.bench.load import Load, Run
-from server.bench.turns import Turn
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Two percentiles, in milliseconds."""
-
-    p50: float
-    p99: float
-
-    @classmethod
-    def of(cls, seconds: Sequence[float]) -> Self:
-        """Take the nearest-rank percentiles of one or more durations."""
-        ordered = sorted(seconds)
-        return cls(*(ordered[ceil(share * len(ordered)) - 1] * 1e3 for share in (0.5, 0.99)))
+from server.bench.figures import Figures
+from server.bench.load import Load
+from server.bench.turns import Steadiness, Turn, beside, given_up, median_ratio
 
 
-@dataclass(frozen=True)
-class Figures:
-    """One kind of traffic; throughput in output tokens a second."""
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """The bare base, mixed tasks and a spread over many, measured in turns.
 
-    throughput: float
-    first_token: Spread
-    inter_token: Spread | None
-    health: Spread | None
+    `ratio` is the median over the turns of mixed throughput to base throughput, `spread_ratio` that
+    of spread to mixed. `given_up` counts by name the runs that took too long and are left out.
+    """
+
+    bare: Figures | None
+    mixed: Figures | None
+    ratio: float | None
+    spread: Figures | None
+    spread_ratio: float | None
+    given_up: dict[str, int]
 
     @classmethod
-    def of(cls, runs: Sequence[Run]) -> Self:
-        """Sum up the runs of one kind of traffic."""
-        timings = [timing for run in runs for timing in run.timings]
-        gaps = [gap for timing in timings for gap in timing.gaps]
-        health = [answer for run in runs for answer in run.health]
+    def sum_up(cls, turns: Sequence[Turn], **others: Any) -> Self:
+        """Sum up turns; `others` are the fields that a further class has."""
         return cls(
-            throughput=median(run.throughput for run in runs),
-            first_token=Spread.of([timing.first for timing in timings]),
-            inter_token=Spread.of(gaps) if gaps else None,
-            health=Spread.of(health) if health else None,
+            bare=Figures.of([turn.base for turn in turns]),
+            mixed=Figures.of([turn.mixed for turn in turns]),
+            ratio=median_ratio([(turn.mixed, turn.base) for turn in turns]),
+            spread=Figures.of([turn.spread for turn in turns]),
+            spread_ratio=median_ratio([(turn.spread, turn.mixed) for turn in turns]),
+            given_up=given_up(turns),
+            **others,
         )
 
 
-@dataclass(frozen=True)
-class Report:
-    """The bare base beside mixed tasks, and these beside a spread over many, measured in turns.
+@dataclass(frozen=True, kw_only=True)
+class Beside(Outcome):
+    """The same beside so many `busy` processes; `steadiness` compares it with the quiet runs."""
 
-    `ratio` is the median over the turns of mixed throughput to base throughput, `spread_ratio` that
-    of spread to mixed. `kinds` counts the mixed tasks by the kinds of their deltas, `base_share` is
-    the share of the mix's requests that asked the bare base; `registered` counts the tasks that
-    requests were spread over, and `slots` those that a server started for it has room for at once.
+    busy: int
+    steadiness: Steadiness
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report(Outcome):
+    """What came of the quiet runs of a server, and `beside` busy processes.
+
+    `kinds` counts the mixed tasks by the kinds of their deltas, `base_share` is the share of the
+    mix's requests that asked the bare base; `registered` counts the tasks that requests were spread
+    over, and `slots` those that a server started for it has room for at once; `quota` is how many
+    processors that server had, if not all.
     """
 
     base: str
@@ -64,11 +63,8 @@ class Report:
     base_share: float
     registered: int
     slots: int | None
-    bare: Figures
-    mixed: Figures
-    ratio: float
-    spread: Figures | None = None
-    spread_ratio: float | None = None
+    quota: float | None
+    beside: Beside | None
 
     @classmethod
     def of(
@@ -81,12 +77,13 @@ class Report:
         base_share: float = 0.0,
         registered: int = 0,
         slots: int | None = None,
+        quota: float | None = None,
+        busy: int = 0,
     ) -> Self:
-        """Sum up turns, all of which have a mixed run."""
-        bare = [turn.base for turn in turns]
-        mixed = [turn.mixed for turn in turns if turn.mixed]
-        spread = [turn.spread for turn in turns if turn.spread]
-        return cls(
+        """Sum up turns, whose second runs were beside so many `busy` processes."""
+        steadiness = Steadiness.of(turns)
+        return cls.sum_up(
+            turns,
             base=base,
             load=load,
             repeat=len(turns),
@@ -94,14 +91,6 @@ class Report:
             base_share=base_share,
             registered=registered,
             slots=slots,
-            bare=Figures.of(bare),
-            mixed=Figures.of(mixed),
-            ratio=_ratio(mixed, bare),
-            spread=Figures.of(spread) if spread else None,
-            spread_ratio=_ratio(spread, mixed) if spread else None,
+            quota=quota,
+            beside=Beside.sum_up(beside(turns), busy=busy, steadiness=steadiness) if busy else None,
         )
-
-
-def _ratio(over: Sequence[Run], under: Sequence[Run]) -> float:
-    pairs = zip(over, under, strict=True)
-    return median(after.throughput / before.throughput for after, before in pairs)

@@ -11,12 +11,14 @@ from server.bench.process import server
 class Subject:
     """A server's address, if it runs already, and the base it has or is to be started with.
 
-    `settings` are a server's, by name; what they leave out is the server's own affair.
+    `settings` are a server's, by name; what they leave out is the server's own affair. `quota` is
+    how many processors one that is started may use.
     """
 
     url: str | None
     base: str
     settings: Mapping[str, str]
+    quota: float | None = None
 
     @contextmanager
     def serve(self, tasks: int, **more: str) -> Generator[str]:
@@ -26,5 +28,6 @@ class Subject:
             return
         settings = {"max_deltas": str(tasks), **self.settings, **more}
         flags = [(f"--{name.replace('_', '-')}", value) for name, value in settings.items()]
-        with server([self.base, *(text for pair in flags for text in pair)]) as url:
+        arguments = [self.base, *(text for pair in flags for text in pair)]
+        with server(arguments, self.quota) as url:
             yield url

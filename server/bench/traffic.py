@@ -22,9 +22,9 @@ class Traffic:
         """The models of a run over the few."""
         return list(islice(self._models(self.few), requests))
 
-    def spread(self, requests: int, turn: int) -> list[str]:
-        """The models of a turn's run over the many; none comes again before all others came."""
-        start = turn * requests
+    def spread(self, requests: int, run: int) -> list[str]:
+        """The models of the `run`-th run over the many; none comes again before all others came."""
+        start = run * requests
         return list(islice(self._models(self.many), start, start + requests))
 
     def _models(self, names: Sequence[str]) -> Iterator[str]:

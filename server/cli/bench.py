@@ -1,24 +1,29 @@
 """`polydelta bench`: what a server does under load, what mixed deltas cost, how others do."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from server.bench.cold import Plan
+from server.bench.ending import ending_in_order
 from server.bench.measures import measure_of
 from server.bench.mix import Form, Mix
 from server.bench.peers import PEERS, install, installed
 from server.bench.subject import Subject
+from server.bench.turns import Course
 from server.cache import user_cache
 from server.cli import bench_alone, bench_cold, bench_compare, bench_fidelity, bench_profile
 from server.cli.bench_flags import (
     BASE,
     KINDS,
     Base,
+    Beside,
     Cache,
     Cold,
     Concurrency,
+    CpuQuota,
     Dtype,
     InputTokens,
     Kinds,
@@ -37,6 +42,7 @@ from server.cli.bench_flags import (
     Tasks,
     Text,
     TorchIndex,
+    TurnSeconds,
     Url,
 )
 from server.cli.flags import Format
@@ -62,6 +68,9 @@ def bench(
     output_tokens: OutputTokens = None,
     requests: Requests = None,
     repeat: Repeat = 3,
+    beside: Beside = 0,
+    cpu_quota: CpuQuota = None,
+    turn_seconds: TurnSeconds = 600,
     dtype: Dtype = None,
     peer: Peers = None,
     targets: Targets = "attention",
@@ -74,7 +83,7 @@ def bench(
 ) -> None:
     """Measure a server: throughput and latency, bare and with mixed deltas, in turns."""
     if context.invoked_subcommand:
-        return
+        return None
     measures = [
         measure_of(
             name,
@@ -83,11 +92,13 @@ def bench(
             input_tokens=input_tokens,
             output_tokens=output_tokens,
             tasks=tasks,
+            seconds=turn_seconds,
         )
         for name in measure or ["decode"]
     ]
     given = {"dtype": dtype, "cache": cache and str(cache)}
-    subject = Subject(url, base, {name: value for name, value in given.items() if value})
+    settings = {name: value for name, value in given.items() if value}
+    subject = Subject(url, base, settings, cpu_quota)
     form = Form(targets == "all", rank)
     mix = Mix.of(kinds or KINDS, form)
     few = measures[0].tasks
@@ -101,20 +112,28 @@ def bench(
             and (profile or cold or peer),
             f"--registered must be more than the {few} tasks to mix": registered
             and registered <= few,
+            "--beside needs a run without --profile and --cold": beside and (profile or cold),
+            "--cpu-quota is for servers started here, without --profile": cpu_quota
+            and (url or profile),
             "--slots is for a server started here without --profile and --peer": slots
             and (url or profile or peer),
         }
     )
+    course = Course(repeat, beside)
     if profile:
-        bench_profile.print_profile(subject, measures[0], mix, output)
-    elif cold:
-        plan = Plan(measures[0].load, concurrency or 0)
-        bench_cold.print_cold(subject, plan, mix, repeat * few, slots, output)
-    elif peer:
-        peers = installed(peer, cache or user_cache())
-        bench_compare.compare(subject, peers, measures, form, repeat, plot, output)
-    else:
-        bench_alone.measure_alone(subject, measures[0], mix, registered or 0, slots, repeat, output)
+        return bench_profile.print_profile(subject, measures[0], mix, output)
+    with ending_in_order():
+        if cold:
+            # Its requests are one run.
+            plan = Plan(replace(measures[0].load, seconds=None), concurrency or 0)
+            bench_cold.print_cold(subject, plan, mix, repeat * few, slots, output)
+        elif peer:
+            peers = installed(peer, cache or user_cache())
+            bench_compare.compare(subject, peers, measures, form, course, plot, output)
+        else:
+            many = registered or 0
+            bench_alone.measure_alone(subject, measures[0], mix, many, slots, course, output)
+    return None
 
 
 def _refuse(faults: Mapping[str, object]) -> None:
@@ -130,7 +149,8 @@ def install_peer(
     cache: Cache = None,
 ) -> None:
     """Install a peer into an environment of its own, for --peer."""
-    environment = install(name, cache or user_cache(), torch_index)
+    with ending_in_order():
+        environment = install(name, cache or user_cache(), torch_index)
     err.print(f"{name} is installed in {environment.directory}.", markup=False)
 
 

@@ -1,17 +1,20 @@
 """`polydelta bench` without peers: one server, bare, with mixed deltas and with many of them."""
 
 from contextlib import ExitStack
+from dataclasses import asdict
 
 from server.bench.comparison import OURS
-from server.bench.contest import run_measure
+from server.bench.contest import Trial
 from server.bench.endpoint import Endpoint
+from server.bench.figures import Figures, Spread
 from server.bench.measures import Measure
 from server.bench.mix import Mix
-from server.bench.report import Figures, Report, Spread
+from server.bench.report import Outcome, Report
 from server.bench.side import Served
 from server.bench.subject import Subject
 from server.bench.tasks import count_kinds, tasks_for
 from server.bench.traffic import Traffic
+from server.bench.turns import Course
 from server.cli.flags import Format
 from server.cli.printing import err, out, print_json, print_table
 from server.cli.progress import progress
@@ -23,7 +26,7 @@ def measure_alone(
     mix: Mix,
     registered: int,
     slots: int | None,
-    repeat: int,
+    course: Course,
     output: Format,
 ) -> None:
     """Measure one server and print what it did; spread over `registered` tasks if not 0."""
@@ -40,9 +43,10 @@ def measure_alone(
         # The few come last among the many: they have just been asked.
         many = [*names[few:], *names[:few]] if registered else []
         traffic = Traffic(names[:few], many, mix.bare)
-        with progress("Measuring", (3 if registered else 2) * repeat * load.requests) as done:
-            side = Served(OURS, Endpoint(url))
-            turns = run_measure([side], wanted, traffic, repeat, done)[OURS]
+        runs = (3 if registered else 2) * course.repeat * course.each
+        with progress("Measuring", runs * load.requests) as done:
+            trial = Trial(wanted, traffic, course, done, err.print)
+            turns = trial.run([Served(OURS, Endpoint(url))])[OURS]
     report = Report.of(
         subject.base,
         load,
@@ -51,6 +55,8 @@ def measure_alone(
         base_share=sum(mix.bare) / len(mix.bare),
         registered=count,
         slots=slots if subject.url is None else None,
+        quota=subject.quota,
+        busy=course.beside,
     )
     print_json(report) if output == "json" else _print(report)
 
@@ -64,18 +70,34 @@ def _print(report: Report) -> None:
         f"mixed: {kinds}",
         markup=False,
     )
+    if report.quota:
+        out.print(f"processors of the server: {report.quota:g}", markup=False)
     if report.base_share:
         out.print(f"of the mixed requests, {report.base_share:.0%} ask the bare base")
     if report.spread:
         room = f", {report.slots} slots" if report.slots else ""
         out.print(f"spread: over {report.registered} tasks{room}")
-    figures = {"BASE": report.bare, "MIXED": report.mixed, "SPREAD": report.spread}
+    _print_outcome(report)
+    if report.beside:
+        out.print(f"\nbusy processes beside: {report.beside.busy}")
+        _print_outcome(report.beside)
+        for name, share in asdict(report.beside.steadiness).items():
+            if share is not None:
+                out.print(f"{name} beside / quiet: {share:.3f}", markup=False)
+
+
+def _print_outcome(outcome: Outcome) -> None:
+    figures = {"BASE": outcome.bare, "MIXED": outcome.mixed, "SPREAD": outcome.spread}
     columns = {name: _column(each) for name, each in figures.items() if each}
     out.print()
     print_table(("", *columns), zip(_NAMES, *columns.values(), strict=True))
-    out.print(f"\nmixed / base: {report.ratio:.3f}", markup=False)
-    if report.spread_ratio:
-        out.print(f"spread / mixed: {report.spread_ratio:.3f}", markup=False)
+    out.print()
+    for name, count in outcome.given_up.items():
+        out.print(f"{name} given up: {count}", markup=False)
+    ratios = {"mixed / base": outcome.ratio, "spread / mixed": outcome.spread_ratio}
+    for name, ratio in ratios.items():
+        if ratio is not None:
+            out.print(f"{name}: {ratio:.3f}", markup=False)
 
 
 _NAMES = (

@@ -66,6 +66,26 @@ Requests = Annotated[
 Repeat = Annotated[
     int, _flag("repeat", min=1, help="Turns; in each, every side runs once bare and once mixed.")
 ]
+Beside = Annotated[
+    int,
+    _flag(
+        "beside",
+        min=0,
+        help="Make every run again beside so many busy processes, and say what is kept of the "
+        "quiet rates.",
+    ),
+]
+CpuQuota = Annotated[
+    float | None,
+    _flag(
+        "cpu-quota",
+        min=0.01,
+        help="Let every server that is started use so many processors, by a control group.",
+    ),
+]
+TurnSeconds = Annotated[
+    float, _flag("turn-seconds", min=1, help="Give up a run that takes longer than this.")
+]
 Dtype = Annotated[
     Literal["float32", "bfloat16"] | None,
     _flag("dtype", help="Precision of the base, on every side; else the server's choice."),

@@ -26,4 +26,4 @@ class Adapters(Peer):
             "size": setup.rank,
             "deltas": {name: str(directory) for name, directory in setup.deltas.items()},
         }
-        return program(self.name, environment.python, "adapterhub_batches", settings)
+        return program(self.name, environment.python, "adapterhub_batches", settings, setup.quota)

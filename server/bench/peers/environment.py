@@ -1,12 +1,12 @@
 """The environment of a peer: its own Python, so that its packages meet nobody else's."""
 
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from server.bench.errors import BenchError
+from server.bench.kept import kept
 
 _COMPLETE = "installed.txt"
 
@@ -53,7 +53,8 @@ class Environment:
 
     def call(self, command: Sequence[str], variables: Mapping[str, str] | None = None) -> None:
         """Run a step of the installation, its output shown; raises BenchError if it fails."""
-        try:
-            subprocess.run(command, check=True, env=variables, stdout=sys.stderr)
-        except (OSError, subprocess.CalledProcessError) as error:
-            raise BenchError(f"The installation in {self.directory} failed: {error}") from error
+        with kept(command, variables=variables, stdout=sys.stderr) as process:
+            status = process.wait()
+        if status:
+            step = " ".join(command)
+            raise BenchError(f"The installation in {self.directory} failed: {step} gave {status}.")

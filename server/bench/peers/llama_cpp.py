@@ -52,7 +52,7 @@ class LlamaCpp(Peer):
             archive.extractall(environment.directory / "source", filter="data")
         tools = environment.python.parent
         cmake, build = str(tools / "cmake"), str(environment.directory / "build")
-        variables = os.environ | {"PATH": f"{tools}:{os.environ.get('PATH', '')}"}
+        variables = {"PATH": f"{tools}:{os.environ.get('PATH', '')}"}
         source = str(_source(environment))
         environment.call([cmake, "-G", "Ninja", "-S", source, "-B", build, *_OPTIONS], variables)
         targets = ("--target", "llama-server", "llama-quantize")
@@ -66,7 +66,7 @@ class LlamaCpp(Peer):
         port = free_port()
         command = [str(environment.directory / "build" / "bin" / "llama-server")]
         arguments = [*_arguments(base, setup), *_lora_arguments(loras), "--port", str(port)]
-        with serving([*command, *arguments], port, "/health") as url:
+        with serving([*command, *arguments], port, "/health", quota=setup.quota) as url:
             yield Served(self.name, Endpoint(url, "/health", _choices(setup)))
 
 
@@ -75,7 +75,7 @@ def _source(environment: Environment) -> Path:
 
 
 def _arguments(base: Path, setup: Setup) -> list[str]:
-    threads = str(len(os.sched_getaffinity(0)))
+    threads = str(len(setup.cores))
     return [
         *("--model", str(base), "--host", "127.0.0.1", "--alias", BASE),
         *("--threads", threads, "--threads-batch", threads),

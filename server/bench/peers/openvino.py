@@ -43,5 +43,6 @@ class OpenVino(Peer):
             "streams": setup.streams,
             "deltas": {name: str(directory / _WEIGHTS) for name, directory in setup.deltas.items()},
         }
-        with program(self.name, environment.python, "openvino_groups", settings) as side:
+        python = environment.python
+        with program(self.name, python, "openvino_groups", settings, setup.quota) as side:
             yield side

@@ -1,9 +1,11 @@
 """The interface that every peer implements, one file each."""
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,7 +21,8 @@ class Setup:
     `targets` the ends of the modules that they change, all of one `rank`; for an encoder they are
     native directories of bottlenecks whose size is the rank, without targets. `streams` is the
     greatest number of requests at once and `length` the greatest number of tokens of a sequence;
-    `scratch` is a directory for converted files.
+    `scratch` is a directory for converted files. `quota` is how many processors each side may use,
+    if not all.
     """
 
     base: Path
@@ -30,6 +33,13 @@ class Setup:
     streams: int
     length: int
     scratch: Path
+    quota: float | None = None
+
+    @property
+    def cores(self) -> list[int]:
+        """Processors to compute on: as many of this process's as a quota keeps busy."""
+        allowed = sorted(os.sched_getaffinity(0))
+        return allowed if self.quota is None else allowed[: ceil(self.quota)]
 
     @property
     def encodes(self) -> bool:

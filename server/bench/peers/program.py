@@ -1,6 +1,7 @@
 """A peer without a server: its library in a process of its own, spoken to in lines of JSON."""
 
 import json
+import select
 import subprocess
 import tempfile
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -9,16 +10,20 @@ from pathlib import Path
 from typing import IO, Any
 
 from server.bench.completion import Timing
-from server.bench.errors import BenchError
+from server.bench.errors import BenchError, GivenUp
+from server.bench.kept import kept
 from server.bench.load import Load, Run, requests
-from server.bench.process import last_lines, stop
+from server.bench.process import last_lines
 from server.bench.side import Side
 
 _MAIN = Path(__file__).parents[1] / "runners" / "main.py"
 
 
 class Program(Side):
-    """A side whose requests are computed in a process that reads jobs and writes timings."""
+    """A side whose requests are computed in a process that reads jobs and writes timings.
+
+    A job cannot be taken back: one that is given up ends the process.
+    """
 
     def __init__(self, name: str, process: subprocess.Popen[bytes], errors: IO[str]) -> None:
         super().__init__(name)
@@ -34,17 +39,19 @@ class Program(Side):
                 "prompts": [prompt for _, prompt in wanted],
                 "concurrency": load.concurrency,
                 "output_tokens": load.output_tokens,
-            }
+            },
+            load.seconds,
         )
         for _ in wanted:
             done()
         timings = [Timing(arrivals, load.output_tokens) for arrivals in answer["arrivals"]]
         return Run(timings, answer["elapsed"], [])
 
-    def ask(self, message: Mapping[str, Any]) -> dict[str, Any]:
+    def ask(self, message: Mapping[str, Any], seconds: float | None = None) -> dict[str, Any]:
         """Send one line and wait for the one that answers it.
 
-        Raises BenchError with the end of the process's output if it stops instead.
+        Raises BenchError with the end of the process's output if it stops instead, and GivenUp if
+        it takes longer than `seconds`.
         """
         reading, writing = self._process.stdout, self._process.stdin
         assert reading is not None
@@ -54,6 +61,11 @@ class Program(Side):
             writing.flush()
         except BrokenPipeError:
             pass
+        if not select.select([reading], [], [], seconds)[0]:
+            self.ended = True
+            self._process.terminate()
+            self._process.wait()
+            raise GivenUp(f"given up after {seconds:g} seconds. The process was ended with it.")
         line = reading.readline()
         if not line:
             raise BenchError(f"{self.name} stopped:\n{last_lines(self._errors)}")
@@ -61,22 +73,24 @@ class Program(Side):
 
 
 @contextmanager
-def program(name: str, python: Path, module: str, setup: Mapping[str, Any]) -> Generator[Program]:
-    """Run a module of `runners` under a peer's own interpreter; yields it once it is set up."""
-    with tempfile.TemporaryFile("w+", errors="replace") as errors:
-        process = subprocess.Popen(
-            [str(python), str(_MAIN), module],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            start_new_session=True,
-        )
+def program(
+    name: str, python: Path, module: str, setup: Mapping[str, Any], quota: float | None = None
+) -> Generator[Program]:
+    """Run a module of `runners` under a peer's own interpreter; yields it once it is set up.
+
+    `quota` is how many processors it may use.
+    """
+    command = [str(python), str(_MAIN), module]
+    pipe = subprocess.PIPE
+    with (
+        tempfile.TemporaryFile("w+", errors="replace") as errors,
+        kept(command, quota=quota, stdin=pipe, stdout=pipe, stderr=errors) as process,
+    ):
         try:
             side = Program(name, process, errors)
             side.ask(setup)
             yield side
         finally:
-            stop(process)
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    pipe.close()
+            for stream in (process.stdin, process.stdout):
+                if stream is not None:
+                    stream.close()

@@ -24,4 +24,4 @@ class Transformers(Peer):
             "dtype": setup.dtype,
             "deltas": {name: str(directory) for name, directory in setup.deltas.items()},
         }
-        return program(self.name, environment.python, "peft_batches", settings)
+        return program(self.name, environment.python, "peft_batches", settings, setup.quota)

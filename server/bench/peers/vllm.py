@@ -1,6 +1,5 @@
 """vLLM's CPU build, over HTTP."""
 
-import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from ctypes.util import find_library
@@ -41,10 +40,9 @@ class Vllm(Peer):
         # Its own command asks for the version of a distribution that this build is not.
         command = [str(environment.python), "-m", "vllm.entrypoints.openai.api_server"]
         arguments = [*_arguments(setup), *(self._lora_arguments(setup) if self._lora else [])]
-        variables = _variables(environment.directory)
-        with serving(
-            [*command, *arguments, "--port", str(port)], port, "/health", variables
-        ) as url:
+        command += [*arguments, "--port", str(port)]
+        variables = _variables(environment.directory, setup)
+        with serving(command, port, "/health", quota=setup.quota, variables=variables) as url:
             yield Served(self.name, Endpoint(url, "/health"), mixes=self._lora)
 
     def _lora_arguments(self, setup: Setup) -> list[str]:
@@ -66,8 +64,8 @@ def _arguments(setup: Setup) -> list[str]:
     ]
 
 
-def _variables(directory: Path) -> dict[str, str]:
-    cores = ",".join(str(core) for core in sorted(os.sched_getaffinity(0)))
+def _variables(directory: Path, setup: Setup) -> dict[str, str]:
+    cores = ",".join(str(core) for core in setup.cores)
     # Debian's libtcmalloc-minimal4: without it vLLM's allocations are slow.
     allocator = find_library("tcmalloc_minimal")
     preload = {"LD_PRELOAD": allocator} if allocator else {}

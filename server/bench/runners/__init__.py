@@ -1,1 +1,1 @@
-"""Programs that run under a peer's own interpreter; they import nothing of ours."""
+"""Programs that import nothing of ours: most run under a peer's own interpreter."""

@@ -1,8 +1,8 @@
 """Made-up turns, so that medians and ratios can be told by hand."""
 
-from server.bench.comparison import Turn
 from server.bench.completion import Timing
 from server.bench.load import Load, Run
+from server.bench.turns import Turn
 
 LOAD = Load(concurrency=2, requests=2, input_tokens=50, output_tokens=10)
 

@@ -11,8 +11,9 @@ from server.bench.cold import Cold, Plan, measure_cold
 from server.bench.completion import Timing
 from server.bench.endpoint import Endpoint
 from server.bench.errors import BenchError
+from server.bench.figures import Spread
 from server.bench.load import Load, Run, drive
-from server.bench.report import Report, Spread
+from server.bench.report import Report
 from server.bench.turns import Turn
 from tests.kernels import needs_kernels
 from tests.server.cli.conftest import Polydelta
@@ -58,6 +59,35 @@ def test_a_server_is_started_with_so_many_slots(polydelta: Polydelta, decoder: P
     assert "spread / mixed: " in result.out
 
 
+def test_every_run_is_made_again_beside_busy_processes(
+    polydelta: Polydelta, url: str, decoder: Path
+) -> None:
+    where = ("--url", url, "--base", str(decoder), "--tasks", "1", "--registered", "2")
+    beside = (*where, "--repeat", "2", "--beside", "1", *LOAD)
+    report = json.loads(polydelta("bench", *beside, "-o", "json").out)
+    again = report["beside"]
+    assert again["busy"] == 1
+    assert again["mixed"]["throughput"] not in (0, report["mixed"]["throughput"])
+    assert min(again["ratio"], again["spread_ratio"], *again["steadiness"].values()) > 0
+    printed = polydelta("bench", *beside).out
+    assert "busy processes beside: 1" in printed
+    assert printed.count("mixed / base: ") == 2
+    for name in ("base", "mixed", "spread"):
+        assert f"{name} beside / quiet: " in printed
+
+
+def test_runs_that_take_too_long_are_given_up_and_said_so(
+    polydelta: Polydelta, url: str, decoder: Path
+) -> None:
+    where = ("--url", url, "--base", str(decoder), "--tasks", "1", "--repeat", "1")
+    endless = ("--requests", "1000000", "--input-tokens", "8", "--turn-seconds", "1")
+    result = polydelta("bench", *where, *endless, "--output-tokens", "4")
+    assert "polydelta, decode, turn 1, base: given up after 1 seconds." in result.err
+    assert "mixed given up: 1" in result.out
+    assert "mixed / base" not in result.out
+    assert result.code == 0
+
+
 @pytest.mark.parametrize("streams", [(), ("--concurrency", "2")])
 def test_fresh_tasks_are_asked_cold_and_resident(
     polydelta: Polydelta, url: str, decoder: Path, streams: tuple[str, ...]
@@ -82,7 +112,8 @@ def test_what_a_cold_request_adds_is_a_median_of_pairs() -> None:
 
 
 def test_streams_beside_cold_requests_that_fail_say_why(url: str) -> None:
-    plan = Plan(Load(1, 1, 8, 10_000), streams=1)
+    # The base has room for six tokens more: the stream fails before the requests are through.
+    plan = Plan(Load(1, 1, 250, 10_000), streams=1)
     with pytest.raises(BenchError, match="10000"):
         measure_cold(url, plan, [], ["base"] * 20, lambda: None)
 
@@ -160,6 +191,8 @@ def test_a_load_that_cannot_run_says_why(
         (("--registered", "16"), "more than the 16 tasks"),
         (("--registered", "20", "--cold"), "needs a run without"),
         (("--slots", "2", "--url", "http://any"), "a server started here"),
+        (("--cold", "--beside", "1"), "--beside needs a run without"),
+        (("--cpu-quota", "1", "--url", "http://any"), "for servers started here"),
         (("--cold", "--plot", "any.svg"), "need a --peer"),
     ],
 )
@@ -184,6 +217,8 @@ def run(elapsed: float) -> Run:
 def test_figures_are_medians_over_turns() -> None:
     turns = [Turn(run(1.0), run(2.0)), Turn(run(2.0), run(2.0)), Turn(run(4.0), run(5.0))]
     report = Report.of("any", Load(1, 2, 3, 10), turns, kinds={})
+    assert report.bare is not None
+    assert report.mixed is not None
     assert report.bare.throughput == 10.0
     assert report.mixed.throughput == 10.0
     assert report.ratio == 0.8
@@ -196,6 +231,7 @@ def test_figures_are_medians_over_turns() -> None:
 def test_a_run_may_end_before_the_first_answers() -> None:
     hasty = Run([Timing([0.1], tokens=1)], 1.0, [])
     report = Report.of("any", Load(1, 1, 3, 1), [Turn(hasty, hasty)], kinds={})
+    assert report.bare is not None
     assert report.bare.inter_token is None
     assert report.bare.health is None
 

@@ -10,6 +10,7 @@ import pytest
 from polydelta_client import Polydelta as Client
 from server.bench.comparison import OURS, Compared, Comparison
 from server.bench.measures import Measure
+from server.bench.turns import Turn
 from server.cli.bench_compare import print_comparison
 from tests.server.bench.environments import borrow
 from tests.server.bench.turns import LOAD as LOADED
@@ -28,13 +29,14 @@ def test_a_peer_is_measured_on_the_same_load(
         *("bench", "--url", url, "--base", str(decoder), "--dtype", "float32"),
         *("--peer", "all", "--cache", str(tmp_path / "cache"), "--rank", "4"),
         *("--measure", "decode", "--measure", "single", "--output-tokens", "4", *LOAD),
-        *("--repeat", "2", "--plot", str(plot), "-o", "json"),
+        *("--repeat", "2", "--beside", "1", "--plot", str(plot), "-o", "json"),
     )
     assert result.code == 0, result.err
     report = json.loads(result.out)
     assert (report["dtype"], report["repeat"]) == ("float32", 2)
     assert report["deltas"] == "LoRAs of rank 4 on k_proj, o_proj, q_proj, v_proj"
-    assert [compared["measure"]["name"] for compared in report["measures"]] == ["decode", "single"]
+    made = [(compared["measure"]["name"], compared["beside"]) for compared in report["measures"]]
+    assert made == [("decode", 0), ("decode", 1), ("single", 0), ("single", 1)]
     for compared in report["measures"]:
         for side in ("polydelta", "transformers"):
             standing = compared["sides"][side]
@@ -42,6 +44,9 @@ def test_a_peer_is_measured_on_the_same_load(
             assert standing["mixed"]["throughput"] > 0
         ratios = compared["ratios"]["transformers"]
         assert all(ratios[name] > 0 for name in ("base", "mixed", "merged"))
+        steadiness = compared["steadiness"]
+        assert list(steadiness) == (["polydelta", "transformers"] if compared["beside"] else [])
+        assert all(side[name] > 0 for side in steadiness.values() for name in ("base", "mixed"))
     assert ET.parse(plot).getroot().tag.endswith("svg")
     with Client(url) as client:
         assert [task.id for task in client.tasks.list()] == ["spam"]
@@ -75,6 +80,28 @@ def test_the_table_names_every_side_and_ratio(capsys: pytest.CaptureFixture[str]
     assert lines["polydelta"] == ["-", "-", "-"]
     assert lines["another"] == ["3.00", "4.00", "1.50"]
     assert lines["bare"] == ["5.00", "-", "2.50"]
+
+
+def test_a_second_table_stands_for_the_runs_beside(capsys: pytest.CaptureFixture[str]) -> None:
+    measure = Measure("decode", LOADED, tasks=2)
+    slow = Turn.of({"base": None})
+    turns = {
+        OURS: [replace(turn(1.0, 2.0), beside=turn(2.0, 8.0))],
+        "another": [replace(turn(3.0, 8.0), beside=turn(4.0, 8.0))],
+        "slow": [replace(slow, beside=slow)],
+    }
+    both = tuple(Compared.each(measure, turns, 3))
+    print_comparison(Comparison("tiny", "float32", "LoRAs", 1, both))
+    quiet, beside = capsys.readouterr().out.split("busy processes beside: 3")
+    assert "/ QUIET" not in quiet
+    rates, shares = beside.split("BESIDE / QUIET")
+    assert "another    5.0       2.5" in rates
+    assert "2.00    1.00     0.50" in rates
+    assert "slow       given up  -" in rates
+    lines = {line.split()[0]: line.split()[1:] for line in shares.splitlines() if line}
+    assert lines["polydelta"] == ["0.50", "0.25"]
+    assert lines["another"] == ["0.75", "1.00"]
+    assert lines["slow"] == ["-", "-"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,21 @@
+"""`python busy.py`: says so on standard output and keeps a processor busy until its input ends."""
+
+import sys
+import threading
+
+
+def main() -> None:
+    """Spin in a thread that ends with the process."""
+    threading.Thread(target=_spin, daemon=True).start()
+    sys.stdout.write("busy\n")
+    sys.stdout.flush()
+    sys.stdin.read()
+
+
+def _spin() -> None:
+    while True:
+        pass
+
+
+if __name__ == "__main__":
+    main()
