@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, TypeAlias
 
 from server.bench.quota import make_group
+from server.openmp import users_environment
 
 _KEEPER = Path(__file__).parent / "runners" / "keeper.py"
 
@@ -28,8 +29,8 @@ def kept(
     """Run a command that ends, with all that it starts, when the context or this process does.
 
     Yields its keeper, which has its streams and its exit status and ends it when terminated.
-    `variables` are added to the environment; `quota` is how many processors it may use. Raises
-    BenchError where it may be given no quota.
+    `variables` are added to the user's environment; `quota` is how many processors it may use.
+    Raises BenchError where it may be given no quota.
     """
     group = "" if quota is None else str(make_group(quota))
     lifeline, held = os.pipe()
@@ -37,7 +38,7 @@ def kept(
         # A session of its own: the terminal's Ctrl-C is for this process, which ends it in order.
         keeper = subprocess.Popen(
             [sys.executable, "-I", "-S", str(_KEEPER), str(lifeline), group, *command],
-            env=os.environ | dict(variables or {}),
+            env=users_environment() | dict(variables or {}),
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
