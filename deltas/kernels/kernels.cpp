@@ -4,6 +4,7 @@
 #include "added.h"
 #include "attention.h"
 #include "elementwise.h"
+#include "likeliest.h"
 #include "linear.h"
 #include "loops.h"
 #include "replay.h"
@@ -102,6 +103,9 @@ void polydelta_use_threads(int64_t threads) { Loops::own().use_threads(int(threa
     }                                                                                              \
     void polydelta_gate_##NAME(const T* x, int64_t rows, int64_t width, int64_t activation, T* to) {\
         run([=](Loops& loops) { gate(loops, x, rows, width, int(activation), to); });              \
+    }                                                                                              \
+    void polydelta_likeliest_##NAME(const T* x, int64_t rows, int64_t width, int64_t* to) {        \
+        run([=](Loops& loops) { likeliest(loops, x, rows, width, to); });                          \
     }                                                                                              \
     void polydelta_replay_##NAME(                                                                  \
         const Call* calls, int64_t count, const Step* step, double* seconds) {                     \

@@ -50,6 +50,7 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "add_norm": (None, [_A, _A, _I, _A, _A, _F, _I, _I, _A]),
     "activate": (None, [_A, _I, _I, _I]),
     "gate": (None, [_A, _I, _I, _I, _A]),
+    "likeliest": (None, [_A, _I, _I, _A]),
     "key_size": (_I, [_I]),
     "value_size": (_I, [_I]),
     "place": (None, [_A, _I, _I, _I, _I, _I, _A, _A, _F, _A, _A, _A, _A, _A]),
@@ -225,6 +226,12 @@ class Kernels:
         to = torch.empty(rows, width, dtype=self.dtype)
         self._short["gate"](x.data_ptr(), rows, width, activation, to.data_ptr())
         return to
+
+    def likeliest(self, logits: Tensor) -> list[int]:
+        """Where each row of logits [rows, vocabulary] is greatest; -1 if one is not finite."""
+        to = torch.empty(len(logits), dtype=torch.int64)
+        self._long["likeliest"](logits.data_ptr(), *logits.shape, to.data_ptr())
+        return to.tolist()
 
     def cache_sizes(self, width: int) -> tuple[int, int]:
         """How many numbers one block of one head takes, keys and values."""

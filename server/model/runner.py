@@ -32,8 +32,9 @@ from server.model.replay import ReplayedLayers
 class Forward:
     """A step's results.
 
-    `logits` [n, vocabulary] hold, in order, a row for each item that wanted them; `hidden` holds
-    [rows, hidden] for each item that wanted those, by the item's index.
+    `logits` [n, vocabulary] hold, in order, a row for each item that wanted them, at the base's
+    precision or in float32; `hidden` holds [rows, hidden] for each item that wanted those, by the
+    item's index.
     """
 
     logits: Tensor
@@ -112,14 +113,16 @@ class Runner:
     def _logits(self, items: Sequence[Item], segments: Sequence[Segment], hidden: Tensor) -> Tensor:
         wanting = [rows for item, rows in zip(items, segments, strict=True) if item.wants_logits]
         if not wanting:
-            return hidden.new_empty(0, self.base.spec.vocabulary, dtype=torch.float32)
+            return hidden.new_empty(0, self.base.spec.vocabulary)
         rows = torch.tensor([segment.end - 1 for segment in wanting], device=hidden.device)
         # The LM head may be a site too, and sees the chosen rows alone.
         self.wiring.bind(
             Segments.of(Segment(rows.slot, at, at + 1) for at, rows in enumerate(wanting))
         )
-        logits = self.base.lm_head(hidden[rows]).float()
-        return logits if self._cap is None else torch.tanh(logits / self._cap) * self._cap
+        logits = self.base.lm_head(hidden[rows])
+        if self._cap is None:
+            return logits
+        return torch.tanh(logits.float() / self._cap) * self._cap
 
     @torch.inference_mode()
     def _speed_up(self, kernels: Kernels) -> None:

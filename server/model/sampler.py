@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from deltas.kernels import load_base_kernels
 from server.model.sampling import Sampling
 
 _COLDEST = 1e-6
@@ -43,48 +44,72 @@ def sample(logits: Tensor, rows: Sequence[Row], end_tokens: Collection[int]) -> 
     """
     if not rows:
         return []
+    tokens = _likeliest(logits)
+    others = [index for index, row in enumerate(rows) if not _takes_likeliest(row)]
+    if others:
+        picks = _pick(logits[others].float(), [rows[index] for index in others], end_tokens)
+        for index, token in zip(others, picks, strict=True):
+            tokens[index] = None if tokens[index] is None else token
+    return [
+        None if token is None else _report(logits[index], token, row.sampling.logprobs)
+        for index, (token, row) in enumerate(zip(tokens, rows, strict=True))
+    ]
+
+
+def _likeliest(logits: Tensor) -> list[int | None]:
+    """The likeliest token of each row; None where a row is not finite."""
+    if kernels := load_base_kernels(logits.dtype, logits.device.type):
+        return [token if token >= 0 else None for token in kernels.likeliest(logits.contiguous())]
     # One number that is not finite makes the sum so, and sums are the fastest look at all of them.
-    finite = logits.sum(dim=-1).isfinite().tolist()
-    adjusted = _penalised(logits, rows, end_tokens)
+    finite = logits.sum(dim=-1, dtype=torch.float32).isfinite().tolist()
+    tokens = logits.argmax(dim=-1).tolist()
+    return [token if sound else None for token, sound in zip(tokens, finite, strict=True)]
+
+
+def _takes_likeliest(row: Row) -> bool:
+    wanted = row.sampling
+    return not (wanted.temperature > 0 or _holds_end(row) or _is_penalised(wanted))
+
+
+def _holds_end(row: Row) -> bool:
+    return row.generated < row.sampling.min_tokens
+
+
+def _is_penalised(wanted: Sampling) -> bool:
+    return bool(
+        wanted.repetition_penalty != 1 or wanted.presence_penalty or wanted.frequency_penalty
+    )
+
+
+def _pick(logits: Tensor, rows: Sequence[Row], end_tokens: Collection[int]) -> list[int]:
+    """Choose a token for each row of float32 logits, which may be changed."""
+    for values, row in zip(logits, rows, strict=True):
+        _adjust(values, row, end_tokens)
+    tokens: list[int] = logits.argmax(dim=-1).tolist()
     drawn = [index for index, row in enumerate(rows) if row.sampling.temperature > 0]
-    tokens = adjusted.argmax(dim=-1).tolist()
     if drawn:
-        scaled = _filtered(adjusted[drawn], [rows[index].sampling for index in drawn])
+        scaled = _filtered(logits[drawn], [rows[index].sampling for index in drawn])
         picks = _draw(scaled, [rows[index].generator for index in drawn])
         for index, token in zip(drawn, picks, strict=True):
             tokens[index] = token
-    return [
-        _report(logits[index], token, row.sampling.logprobs) if finite[index] else None
-        for index, (token, row) in enumerate(zip(tokens, rows, strict=True))
-    ]
+    return tokens
 
 
 def _report(logits: Tensor, token: int, alternatives: int | None) -> Chosen:
     if alternatives is None:
         return Chosen(token)
-    logprobs = logits.log_softmax(dim=-1)
+    logprobs = logits.float().log_softmax(dim=-1)
     values, indices = logprobs.topk(alternatives)
     top = zip(indices.tolist(), values.tolist(), strict=True)
     return Chosen(token, float(logprobs[token]), tuple(top))
 
 
-def _penalised(logits: Tensor, rows: Sequence[Row], end_tokens: Collection[int]) -> Tensor:
-    """Apply what depends on a row's own tokens; rows that ask for nothing are left alone."""
-    adjusted = logits
-    for index, row in enumerate(rows):
-        wanted = row.sampling
-        holds_end = row.generated < wanted.min_tokens
-        penalised = (
-            wanted.repetition_penalty != 1 or wanted.presence_penalty or wanted.frequency_penalty
-        )
-        if not (holds_end or penalised):
-            continue
-        adjusted = logits.clone() if adjusted is logits else adjusted
-        if penalised:
-            _penalise(adjusted[index], row)
-        if holds_end and end_tokens:
-            adjusted[index, list(end_tokens)] = -torch.inf
-    return adjusted
+def _adjust(logits: Tensor, row: Row, end_tokens: Collection[int]) -> None:
+    """Change one row's logits in place by what depends on its own tokens."""
+    if _is_penalised(row.sampling):
+        _penalise(logits, row)
+    if _holds_end(row) and end_tokens:
+        logits[list(end_tokens)] = -torch.inf
 
 
 def _penalise(logits: Tensor, row: Row) -> None:
