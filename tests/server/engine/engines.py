@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
@@ -59,9 +60,12 @@ def _word(token: int) -> str:
     return f"w{token:03}"
 
 
-def tiny_base(family: str) -> Base:
+def tiny_base(family: str, dtype: torch.dtype = torch.float32) -> Base:
     """A tiny random base of a family."""
     model = tiny_model(family)
+    for parameter in model.parameters():
+        # As a base is loaded: positions keep all their digits.
+        parameter.data = parameter.data.to(dtype)
     return Base(describe(model, f"tiny-{family}"), model, tiny_tokenizer())
 
 
