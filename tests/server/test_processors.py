@@ -156,6 +156,11 @@ def test_processors_of_one_core_count_once(tmp_path: Path) -> None:
     assert one_a_core(tmp_path) == allowed[:1]
 
 
+def test_a_system_without_affinity_allows_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert processors().allowed == os.cpu_count()
+
+
 LOOK = """
 import json
 from server.processors import processors
