@@ -6,7 +6,7 @@ from dataclasses import asdict
 from server.bench.comparison import OURS
 from server.bench.contest import Trial
 from server.bench.endpoint import Endpoint
-from server.bench.figures import Figures, Spread
+from server.bench.figures import Figures, Percentiles
 from server.bench.measures import Measure
 from server.bench.mix import Mix
 from server.bench.report import Outcome, Report
@@ -117,6 +117,6 @@ def _column(figures: Figures) -> tuple[str, ...]:
     )
 
 
-def cell(spread: Spread | None) -> str:
+def cell(found: Percentiles | None) -> str:
     """Two percentiles in a table."""
-    return "-" if spread is None else f"{spread.p50:.1f} / {spread.p99:.1f}"
+    return "-" if found is None else f"{found.p50:.1f} / {found.p99:.1f}"
