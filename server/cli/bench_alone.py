@@ -4,7 +4,6 @@ from contextlib import ExitStack
 from dataclasses import asdict
 
 from server.bench.comparison import OURS
-from server.bench.contest import Trial
 from server.bench.endpoint import Endpoint
 from server.bench.figures import Figures, Percentiles
 from server.bench.measures import Measure
@@ -14,6 +13,7 @@ from server.bench.side import Served
 from server.bench.subject import Subject
 from server.bench.tasks import count_kinds, tasks_for
 from server.bench.traffic import Traffic
+from server.bench.trial import Trial
 from server.bench.turns import Course
 from server.cli.flags import Format
 from server.cli.printing import err, out, print_json, print_table

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from server.bench.comparison import OURS, Compared
-from server.bench.contest import Trial
 from server.bench.endpoint import Endpoint
 from server.bench.load import Load, Run
 from server.bench.measures import Measure
 from server.bench.process import server
 from server.bench.side import Served, Side
 from server.bench.traffic import Traffic
+from server.bench.trial import Trial
 from server.bench.turns import Course
 from tests.server.bench.turns import run
 
