@@ -34,7 +34,7 @@ class Contest:
         """How many requests will be made."""
         runs = sum(2 if side.mixes else 1 for side in self._sides)
         requests = sum(measure.load.requests for measure in measures)
-        return runs * requests * self._course.repeat * self._course.each
+        return runs * requests * self._course.runs
 
     def run(
         self,
@@ -47,7 +47,7 @@ class Contest:
         for measure in measures:
             traffic = Traffic(list(self._setup.deltas)[: measure.tasks])
             turns = Trial(measure, traffic, self._course, done, say).run(self._sides)
-            compared += Compared.each(measure, turns, self._course.beside)
+            compared += Compared.each(measure, turns, self._course.busy)
         return Comparison(
             base=self._base,
             dtype=self._setup.dtype,

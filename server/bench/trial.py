@@ -42,12 +42,12 @@ class Trial:
         quiet: dict[str, Run | None] = {}
         beside: dict[str, Run | None] = {}
         for name in self._order(side, turn):
-            title, number = f"turn {turn + 1}, {name}", turn * self.course.each
+            title, number = f"turn {turn + 1}, {name}", turn * self.course.passes
             if name == "mixed" and self.traffic.many and turn:
                 # A spread before has pushed the few out.
                 self._fill(side, name, f"{title}, brought back", tokens=2)
             quiet[name] = self._run(side, name, title, number)
-            if busy := self.course.beside:
+            if busy := self.course.busy:
                 with neighbours(busy):
                     beside[name] = self._run(side, name, f"{title}, beside {busy}", number + 1)
         return Turn.of(quiet, Turn.of(beside) if beside else None)

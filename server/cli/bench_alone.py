@@ -43,7 +43,7 @@ def measure_alone(
         # The few come last among the many: they have just been asked.
         many = [*names[few:], *names[:few]] if registered else []
         traffic = Traffic(names[:few], many, mix.bare)
-        runs = (3 if registered else 2) * course.repeat * course.each
+        runs = (3 if registered else 2) * course.runs
         with progress("Measuring", runs * load.requests) as done:
             trial = Trial(wanted, traffic, course, done, err.print)
             turns = trial.run([Served(OURS, Endpoint(url))])[OURS]
@@ -56,7 +56,7 @@ def measure_alone(
         registered=count,
         slots=slots if subject.url is None else None,
         quota=subject.quota,
-        busy=course.beside,
+        busy=course.busy,
     )
     print_json(report) if output == "json" else _print(report)
 
