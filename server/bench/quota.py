@@ -31,7 +31,7 @@ def make_group(processors: float, root: Path = ROOT) -> Path:
 def places(root: Path = ROOT) -> Iterator[Path]:
     """Yield the groups in which one with a quota may be made, best first."""
     for own, *above in lineages("cpu", root):
-        if _is_first(own):
+        if _is_version_1(own):
             yield own
         elif "cpu" in read_control(own / "cgroup.controllers").split():
             yield own
@@ -42,7 +42,7 @@ def places(root: Path = ROOT) -> Iterator[Path]:
 def _make(parent: Path, quota: int) -> Path:
     group = Path(tempfile.mkdtemp(prefix="polydelta-bench-", dir=parent))
     try:
-        if _is_first(parent):
+        if _is_version_1(parent):
             (group / "cpu.cfs_period_us").write_text(str(_PERIOD))
             (group / "cpu.cfs_quota_us").write_text(str(quota))
         else:
@@ -54,6 +54,6 @@ def _make(parent: Path, quota: int) -> Path:
     return group
 
 
-def _is_first(group: Path) -> bool:
+def _is_version_1(group: Path) -> bool:
     """Whether it is a group of version 1, whose root has a quota, too."""
     return (group / "cpu.cfs_quota_us").exists()

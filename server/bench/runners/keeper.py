@@ -43,7 +43,7 @@ def main() -> int:
         select.select((lifeline, ended), (), ())
         process.terminate()
         waiting.join(_GRACE_SECONDS)
-        # The leader is gone, but nobody else gets its number while its group has members.
+        # Gone or not: nobody else gets the number of a leader whose group has members.
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         status = process.wait()
