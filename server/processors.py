@@ -49,10 +49,20 @@ def processors(root: Path = ROOT) -> Processors:
 
     To be asked before OpenMP is loaded with OMP_PROC_BIND, which binds the thread that loads it.
     """
-    present = os.cpu_count() or 1
-    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(present))
-    cores = {_core(processor, root) for processor in allowed}
-    return Processors(present, len(allowed), len(cores), find_quota(root))
+    return Processors(
+        present=os.cpu_count() or 1,
+        allowed=len(_allowed()),
+        cores=len(one_a_core(root)),
+        quota=find_quota(root),
+    )
+
+
+def one_a_core(root: Path = ROOT) -> list[int]:
+    """The numbers of processors to compute on: of those allowed, the first of each core."""
+    first: dict[str, int] = {}
+    for processor in _allowed():
+        first.setdefault(_core(processor, root), processor)
+    return list(first.values())
 
 
 def find_quota(root: Path = ROOT) -> Quota | None:
@@ -74,6 +84,13 @@ def _quota(file: Path, text: str) -> Iterator[Quota]:
     quota, _, period = text.partition(" ")
     if quota.isdigit() and period.isdigit():
         yield Quota(int(quota) / int(period), file)
+
+
+def _allowed() -> list[int]:
+    """The numbers of the processors that affinity allows; some systems know no affinity."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
 
 
 def _core(processor: int, root: Path) -> str:

@@ -10,7 +10,7 @@ from typing import Self
 
 from server.bench.completion import Timing
 from server.bench.endpoint import Endpoint
-from server.bench.figures import Spread
+from server.bench.figures import Percentiles
 from server.bench.load import Load, drive
 from server.bench.side import BASE
 
@@ -36,9 +36,9 @@ class Cold:
     input_tokens: int
     streams: int
     kinds: dict[str, int]
-    bare: Spread
-    resident: Spread
-    cold: Spread
+    bare: Percentiles
+    resident: Percentiles
+    cold: Percentiles
     added: float
 
     @classmethod
@@ -52,9 +52,9 @@ class Cold:
             input_tokens=plan.load.input_tokens,
             streams=plan.streams,
             kinds=kinds,
-            bare=Spread.of(bare),
-            resident=Spread.of(resident),
-            cold=Spread.of(cold),
+            bare=Percentiles.of(bare),
+            resident=Percentiles.of(resident),
+            cold=Percentiles.of(cold),
             added=median(first - second for first, second in pairs) * 1e3,
         )
 

@@ -1,112 +1,103 @@
-"""A comparison as it runs: every side in turn, each alone while the others wait."""
+"""Polydelta beside its peers: the same base, the same LoRAs, the same loads."""
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+import tempfile
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
-from server.bench.errors import GivenUp
-from server.bench.load import Load, Run
+from server.bench.comparison import OURS, Compared, Comparison
+from server.bench.endpoint import EncoderEndpoint, Endpoint
+from server.bench.errors import BenchError
 from server.bench.measures import Measure
-from server.bench.neighbours import neighbours
+from server.bench.mix import Form
 from server.bench.peers.environment import Environment
 from server.bench.peers.peer import Peer, Setup
-from server.bench.side import BASE, Side
+from server.bench.prepare import prepare
+from server.bench.side import Served, Side
+from server.bench.subject import Subject
+from server.bench.tasks import registered
 from server.bench.traffic import Traffic
-from server.bench.turns import Course, Turn, Turns
+from server.bench.trial import Trial
+from server.bench.turns import Course
 
 
-@dataclass(frozen=True)
-class Trial:
-    """A measure on all sides; `done` follows each request, `say` hears what is given up."""
+class Contest:
+    """All sides, ready to be measured."""
 
-    measure: Measure
-    traffic: Traffic
-    course: Course
-    done: Callable[[], object]
-    say: Callable[[str], object]
+    def __init__(self, setup: Setup, sides: Sequence[Side], course: Course, base: str) -> None:
+        self._setup = setup
+        self._sides = sides
+        self._course = course
+        self._base = base
 
-    def run(self, sides: Sequence[Side]) -> Turns:
-        """Run the measure on all sides in turn.
+    def requests(self, measures: Sequence[Measure]) -> int:
+        """How many requests will be made."""
+        runs = sum(2 if side.mixes else 1 for side in self._sides)
+        requests = sum(measure.load.requests for measure in measures)
+        return runs * requests * self._course.runs
 
-        First every side's streams are filled once on its base and once mixed, with prompts and
-        answers of full length, which do not count: what is made at first use is there afterwards.
-        """
-        for side in sides:
-            self._fill(side, "base", "warm-up, base")
-            if side.mixes:
-                self._fill(side, "mixed", "warm-up, mixed")
-        turns: dict[str, list[Turn]] = {side.name: [] for side in sides}
-        for turn in range(self.course.repeat):
-            for side in sides:
-                turns[side.name].append(self._turn(side, turn))
-        return turns
-
-    def _turn(self, side: Side, turn: int) -> Turn:
-        quiet: dict[str, Run | None] = {}
-        beside: dict[str, Run | None] = {}
-        for name in self._order(side, turn):
-            title, number = f"turn {turn + 1}, {name}", turn * self.course.each
-            if name == "mixed" and self.traffic.many and turn:
-                # A spread before has pushed the few out.
-                self._fill(side, name, f"{title}, brought back", tokens=2)
-            quiet[name] = self._run(side, name, title, number)
-            if busy := self.course.beside:
-                with neighbours(busy):
-                    beside[name] = self._run(side, name, f"{title}, beside {busy}", number + 1)
-        return Turn.of(quiet, Turn.of(beside) if beside else None)
-
-    def _order(self, side: Side, turn: int) -> list[str]:
-        names = ["base"]
-        names += ["mixed"] if side.mixes else []
-        names += ["spread"] if self.traffic.many else []
-        # What drifts meanwhile favours each of them in turn.
-        return names[::-1] if turn % 2 else names
-
-    def _fill(self, side: Side, name: str, title: str, tokens: int | None = None) -> None:
-        load, models = self.measure.load, [BASE] if name == "base" else self.traffic.few
-        tokens = min(tokens or load.output_tokens, load.output_tokens)
-        load = replace(load, requests=max(len(models), load.concurrency), output_tokens=tokens)
-        self._put(side, models, load, title, lambda: None)
-
-    def _run(self, side: Side, name: str, title: str, number: int) -> Run | None:
-        return self._put(side, self._models(name, number), self.measure.load, title, self.done)
-
-    def _models(self, name: str, number: int) -> list[str]:
-        requests = self.measure.load.requests
-        if name == "base":
-            return [BASE]
-        if name == "mixed":
-            return self.traffic.mixed(requests)
-        return self.traffic.spread(requests, number)
-
-    def _put(
+    def run(
         self,
-        side: Side,
-        models: Sequence[str],
-        load: Load,
-        title: str,
+        measures: Sequence[Measure],
         done: Callable[[], object],
-    ) -> Run | None:
-        if side.ended:
-            return None
-        # The same prompts for every side, and never twice for one: some sides cache them.
-        seed = f"{self.measure.name}, {title}"
-        try:
-            return side.run(models, load, seed, done)
-        except GivenUp as given_up:
-            self.say(f"{side.name}, {seed}: {given_up}")
-            return None
+        say: Callable[[str], object],
+    ) -> Comparison:
+        """Measure every side in turn; `done` follows each request, `say` hears what is given up."""
+        compared: list[Compared] = []
+        for measure in measures:
+            traffic = Traffic(list(self._setup.deltas)[: measure.tasks])
+            turns = Trial(measure, traffic, self._course, done, say).run(self._sides)
+            compared += Compared.each(measure, turns, self._course.busy)
+        return Comparison(
+            base=self._base,
+            dtype=self._setup.dtype,
+            deltas=self._setup.described,
+            repeat=self._course.repeat,
+            measures=tuple(compared),
+            quota=self._setup.quota,
+        )
 
 
-def open_peers(
-    stack: ExitStack,
+@contextmanager
+def contest(
+    subject: Subject,
     peers: Sequence[tuple[Peer, Environment]],
-    setup: Setup,
+    measures: Sequence[Measure],
+    form: Form,
+    course: Course,
     say: Callable[[str], object],
-) -> list[Side]:
-    """Start peers one after another; they end with the stack."""
-    sides: list[Side] = []
-    for peer, environment in peers:
-        say(f"Starting {peer.name} …")
-        sides.append(stack.enter_context(peer.open(environment, setup)))
-    return sides
+) -> Generator[Contest]:
+    """Write the deltas, start every side and give them all the same.
+
+    Raises BenchError if a side does not start, or if no peer serves a base of this kind.
+    """
+    with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
+        say("Writing the deltas …")
+        setup = prepare(subject, measures, form, Path(scratch))
+        fitting = _fitting(peers, setup, say)
+        say(f"Starting {OURS} with {subject.base} …")
+        own = subject.serve(len(setup.deltas), dtype=setup.dtype, device="cpu")
+        url = stack.enter_context(own)
+        stack.enter_context(registered(url, setup.deltas))
+        endpoint = EncoderEndpoint(url) if setup.encodes else Endpoint(url)
+        sides: list[Side] = [Served(OURS, endpoint)]
+        for peer, environment in fitting:
+            say(f"Starting {peer.name} …")
+            sides.append(stack.enter_context(peer.open(environment, setup)))
+        yield Contest(setup, sides, course, subject.base)
+
+
+def _fitting(
+    peers: Sequence[tuple[Peer, Environment]], setup: Setup, say: Callable[[str], object]
+) -> list[tuple[Peer, Environment]]:
+    for peer, _ in peers:
+        if peer.encodes is not setup.encodes:
+            say(f"{peer.name} is left out: it serves {_kind(peer.encodes)}.")
+    fitting = [pair for pair in peers if pair[0].encodes is setup.encodes]
+    if not fitting:
+        raise BenchError(f"No peer named serves {_kind(setup.encodes)}; name another with --peer.")
+    return fitting
+
+
+def _kind(encodes: bool) -> str:
+    return "encoders" if encodes else "decoders"

@@ -12,6 +12,11 @@ def ending_in_order() -> Generator[None]:
 
     Raises SystemExit with the signal's status afterwards. A signal that is ignored stays so.
     """
+    before = {
+        number: handler
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        if (handler := signal.getsignal(number)) is not signal.SIG_IGN
+    }
     received: list[int] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
@@ -20,17 +25,13 @@ def ending_in_order() -> Generator[None]:
             signal.signal(each, signal.SIG_IGN)
         received.append(number)
         handler = signal.getsignal(signal.SIGINT)
-        # An event loop has put one there that cancels what it runs.
         if callable(handler):
+            # While an event loop runs it is the loop's own, which cancels what runs there.
             handler(signal.SIGINT, frame)
         else:
+            # What a script starts in its background ignores Ctrl-C, and has none.
             raise KeyboardInterrupt
 
-    before = {
-        number: signal.getsignal(number)
-        for number in (signal.SIGTERM, signal.SIGHUP)
-        if signal.getsignal(number) is not signal.SIG_IGN
-    }
     for number in before:
         signal.signal(number, interrupt)
     try:

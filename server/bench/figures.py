@@ -10,7 +10,7 @@ from server.bench.load import Run
 
 
 @dataclass(frozen=True)
-class Spread:
+class Percentiles:
     """Two percentiles, in milliseconds."""
 
     p50: float
@@ -28,9 +28,9 @@ class Figures:
     """One kind of traffic; throughput in output tokens a second."""
 
     throughput: float
-    first_token: Spread
-    inter_token: Spread | None
-    health: Spread | None
+    first_token: Percentiles
+    inter_token: Percentiles | None
+    health: Percentiles | None
 
     @classmethod
     def of(cls, runs: Sequence[Run | None]) -> Self | None:
@@ -43,7 +43,7 @@ class Figures:
         health = [answer for run in runs for answer in run.health]
         return cls(
             throughput=median(run.throughput for run in runs),
-            first_token=Spread.of([timing.first for timing in timings]),
-            inter_token=Spread.of(gaps) if gaps else None,
-            health=Spread.of(health) if health else None,
+            first_token=Percentiles.of([timing.first for timing in timings]),
+            inter_token=Percentiles.of(gaps) if gaps else None,
+            health=Percentiles.of(health) if health else None,
         )

@@ -34,24 +34,20 @@ def kept(
     """
     group = "" if quota is None else str(make_group(quota))
     lifeline, held = os.pipe()
-    try:
-        # A session of its own: the terminal's Ctrl-C is for this process, which ends it in order.
-        keeper = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_KEEPER), str(lifeline), group, *command],
-            env=users_environment() | dict(variables or {}),
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            pass_fds=(lifeline,),
-            start_new_session=True,
-        )
-    except BaseException:
-        os.close(held)
-        raise
-    finally:
-        os.close(lifeline)
-    try:
-        yield keeper
-    finally:
-        os.close(held)
-        keeper.wait()
+    with os.fdopen(held, "wb") as ours:
+        with os.fdopen(lifeline, "rb"):
+            # A session of its own: Ctrl-C in the terminal is for us alone, who end it in order.
+            keeper = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(_KEEPER), str(lifeline), group, *command],
+                env=users_environment() | dict(variables or {}),
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                pass_fds=(lifeline,),
+                start_new_session=True,
+            )
+        try:
+            yield keeper
+        finally:
+            ours.close()
+            keeper.wait()

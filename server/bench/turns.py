@@ -10,15 +10,20 @@ from server.bench.load import Run
 
 @dataclass(frozen=True)
 class Course:
-    """How a measure is run: in `repeat` turns, every run again beside so many busy processes."""
+    """How a measure is run: in `repeat` turns, every run again beside so many `busy` processes."""
 
     repeat: int
-    beside: int = 0
+    busy: int = 0
 
     @property
-    def each(self) -> int:
-        """How often a turn makes each of its runs."""
-        return 2 if self.beside else 1
+    def passes(self) -> int:
+        """How often a turn makes each of its runs: quiet and, if that is asked for, beside."""
+        return 2 if self.busy else 1
+
+    @property
+    def runs(self) -> int:
+        """How often each run is made in all turns."""
+        return self.repeat * self.passes
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,8 @@ from contextlib import ExitStack
 from dataclasses import asdict
 
 from server.bench.comparison import OURS
-from server.bench.contest import Trial
 from server.bench.endpoint import Endpoint
-from server.bench.figures import Figures, Spread
+from server.bench.figures import Figures, Percentiles
 from server.bench.measures import Measure
 from server.bench.mix import Mix
 from server.bench.report import Outcome, Report
@@ -14,6 +13,7 @@ from server.bench.side import Served
 from server.bench.subject import Subject
 from server.bench.tasks import count_kinds, tasks_for
 from server.bench.traffic import Traffic
+from server.bench.trial import Trial
 from server.bench.turns import Course
 from server.cli.flags import Format
 from server.cli.printing import err, out, print_json, print_table
@@ -43,7 +43,7 @@ def measure_alone(
         # The few come last among the many: they have just been asked.
         many = [*names[few:], *names[:few]] if registered else []
         traffic = Traffic(names[:few], many, mix.bare)
-        runs = (3 if registered else 2) * course.repeat * course.each
+        runs = (3 if registered else 2) * course.runs
         with progress("Measuring", runs * load.requests) as done:
             trial = Trial(wanted, traffic, course, done, err.print)
             turns = trial.run([Served(OURS, Endpoint(url))])[OURS]
@@ -56,7 +56,7 @@ def measure_alone(
         registered=count,
         slots=slots if subject.url is None else None,
         quota=subject.quota,
-        busy=course.beside,
+        busy=course.busy,
     )
     print_json(report) if output == "json" else _print(report)
 
@@ -117,6 +117,6 @@ def _column(figures: Figures) -> tuple[str, ...]:
     )
 
 
-def cell(spread: Spread | None) -> str:
+def cell(found: Percentiles | None) -> str:
     """Two percentiles in a table."""
-    return "-" if spread is None else f"{spread.p50:.1f} / {spread.p99:.1f}"
+    return "-" if found is None else f"{found.p50:.1f} / {found.p99:.1f}"

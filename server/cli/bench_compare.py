@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from server.bench.compare import contest
 from server.bench.comparison import Compared, Comparison
+from server.bench.contest import contest
 from server.bench.figures import Figures
 from server.bench.measures import Measure
 from server.bench.mix import Form

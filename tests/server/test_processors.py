@@ -4,47 +4,18 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from server.bench.errors import BenchError
+from server.bench.kept import kept
 from server.build import count_threads
-from server.cgroups import control_groups
-from server.processors import Processors, Quota, find_quota, processors
+from server.processors import Processors, Quota, find_quota, one_a_core, processors
 from server.settings import Settings
-
-V1 = "36 30 0:31 {shown} {place} rw,nosuid,relatime shared:9 - cgroup cgroup rw,cpu,cpuacct"
-V2 = "35 24 0:30 {shown} {place} rw,nosuid,relatime shared:8 - cgroup2 cgroup2 rw,nsdelegate"
-OTHERS = (
-    "24 29 0:22 / /sys rw,nosuid,nodev,noexec,relatime shared:7 - sysfs sysfs rw",
-    "37 30 0:32 / /sys/fs/cgroup/memory rw,relatime shared:10 - cgroup cgroup rw,memory",
-)
-UNIFIED, SPLIT = "/sys/fs/cgroup", "/sys/fs/cgroup/cpu,cpuacct"
-BOX, POD = "/docker/4f2a", "/kubepods/burstable/pod7c/9e1d"
-
-
-def mount(kind: str, shown: str, place: str) -> str:
-    return kind.format(shown=shown, place=place)
-
-
-def lay_out(
-    root: Path, groups: tuple[str, ...], mounts: tuple[str, ...], files: Mapping[str, str]
-) -> None:
-    (root / "proc/self").mkdir(parents=True)
-    (root / "proc/self/cgroup").write_text("".join(f"{line}\n" for line in groups))
-    (root / "proc/self/mountinfo").write_text("".join(f"{line}\n" for line in (*OTHERS, *mounts)))
-    for name, text in files.items():
-        file = root / name.lstrip("/")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(f"{text}\n")
-
-
-def cfs(group: str, quota: int, period: int = 100_000) -> dict[str, str]:
-    return {f"{group}/cpu.cfs_quota_us": str(quota), f"{group}/cpu.cfs_period_us": str(period)}
-
+from tests.server.control_groups import BOX, POD, SPLIT, UNIFIED, V1, V2, cfs, lay_out, mount
 
 SYSTEMS: dict[str, tuple[tuple[str, ...], tuple[str, ...], dict[str, str], Any]] = {
     "docker, version 2": (
@@ -182,6 +153,12 @@ def test_processors_of_one_core_count_once(tmp_path: Path) -> None:
         (topology / "thread_siblings_list").write_text(f"{allowed[0]}-{allowed[-1]}\n")
     found = processors(tmp_path)
     assert (found.allowed, found.cores, found.threads) == (len(allowed), 1, 1)
+    assert one_a_core(tmp_path) == allowed[:1]
+
+
+def test_a_system_without_affinity_allows_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert processors().allowed == os.cpu_count()
 
 
 LOOK = """
@@ -192,50 +169,23 @@ print(json.dumps([found.allowed, found.quota and found.quota.processors, found.t
 """
 
 
-def look(*before: str, code: str = LOOK) -> list[Any]:
-    """What a process of its own finds, started by a command that may change what it is given."""
-    command = [*before, sys.executable, "-c", code]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return json.loads(done.stdout)
+def look(code: str = LOOK) -> list[Any]:
+    """What a process of its own finds."""
+    return json.loads(subprocess.check_output([sys.executable, "-c", code]))
 
 
 def test_affinity_is_this_system_s() -> None:
     one = min(os.sched_getaffinity(0))
     bound = f"import os\nos.sched_setaffinity(0, {{{one}}})\n{LOOK}"
     assert look()[0] == len(os.sched_getaffinity(0))
-    allowed, _, threads = look(code=bound)
+    allowed, _, threads = look(bound)
     assert (allowed, threads) == (1, 1)
 
 
-@contextmanager
-def limited(quota: int, period: int) -> Iterator[Path | None]:
-    """A new group of this system with a quota; None where nobody lets us make one."""
-    for parent in control_groups("cpu"):
-        group = parent / f"polydelta-{os.getpid()}"
-        try:
-            group.mkdir()
-        except OSError:
-            continue
-        try:
-            if (group / "cpu.max").exists():
-                (group / "cpu.max").write_text(f"{quota} {period}")
-            elif (group / "cpu.cfs_quota_us").exists():
-                (group / "cpu.cfs_period_us").write_text(str(period))
-                (group / "cpu.cfs_quota_us").write_text(str(quota))
-            else:
-                continue
-            yield group
-            return
-        finally:
-            group.rmdir()
-    yield None
-
-
 def test_a_quota_is_this_system_s() -> None:
-    with limited(30_000, 40_000) as group:
-        if group is not None:
-            enter = ("sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"', str(group))
-            assert look(*enter)[1:] == [0.75, 1]
+    command = [sys.executable, "-c", LOOK]
+    with suppress(BenchError), kept(command, quota=0.75, stdout=subprocess.PIPE) as process:
+        assert json.loads(process.communicate()[0])[1:] == [0.75, 1]
     # Some versions of nproc know quotas, all know affinity.
     variables = {name: text for name, text in os.environ.items() if not name.startswith("OMP_")}
     counted = int(subprocess.check_output(["nproc"], env=variables))

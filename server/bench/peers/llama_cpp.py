@@ -75,7 +75,7 @@ def _source(environment: Environment) -> Path:
 
 
 def _arguments(base: Path, setup: Setup) -> list[str]:
-    threads = str(len(setup.cores))
+    threads = str(setup.threads)
     return [
         *("--model", str(base), "--host", "127.0.0.1", "--alias", BASE),
         *("--threads", threads, "--threads-batch", threads),

@@ -1,6 +1,5 @@
 """The interface that every peer implements, one file each."""
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -11,6 +10,7 @@ from typing import ClassVar
 
 from server.bench.peers.environment import Environment
 from server.bench.side import Side
+from server.processors import processors
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ class Setup:
     quota: float | None = None
 
     @property
-    def cores(self) -> list[int]:
-        """Processors to compute on: as many of this process's as a quota keeps busy."""
-        allowed = sorted(os.sched_getaffinity(0))
-        return allowed if self.quota is None else allowed[: ceil(self.quota)]
+    def threads(self) -> int:
+        """Threads to compute with: as many as Polydelta would find, given the same quota."""
+        found = processors().threads
+        return found if self.quota is None else min(found, ceil(self.quota))
 
     @property
     def encodes(self) -> bool:

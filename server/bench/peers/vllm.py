@@ -10,6 +10,7 @@ from server.bench.peers.environment import Environment
 from server.bench.peers.peer import Peer, Setup
 from server.bench.process import free_port, serving
 from server.bench.side import BASE, Served, Side
+from server.processors import one_a_core
 
 # Built against a CUDA Torch on the default index: with them present, vLLM does not even import.
 _BROKEN = ("torchvision", "torchaudio", "torchcodec")
@@ -65,12 +66,12 @@ def _arguments(setup: Setup) -> list[str]:
 
 
 def _variables(directory: Path, setup: Setup) -> dict[str, str]:
-    cores = ",".join(str(core) for core in setup.cores)
+    bound = ",".join(str(processor) for processor in one_a_core()[: setup.threads])
     # Debian's libtcmalloc-minimal4: without it vLLM's allocations are slow.
     allocator = find_library("tcmalloc_minimal")
     preload = {"LD_PRELOAD": allocator} if allocator else {}
     return preload | {
-        "VLLM_CPU_OMP_THREADS_BIND": cores,
+        "VLLM_CPU_OMP_THREADS_BIND": bound,
         "VLLM_CPU_KVCACHE_SPACE": "1",
         "VLLM_CACHE_ROOT": str(directory / "cache"),
         "VLLM_NO_USAGE_STATS": "1",

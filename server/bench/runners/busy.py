@@ -1,4 +1,4 @@
-"""`python busy.py`: says so on standard output and keeps a processor busy until its input ends."""
+"""`python busy.py`: keeps a processor busy until its input ends."""
 
 import sys
 import threading
@@ -7,8 +7,6 @@ import threading
 def main() -> None:
     """Spin in a thread that ends with the process."""
     threading.Thread(target=_spin, daemon=True).start()
-    sys.stdout.write("busy\n")
-    sys.stdout.flush()
     sys.stdin.read()
 
 

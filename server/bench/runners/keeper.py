@@ -24,9 +24,8 @@ _NOT_FOUND = 127
 def main() -> int:
     """Run the command to its end; gives its exit status, above 128 where a signal ended it."""
     lifeline, group, command = int(sys.argv[1]), sys.argv[2], sys.argv[3:]
-
-    asked, ask = os.pipe()
-    signal.signal(signal.SIGTERM, lambda *_: os.write(ask, b"."))
+    ended, end = os.pipe()
+    signal.signal(signal.SIGTERM, lambda *_: os.write(end, b"."))
 
     def join() -> None:
         if group:
@@ -39,23 +38,23 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         status = _NOT_FOUND
     else:
-        ends = (lifeline, asked)
-        threading.Thread(target=_end_at, args=(ends, process.pid), daemon=True).start()
-        # While the leader is not reaped, no other group can have its number.
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-        os.killpg(process.pid, signal.SIGKILL)
+        waiting = threading.Thread(target=_wait, args=(process, end), daemon=True)
+        waiting.start()
+        select.select((lifeline, ended), (), ())
+        process.terminate()
+        waiting.join(_GRACE_SECONDS)
+        # Gone or not: nobody else gets the number of a leader whose group has members.
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         status = process.wait()
     if group:
         _remove(group)
     return status if status >= 0 else 128 - status
 
 
-def _end_at(pipes: tuple[int, ...], leader: int) -> None:
-    select.select(pipes, [], [])
-    with suppress(ProcessLookupError):
-        os.kill(leader, signal.SIGTERM)
-        time.sleep(_GRACE_SECONDS)
-        os.killpg(leader, signal.SIGKILL)
+def _wait(process: subprocess.Popen[bytes], end: int) -> None:
+    process.wait()
+    os.write(end, b".")
 
 
 def _remove(group: str) -> None:

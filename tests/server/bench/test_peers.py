@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,8 @@ import pytest
 from server.bench.errors import BenchError
 from server.bench.peers import ALL, PEERS, install, installed
 from server.bench.peers.environment import Environment
-from server.bench.peers.peer import Peer
+from server.bench.peers.peer import Peer, Setup
+from server.processors import one_a_core, processors
 from tests.server.bench.environments import borrow
 
 
@@ -28,6 +30,14 @@ def test_all_stands_for_what_is_installed(tmp_path: Path) -> None:
         installed([ALL], tmp_path)
     borrow("transformers", tmp_path)
     assert [peer.name for peer, _ in installed([ALL], tmp_path)] == ["transformers"]
+
+
+def test_peers_get_the_threads_that_suit_this_process_and_the_quota(tmp_path: Path) -> None:
+    setup = Setup(tmp_path, "float32", {}, (), rank=1, streams=1, length=1, scratch=tmp_path)
+    found = processors().threads
+    assert setup.threads == len(one_a_core()[: setup.threads]) == found
+    assert replace(setup, quota=0.5).threads == 1
+    assert replace(setup, quota=found + 0.5).threads == found
 
 
 def test_every_peer_is_pinned() -> None:

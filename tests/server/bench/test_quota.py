@@ -9,7 +9,8 @@ import pytest
 
 from server.bench.errors import BenchError
 from server.bench.kept import kept
-from server.bench.quota import Place, make_group, places
+from server.bench.quota import make_group, places
+from tests.server.control_groups import SPLIT, UNIFIED, V1, V2, cfs, lay_out, mount
 
 # Spins for two seconds and says which share of a processor it got, and where.
 SPIN = """
@@ -20,15 +21,9 @@ print(time.process_time() / (time.monotonic() - start))
 print(open("/proc/self/cgroup").read())
 """
 
-V1 = "32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct"
-V2 = "41 31 0:38 / /sys/fs/cgroup rw shared:4 - cgroup2 cgroup2 rw,nsdelegate"
-DOCKER = "41 31 0:38 /docker/7e /sys/fs/cgroup ro - cgroup cgroup rw,cpu"
-
 
 def left() -> list[Path]:
-    mounts, own = (Path(f"/proc/self/{name}").read_text() for name in ("mountinfo", "cgroup"))
-    groups = (place.directory.glob("polydelta-bench-*") for place in places(mounts, own))
-    return [group for found in groups for group in found]
+    return [group for place in places() for group in place.glob("polydelta-bench-*")]
 
 
 def allowed() -> bool:
@@ -68,31 +63,52 @@ def test_whoever_may_not_write_is_told_what_to_do() -> None:
         os.seteuid(user)
 
 
-def test_a_group_lies_in_that_of_this_process() -> None:
-    assert places(V1, "3:cpuacct,cpu:/user/me\n0::/") == [
-        Place(Path("/sys/fs/cgroup/cpu/user/me"), 1)
-    ]
+def unified(place: str = UNIFIED, controllers: str = "cpu memory") -> dict[str, str]:
+    """Files of a group of version 2 that has these controllers."""
+    files = {"cgroup.controllers": controllers, "cgroup.subtree_control": "memory"}
+    return {f"{place}/{name}": text for name, text in files.items()}
+
+
+def test_a_group_lies_in_that_of_this_process(tmp_path: Path) -> None:
+    node, container = tmp_path / "node", tmp_path / "container"
+    files = cfs(f"{SPLIT}/user/me", -1)
+    lay_out(node, ("3:cpuacct,cpu:/user/me", "0::/"), (mount(V1, "/", SPLIT),), files)
+    assert list(places(node)) == [node / "sys/fs/cgroup/cpu,cpuacct/user/me"]
     # A container sees its own part of the hierarchy alone, and names it in full.
-    assert places(DOCKER, "4:cpu:/docker/7e/inner") == [Place(Path("/sys/fs/cgroup/inner"), 1)]
+    files = cfs(f"{SPLIT}/inner", -1)
+    lay_out(container, ("4:cpu:/docker/7e/inner",), (mount(V1, "/docker/7e", SPLIT),), files)
+    assert list(places(container)) == [container / "sys/fs/cgroup/cpu,cpuacct/inner"]
 
 
-def test_in_version_2_it_may_lie_beside_that_of_this_process() -> None:
-    home = Path("/sys/fs/cgroup")
-    assert places(V2, "0::/") == [Place(home, 2)]
-    assert places(V2, "0::/user/me") == [Place(home / "user/me", 2), Place(home / "user", 2)]
+def test_in_version_2_it_may_lie_beside_that_of_this_process(tmp_path: Path) -> None:
+    container, node = tmp_path / "container", tmp_path / "node"
+    lay_out(container, ("0::/",), (mount(V2, "/", UNIFIED),), unified())
+    assert list(places(container)) == [container / "sys/fs/cgroup"]
+    files = unified(f"{UNIFIED}/user.slice/user/me")
+    lay_out(node, ("0::/user.slice/user/me",), (mount(V2, "/", UNIFIED),), files)
+    home = node / "sys/fs/cgroup/user.slice/user"
+    assert list(places(node)) == [home / "me", home]
 
 
-def test_version_1_goes_first_where_it_has_the_processors() -> None:
-    both = "4:memory:/\n1:cpu,cpuacct:/\n0::/"
-    assert [place.version for place in places(f"{V2}\n{V1}", both)] == [1]
-    assert [place.version for place in places(f"{V2}\n{V1}", "4:memory:/\n0::/")] == [2]
-    assert places("", both) == []
+def test_of_both_versions_that_counts_which_has_the_processors(tmp_path: Path) -> None:
+    first, second, neither = (tmp_path / name for name in ("first", "second", "neither"))
+    both = (mount(V2, "/", f"{UNIFIED}/unified"), mount(V1, "/", SPLIT))
+    groups = ("4:memory:/", "1:cpu,cpuacct:/", "0::/")
+    lay_out(first, groups, both, cfs(SPLIT, -1) | unified(f"{UNIFIED}/unified", "hugetlb"))
+    assert list(places(first)) == [first / "sys/fs/cgroup/cpu,cpuacct"]
+    lay_out(second, ("4:memory:/", "0::/"), both, unified(f"{UNIFIED}/unified"))
+    assert list(places(second)) == [second / "sys/fs/cgroup/unified"]
+    lay_out(neither, groups, (), {})
+    assert list(places(neither)) == []
 
 
 def test_limits_are_written_as_each_version_wants_them(tmp_path: Path) -> None:
-    (tmp_path / "cgroup.subtree_control").write_text("memory\n")
-    first, second = (Place(tmp_path, version).make(1.5) for version in (1, 2))
-    assert (first / "cpu.cfs_period_us").read_text() == "100000"
-    assert (first / "cpu.cfs_quota_us").read_text() == "150000"
-    assert (second / "cpu.max").read_text() == "150000 100000"
-    assert (tmp_path / "cgroup.subtree_control").read_text() == "+cpu"
+    first, second = tmp_path / "first", tmp_path / "second"
+    lay_out(first, ("1:cpu,cpuacct:/",), (mount(V1, "/", SPLIT),), cfs(SPLIT, -1))
+    lay_out(second, ("0::/",), (mount(V2, "/", UNIFIED),), unified())
+    group = make_group(1.5, first)
+    assert (group / "cpu.cfs_period_us").read_text() == "100000"
+    assert (group / "cpu.cfs_quota_us").read_text() == "150000"
+    group = make_group(1.5, second)
+    assert (group / "cpu.max").read_text() == "150000 100000"
+    assert (group.parent / "cgroup.subtree_control").read_text() == "+cpu"

@@ -11,7 +11,7 @@ from server.bench.cold import Cold, Plan, measure_cold
 from server.bench.completion import Timing
 from server.bench.endpoint import Endpoint
 from server.bench.errors import BenchError
-from server.bench.figures import Spread
+from server.bench.figures import Percentiles
 from server.bench.load import Load, Run, drive
 from server.bench.report import Report
 from server.bench.turns import Turn
@@ -222,7 +222,7 @@ def test_figures_are_medians_over_turns() -> None:
     assert report.bare.throughput == 10.0
     assert report.mixed.throughput == 10.0
     assert report.ratio == 0.8
-    assert report.bare.first_token == Spread(100.0, 100.0)
+    assert report.bare.first_token == Percentiles(100.0, 100.0)
     between = report.bare.inter_token
     assert between is not None
     assert (between.p50, between.p99) == (pytest.approx(100.0), pytest.approx(200.0))
@@ -253,6 +253,6 @@ def _hang_up(listener: socket.socket) -> None:
 
 
 def test_percentiles_are_values_that_occurred() -> None:
-    spread = Spread.of([index / 1000 for index in range(1, 201)])
+    spread = Percentiles.of([index / 1000 for index in range(1, 201)])
     assert (spread.p50, spread.p99) == (pytest.approx(100.0), pytest.approx(198.0))
-    assert Spread.of([0.5]) == Spread(500.0, 500.0)
+    assert Percentiles.of([0.5]) == Percentiles(500.0, 500.0)

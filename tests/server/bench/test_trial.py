@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from server.bench.comparison import OURS, Compared
-from server.bench.contest import Trial
 from server.bench.endpoint import Endpoint
 from server.bench.load import Load, Run
 from server.bench.measures import Measure
 from server.bench.process import server
 from server.bench.side import Served, Side
 from server.bench.traffic import Traffic
+from server.bench.trial import Trial
 from server.bench.turns import Course
 from tests.server.bench.turns import run
 
@@ -62,7 +62,7 @@ def test_base_and_mixed_come_first_in_turn_after_a_warm_up_of_full_length() -> N
 
 def test_every_run_is_made_again_beside_with_other_prompts_and_other_tasks() -> None:
     side = Noted()
-    turns = trial(Course(2, beside=1), many=[*"abcdefgh"]).run([side])[OURS]
+    turns = trial(Course(2, busy=1), many=[*"abcdefgh"]).run([side])[OURS]
     assert [title for title in side.titles if "warm" not in title and "back" not in title] == [
         *("turn 1, base", "turn 1, base, beside 1", "turn 1, mixed", "turn 1, mixed, beside 1"),
         *("turn 1, spread", "turn 1, spread, beside 1"),
@@ -95,7 +95,7 @@ def test_a_side_that_does_not_answer_is_given_up_and_the_others_go_on(url: str) 
         ]
         measure = Measure("decode", replace(LOAD, seconds=5.0), 1)
         said: list[str] = []
-        turns = Trial(measure, Traffic([]), Course(1, beside=1), ignore, said.append).run(sides)
+        turns = Trial(measure, Traffic([]), Course(1, busy=1), ignore, said.append).run(sides)
     assert said == [
         "silent, decode, warm-up, base: given up after 5 seconds.",
         "silent, decode, turn 1, base: given up after 5 seconds.",
