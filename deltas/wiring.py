@@ -167,15 +167,15 @@ class Wiring:
         xs: Sequence[Tensor],
         ys: Sequence[Tensor],
         *,
-        added: bool = False,
+        beyond: bool = False,
     ) -> list[Tensor]:
         """The same for sites that are computed together, given all their inputs and outputs.
 
-        What `added` gives is left out if it was added.
+        Of what deltas do there only what is `beyond` what `added` gives, if that was added.
         """
         found = list(ys)
         for kind, banks in self._together(sites):
-            if added:
+            if beyond:
                 banks = [(at, bank) for at, bank in banks if bank.additions() is None]
             work = [Work(bank, xs[at], found[at]) for at, bank in banks]
             for (at, _), y in zip(
@@ -185,12 +185,8 @@ class Wiring:
         return found
 
     def _sum(self, sites: tuple[str, ...]) -> _Sum:
-        known = self._sums.get(sites)
-        if known is None:
-            known = self._sums[sites] = self._summed(sites)
-        return known
-
-    def _summed(self, sites: tuple[str, ...]) -> _Sum:
+        if sites in self._sums:
+            return self._sums[sites]
         rows: list[tuple[int, int, int, int]] = []
         others: set[int] = set()
         first = 0
@@ -203,7 +199,9 @@ class Wiring:
                 else:
                     rows.append((table.data_ptr(), len(table), first, outputs))
             first += outputs
-        return _Sum(torch.tensor(rows, dtype=torch.int64).view(-1, 4), frozenset(others))
+        found = _Sum(torch.tensor(rows, dtype=torch.int64).view(-1, 4), frozenset(others))
+        self._sums[sites] = found
+        return found
 
     def _forget_plans(self) -> None:
         self._sums.clear()

@@ -111,7 +111,7 @@ template <class T>
 void add_parts(
     Loops& loops, const T* x, int64_t x_stride, int64_t inputs, const Additions& added, T* y,
     int64_t y_stride) {
-    Site* sites = loops.room<Site>(added.count);
+    Site* sites = loops.keep<Site>(added.count);
     for (int64_t i = 0; i < added.count; ++i) {
         const Addition& item = added.items[i];
         sites[i] = {
@@ -120,32 +120,39 @@ void add_parts(
     small_rank<T>(loops, sites, added.count, added.runs, added.run_count);
 }
 
-// Whether every panel of the projection belongs to one addition at most, and lies as its B does.
-inline bool in_whole_panels(const Additions& added, int64_t outputs) {
+// Those additions whose outputs are whole panels of the projection, which lie as their B's do, or the
+// others: each by its own site, whatever else is added.
+inline Additions select(Loops& loops, const Additions& added, int64_t outputs, bool whole) {
+    Addition* items = loops.keep<Addition>(added.count);
+    int64_t count = 0;
     for (int64_t i = 0; i < added.count; ++i) {
-        const int64_t end = added.items[i].first + added.items[i].outputs;
-        if (added.items[i].first % WIDTH || (end % WIDTH && end != outputs)) return false;
+        const Addition& item = added.items[i];
+        const int64_t end = item.first + item.outputs;
+        const bool is_whole = item.first % WIDTH == 0 && (end % WIDTH == 0 || end == outputs);
+        if (is_whole == whole) items[count++] = item;
     }
-    return true;
+    return {items, count, added.runs, added.run_count};
 }
 
 // y = x·Wᵀ + b and what the parts add.
 template <class T>
 void linear_added(
-    Loops& loops, const T* x, int64_t x_stride, int64_t rows, const T* w, const T* bias, int64_t outputs,
-    int64_t inputs, T* y, int64_t y_stride, const Additions& added) {
-    if (added.run_count == 0 || !in_whole_panels(added, outputs)) {
+    Loops& loops, const T* x, int64_t x_stride, int64_t rows, const T* w, const T* bias,
+    int64_t outputs, int64_t inputs, T* y, int64_t y_stride, const Additions& added) {
+    const Additions within = select(loops, added, outputs, true);
+    const Additions after = select(loops, added, outputs, false);
+    if (within.run_count) {
+        const Inner<T> inner(loops, within, rows);
+        shrink_all(loops, x, x_stride, inputs, within, inner);
+        linear(
+            loops, x, x_stride, rows, w, bias, outputs, inputs, y, y_stride,
+            [=](int64_t row, int64_t count) { return Expand<T>{within, inner, row, count}; });
+    } else {
         linear(
             loops, x, x_stride, rows, w, bias, outputs, inputs, y, y_stride,
             [](int64_t, int64_t) { return Nothing{}; });
-        if (added.run_count) add_parts(loops, x, x_stride, inputs, added, y, y_stride);
-        return;
     }
-    const Inner<T> inner(loops, added, rows);
-    shrink_all(loops, x, x_stride, inputs, added, inner);
-    linear(
-        loops, x, x_stride, rows, w, bias, outputs, inputs, y, y_stride,
-        [=](int64_t row, int64_t count) { return Expand<T>{added, inner, row, count}; });
+    if (after.run_count) add_parts(loops, x, x_stride, inputs, after, y, y_stride);
 }
 
 // The same over weights of one byte, whose sums are another sort of numbers: parts are added after.

@@ -146,7 +146,8 @@ void attend_rows(
 // Attends each chunk's rows to their sequence's cached tokens: q and out are [T, heads, width].
 template <class T>
 void attend(
-    Loops& loops, const T* q, int64_t q_stride, Heads heads, const T* keys, const T* values, const Chunk* chunks,
+    Loops& loops, const T* q, int64_t q_stride, Heads heads, const T* keys, const T* values,
+    const Chunk* chunks,
     int64_t count, const int32_t* tables, View view, T* out, int64_t out_stride) {
     const int64_t group = heads.queries / heads.keys;
     // Enough rows to be worth what they gather.

@@ -6,7 +6,6 @@
 #pragma once
 
 #include <cfloat>
-#include <vector>
 
 #include "linear.h"
 #include "product.h"
@@ -168,15 +167,16 @@ void linear_bytes(
     const T* bias, int64_t outputs, int64_t inputs, T* y, int64_t y_stride) {
     const int64_t size = packed_size<T>(WIDTH, inputs), all = packed_size<T>(outputs, inputs);
     loops.add(panels(outputs), 1, [=](int64_t begin, int64_t end) {
-        std::vector<T> wide(size + AHEAD / sizeof(T));
+        static thread_local Room<T> room;
+        T* const wide = room.of(size + AHEAD / int64_t(sizeof(T)));
         for (int64_t panel = begin; panel < end; ++panel) {
             const int64_t start = panel * size, last = all - start < size ? all : start + size;
             for (int64_t at = start; at < last; at += LANES) {
                 __builtin_prefetch(w + at + AHEAD);
-                store(widen_bytes(w + at), wide.data() + at - start);
+                store(widen_bytes(w + at), wide + at - start);
             }
             linear_panels(
-                x, x_stride, rows, static_cast<const T*>(wide.data()), panel, panel + 1, outputs,
+                x, x_stride, rows, static_cast<const T*>(wide), panel, panel + 1, outputs,
                 inputs, y, y_stride, [&](Lanes lanes, int64_t at) {
                     return add_bias(lanes * load(scales + at), bias, at, outputs);
                 },

@@ -44,7 +44,8 @@ void normalise(
 // x += y where there is a y, then to = x normalised.
 template <class T>
 void add_norm(
-    Loops& loops, T* x, const T* y, int64_t y_stride, const float* weight, const float* bias, float epsilon,
+    Loops& loops, T* x, const T* y, int64_t y_stride, const float* weight, const float* bias,
+    float epsilon,
     int64_t rows, int64_t width, T* to) {
     loops.add(rows, ROW_GRAIN, [=](int64_t begin, int64_t end) {
         for (int64_t row = begin; row < end; ++row) {

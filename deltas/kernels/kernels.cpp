@@ -23,7 +23,8 @@ void run(F add) {
 // Packs w [outputs, inputs] of any strides as a matrix of T is packed; `to` holds zeros.
 template <class T, class W>
 void pack(
-    Loops& loops, const W* w, int64_t row_stride, int64_t column_stride, int64_t outputs, int64_t inputs, W* to) {
+    Loops& loops, const W* w, int64_t row_stride, int64_t column_stride, int64_t outputs,
+    int64_t inputs, W* to) {
     constexpr int GROUP = Arithmetic<T>::GROUP;
     loops.add(outputs, 1 + (1 << 20) / inputs, [=](int64_t begin, int64_t end) {
         for (int64_t row = begin; row < end; ++row) {

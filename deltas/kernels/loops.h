@@ -2,10 +2,12 @@
 // when the one before has ended.
 #pragma once
 
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <new>
 #include <type_traits>
-#include <vector>
 
 #include "room.h"
 #include "team.h"
@@ -30,12 +32,11 @@ class Loops {
 
     // Adds a loop `body(begin, end)` over `count` things, of which a piece has at least `grain`, if
     // there are as many. How it is cut says nothing about what comes out. The body is kept by value,
-    // and what it points to must stay until the loops have run: see `room`.
+    // and what it points to must stay until the loops have run: see `room` and `keep`.
     template <class F>
     void add(int64_t count, int64_t grain, const F& body) {
         const int64_t most = team_ ? PIECES * team_->threads() : 1;
         const int64_t pieces = std::min((count + grain - 1) / grain, most);
-        if (pieces <= 0) return;
         add_pieces(pieces, [=](int64_t piece) {
             body(count * piece / pieces, count * (piece + 1) / pieces);
         });
@@ -50,19 +51,30 @@ class Loops {
         });
     }
 
-    // Numbers that may hold anything, there until the loops have run.
+    // Numbers for loops to work in, which may hold anything: there until the next call begins.
     template <class T>
     T* room(int64_t count) {
         return rooms_.take<T>(count);
     }
 
-    // What loops added from now on take is added to `seconds`; nobody's, if there is none.
-    void count_seconds(double* seconds) { seconds_ = seconds; }
+    // Numbers that are written while loops are added, there until they have run.
+    template <class T>
+    T* keep(int64_t count) {
+        return kept_.take<T>(count);
+    }
+
+    // Begins another call, whose loops begin when those before have ended, and so have their rooms
+    // again. What they take is added to `seconds`.
+    void begin_call(double* seconds) {
+        seconds_ = seconds;
+        rooms_.rewind();
+    }
 
     // Runs what was added, and forgets it.
     void run() {
         flush();
         rooms_.clear();
+        kept_.clear();
         seconds_ = nullptr;
     }
 
@@ -73,11 +85,12 @@ class Loops {
     template <class F>
     void add_pieces(int64_t pieces, const F& body) {
         static_assert(std::is_trivially_destructible_v<F>);
+        if (pieces <= 0) return;
         if (team_ == nullptr) return run_alone(pieces, body);
         if (count_ == Team::MOST_LOOPS) flush();
         Loop& loop = team_->loop(count_++);
         loop.pieces.store(uint32_t(pieces), std::memory_order_relaxed);
-        loop.context.store(new (rooms_.take<F>(1)) F(body), std::memory_order_relaxed);
+        loop.context.store(new (kept_.take<F>(1)) F(body), std::memory_order_relaxed);
         loop.seconds.store(seconds_, std::memory_order_relaxed);
         loop.body.store(
             [](const void* context, int64_t piece) { (*static_cast<const F*>(context))(piece); },
@@ -99,7 +112,7 @@ class Loops {
     }
 
     std::unique_ptr<Team> team_;
-    Rooms rooms_;
+    Rooms rooms_, kept_;
     uint32_t count_ = 0;
     double* seconds_ = nullptr;
 };

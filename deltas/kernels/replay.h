@@ -56,7 +56,8 @@ void make(Loops& loops, const Call& call, const Step& step) {
         return small_rank<T>(loops, call.pointer<const Site>(0), a[1], step.runs, step.run_count);
     case ADD_NORM:
         return add_norm(
-            loops, out(0), constant(1), a[2], floats(3), floats(4), call.number(5), step.rows, a[6], out(7));
+            loops, out(0), constant(1), a[2], floats(3), floats(4), call.number(5), step.rows, a[6],
+            out(7));
     case ACTIVATE:
         return activate_rows(loops, out(0), step.rows, a[1], int(a[2]));
     case GATE:
@@ -76,7 +77,7 @@ void make(Loops& loops, const Call& call, const Step& step) {
 template <class T>
 void replay(Loops& loops, const Call* calls, int64_t count, const Step& step, double* seconds) {
     for (int64_t i = 0; i < count; ++i) {
-        loops.count_seconds(seconds + calls[i].operation);
+        loops.begin_call(seconds + calls[i].operation);
         make<T>(loops, calls[i], step);
     }
 }

@@ -39,6 +39,9 @@ class Rooms {
         return reinterpret_cast<T*>(blocks_.back().get() + used_ - lines);
     }
 
+    // Lets the last block be taken again; what else was taken stays until all is cleared.
+    void rewind() { used_ = 0; }
+
     // Only the largest block is kept, so that before long one is enough.
     void clear() {
         if (blocks_.size() > 1) blocks_.erase(blocks_.begin(), blocks_.end() - 1);

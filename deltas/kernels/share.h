@@ -11,7 +11,7 @@ namespace {
 
 class Share {
   public:
-    // Called by the thread itself whenever it has nothing else to do.
+    // Called by the thread itself, when it is about to sleep.
     void look() {
         const auto now = std::chrono::steady_clock::now();
         if (now - looked_ < std::chrono::milliseconds(100)) return;

@@ -1,10 +1,10 @@
 // A team: the threads that share a list of loops among them.
 //
 // No thread leads. Each takes the next piece of the loop that is open, whoever finishes a loop's last
-// piece opens the next one, and all that anybody ever waits for is a piece that somebody has begun.
-// A thread that the system has put aside between two pieces is therefore missed by nobody. Who finds no
-// piece spins for some microseconds and then sleeps, so that its processor is free for others, the team's
-// own among them; sleepers are woken as far as there are pieces for them.
+// piece opens the next one, and all that anybody waits for is a piece that somebody has begun. A thread
+// that the system has put aside between two pieces is therefore missed by nobody. Who finds no piece
+// spins for some microseconds and then sleeps, so that its processor is free for others, the team's own
+// among them; sleepers are woken as far as there are pieces for them.
 #pragma once
 
 #include <algorithm>
@@ -51,14 +51,15 @@ class Team {
                 helpers_.emplace_back([this, number] { help(number); });
         } catch (const std::system_error&) {
         }
+        allowed_ = uint32_t(this->threads());
     }
 
     ~Team() {
         ending_ = true;
-        for (std::atomic<uint32_t>* word : {&bell_, &allowed_}) {
-            word->fetch_add(1);
-            word->notify_all();
-        }
+        ++bell_;
+        bell_.notify_all();
+        allowed_ = MOST_PIECES;
+        allowed_.notify_all();
         for (std::thread& helper : helpers_) helper.join();
     }
 
@@ -73,33 +74,47 @@ class Team {
         if (count == 0) return;
         count_ = count;
         adapt();
-        opened_ = std::chrono::steady_clock::now();
+        opened_ = Clock::now();
         open(Place::of(Place{place_.load(std::memory_order_relaxed)}.run() + 1, 0));
-        int spun = 0;
-        for (Place place = current(); !is_over(place); place = current())
-            spun = take(place) ? 0 : wait(place, spun, 0);
+        Clock::time_point until{};
+        for (Place place = current(); !is_over(place); place = current()) {
+            if (take(place))
+                until = {};
+            else if (!spin(until))
+                sleep(place);
+        }
         release_tiles();
         shares_[0].look();
     }
 
   private:
+    using Clock = std::chrono::steady_clock;
+
     static constexpr uint32_t OVER = 0xffff;
-    // Some 20 microseconds: more than the rows between two products take, less than a wake-up does.
-    static constexpr int SPINS = 200, PAUSES = 8;
+    // More than what is done to rows between two products takes, less than a wake-up does.
+    static constexpr std::chrono::microseconds SPIN{40};
 
     static bool is_over(Place place) { return place.loop() == OVER; }
 
     Place current() const { return {place_.load(std::memory_order_acquire)}; }
 
     void help(int number) {
-        for (int spun = 0; !ending_;) {
-            const uint32_t allowed = allowed_;
-            if (uint32_t(number) >= allowed) {
-                allowed_.wait(allowed);
+        Clock::time_point until{};
+        while (!ending_) {
+            const Place place = current();
+            if (take(place)) {
+                until = {};
                 continue;
             }
-            const Place place = current();
-            spun = take(place) ? 0 : wait(place, spun, number);
+            // Only where there is nothing to take: the loop may be one that this thread has opened.
+            const uint32_t allowed = allowed_;
+            if (uint32_t(number) >= allowed) {
+                release_tiles();
+                allowed_.wait(allowed);
+            } else if (!spin(until)) {
+                shares_[number].look();
+                sleep_as_helper(place);
+            }
         }
     }
 
@@ -123,7 +138,7 @@ class Team {
     void close(Place place) {
         finished_.store(0, std::memory_order_relaxed);
         if (double* seconds = loops_[place.loop()].seconds.load(std::memory_order_relaxed)) {
-            const auto now = std::chrono::steady_clock::now();
+            const auto now = Clock::now();
             *seconds += std::chrono::duration<double>(now - opened_).count();
             opened_ = now;
         }
@@ -132,12 +147,15 @@ class Team {
     }
 
     void open(Place place) {
-        // The opener takes a piece itself. At the end it is the caller alone who must know.
-        const bool over = is_over(place);
-        const uint32_t useful = over ? MOST_PIECES : loops_[place.loop()].pieces - 1;
+        // The opener takes a piece itself.
+        const uint32_t useful = is_over(place) ? 0 : loops_[place.loop()].pieces - 1;
         place_ = place.word;
         // From here on others may have closed this loop, too, and opened the next.
-        if (!over || caller_sleeps_) wake(useful);
+        if (caller_sleeps_ && caller_sleeps_.exchange(false)) {
+            ++caller_bell_;
+            caller_bell_.notify_one();
+        }
+        wake(useful);
     }
 
     void wake(uint32_t useful) {
@@ -147,24 +165,18 @@ class Team {
             if (woken == 0) return;
         } while (!asleep_.compare_exchange_weak(asleep, asleep - woken));
         ++bell_;
+        if (woken == asleep) return bell_.notify_all();
         for (uint32_t i = 0; i < woken; ++i) bell_.notify_one();
     }
 
-    // Spins once more, or sleeps until a bell rings; returns how often in a row the thread has spun.
-    int wait(Place place, int spun, int number) {
-        if (spun < SPINS) {
-            for (int i = 0; i < PAUSES; ++i) pause();
-            return spun + 1;
-        }
-        release_tiles();
-        shares_[number].look();
-        const uint32_t bell = bell_;
-        if (number == 0) caller_sleeps_ = true;
-        ++asleep_;
-        // Whoever finds that it need not sleep stays counted, and a bell will ring for nobody.
-        if (place_ == place.word && !ending_) bell_.wait(bell);
-        if (number == 0) caller_sleeps_ = false;
-        return 0;
+    // Passes a moment; false once SPIN has passed since the first one, when `until` begins anew.
+    static bool spin(Clock::time_point& until) {
+        const auto now = Clock::now();
+        if (until == Clock::time_point{}) until = now + SPIN;
+        for (int i = 0; i < 8; ++i) pause();
+        if (now < until) return true;
+        until = {};
+        return false;
     }
 
     static void pause() {
@@ -175,10 +187,28 @@ class Team {
 #endif
     }
 
+    // The caller sleeps until anything is opened, be it the end.
+    void sleep(Place place) {
+        release_tiles();
+        const uint32_t bell = caller_bell_;
+        caller_sleeps_ = true;
+        if (place_ == place.word) caller_bell_.wait(bell);
+        caller_sleeps_ = false;
+    }
+
+    // Never are more asleep than are counted: who finds that it need not sleep stays counted, and a
+    // bell will ring for nobody.
+    void sleep_as_helper(Place place) {
+        release_tiles();
+        const uint32_t bell = bell_;
+        ++asleep_;
+        if (place_ == place.word && !ending_) bell_.wait(bell);
+    }
+
     // As many threads as it takes to use what the system gives: where others want the processors too,
     // a thread more is one more that is put aside amid a piece.
     void adapt() {
-        const auto now = std::chrono::steady_clock::now();
+        const auto now = Clock::now();
         if (helpers_.empty() || now - adapted_ < std::chrono::milliseconds(200)) return;
         adapted_ = now;
         const uint32_t allowed = allowed_;
@@ -195,15 +225,14 @@ class Team {
 
     alignas(64) std::atomic<uint64_t> place_{Place::of(0, OVER).word};
     alignas(64) std::atomic<uint32_t> finished_{0};
+    Clock::time_point opened_, adapted_;
     alignas(64) std::atomic<uint32_t> bell_{0};
-    std::atomic<uint32_t> asleep_{0};
-    std::atomic<bool> caller_sleeps_{false};
+    std::atomic<uint32_t> asleep_{0}, caller_bell_{0};
+    std::atomic<bool> caller_sleeps_{false}, ending_{false};
     std::vector<Loop> loops_;
     uint32_t count_ = 0;
-    std::chrono::steady_clock::time_point opened_, adapted_;
     std::vector<Share> shares_;
     std::atomic<uint32_t> allowed_;
-    std::atomic<bool> ending_{false};
     std::vector<std::thread> helpers_;
 };
 

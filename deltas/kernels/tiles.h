@@ -36,7 +36,7 @@ struct alignas(64) TileShapes {
     uint8_t rows[16] = {};
 };
 
-// The rows that this thread's tiles are shaped for, and 0 outside of parallel loops.
+// The rows that this thread's tiles are shaped for, and 0 while it sleeps or does something else.
 thread_local int tiled_rows = 0;
 
 // Shapes tiles 0 to 3 for sums, 4 and 5 for x and 6 and 7 for a panel. It takes as long as several

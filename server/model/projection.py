@@ -72,7 +72,7 @@ class Projection:
             if inputs is not x:
                 whole = kernels.linear(inputs, self.matrix, added)
                 ys[number].copy_(whole.tensor_split(self.ends[:-1], dim=1)[number])
-        changed = wiring.after_all(self.sites, xs, ys, added=True)
+        changed = wiring.after_all(self.sites, xs, ys, beyond=True)
         for old, new in zip(ys, changed, strict=True):
             if new is not old:
                 old.copy_(new)

@@ -122,7 +122,8 @@ class Runner:
         logits = self.base.lm_head(hidden[rows])
         if self._cap is None:
             return logits
-        return torch.tanh(logits.float() / self._cap) * self._cap
+        # Row by row: PyTorch computes the end of what it is given in another way than the rest.
+        return torch.stack([torch.tanh(row.float() / self._cap) * self._cap for row in logits])
 
     @torch.inference_mode()
     def _speed_up(self, kernels: Kernels) -> None:

@@ -68,6 +68,29 @@ def test_linear_with_parts(kernels: Kernels, case: Case, count: int) -> None:
         assert torch.equal(kernels.linear(x, packed, (added, runs)), alone)
 
 
+@settings(max_examples=40, deadline=None)
+@given(case=cases(even, st.sampled_from([64, 40])), others=st.sampled_from([16, 32]))
+def test_a_part_adds_the_same_whatever_other_sites_have(
+    kernels: Kernels, case: Case, others: int
+) -> None:
+    """Fused with sites that end within a panel or not, and at which others' parts are resident."""
+    rows, outputs = case.runs[-1][2] + 2, case.outputs + 2 * others
+    x = draw(case.seed, kernels.dtype, rows, case.inputs)
+    w = draw(case.seed + 1, kernels.dtype, outputs, case.inputs)
+    bias = draw(case.seed + 2, kernels.dtype, outputs)
+    packed = kernels.pack(w, bias)
+    runs = torch.tensor(case.runs, dtype=torch.int32)
+    kept = [Parts(kernels, case, size, case.seed) for size in (case.outputs, others, others)]
+    firsts = (0, case.outputs, case.outputs + others)
+    added = [
+        (parts.numbers.data_ptr(), len(parts.numbers), first, size)
+        for parts, first, size in zip(kept, firsts, (case.outputs, others, others), strict=True)
+    ]
+    alone = kernels.linear(x, packed, (torch.tensor(added[:1]), runs))
+    together = kernels.linear(x, packed, (torch.tensor(added), runs))
+    assert torch.equal(together[:, : case.outputs], alone[:, : case.outputs])
+
+
 @settings(max_examples=60, deadline=None)
 @given(case=cases(even, st.integers(1, 70)), count=threads)
 def test_small_rank(kernels: Kernels, case: Case, count: int) -> None:
