@@ -20,6 +20,7 @@ from server.errors import (
     PreconditionFailed,
     TaskNotFound,
 )
+from server.registry.lease import Lease
 from server.registry.registry import Registry
 from server.registry.store import Staged, Store
 from tests.server.registry.prompts import number_of
@@ -75,6 +76,24 @@ def test_a_version_that_comes_back_is_not_forgotten(registry: Registry, delta: M
     assert number_of(registry.load(version.ref)) == 1
     registry.remove("spam")
     assert version.ref in forgotten
+
+
+def test_a_version_put_again_while_it_is_leased_leaves_no_copy(
+    registry: Registry, delta: Make, tmp_path: Path
+) -> None:
+    leases: list[Lease] = []
+    for number in (1, 2, 1, 2, 1):
+        registry.put("spam", delta(number))
+        leases.append(registry.lease("spam"))
+    assert len(registry.get("spam").versions) == 2
+    registry.remove("spam")
+    for lease in leases:
+        assert number_of(registry.load(lease.version.ref)) in (1, 2)
+        lease.release()
+    (run,) = (tmp_path / "store").iterdir()
+    # What nobody holds is renamed at once, and removed by a thread of its own.
+    kept = {path.name for path in run.iterdir() if not path.name.startswith("trash-")}
+    assert kept == {"lock", "scratch"}
 
 
 def test_a_removed_task_answers_whom_it_promised(registry: Registry, delta: Make) -> None:
