@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 import torch
-from peft import LoHaConfig, LoraConfig, PromptTuningConfig
+from peft import IA3Config, LoHaConfig, LoraConfig, PeftConfig, PromptTuningConfig, TaskType
 from safetensors.torch import load_file, save_file
 
 from deltas.base import BaseSpec, describe
 from deltas.errors import DeltaError, InvalidDelta, UnsafeDelta, UnsupportedDelta, WrongBase
 from deltas.formats import files_of, load
-from tests.deltas.formats.peft_checkpoints import save
-from tests.models import tiny_model
+from tests.deltas.formats.peft_checkpoints import save, save_over
+from tests.models import VOCABULARY, tiny_model
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -56,6 +56,10 @@ CONFIGS: dict[str, tuple[dict[str, Any], type[DeltaError], str]] = {
     "replicated layers": ({"layer_replication": [[0, 1]]}, UnsupportedDelta, "layers"),
     "qalora": ({"use_qalora": True}, UnsupportedDelta, "quantised"),
     "bdlora": ({"use_bdlora": {"nblocks": 2}}, UnsupportedDelta, "block"),
+    "tied": ({"ensure_weight_tying": True}, UnsupportedDelta, "tied"),
+    "kasa": ({"kasa_config": {"beta": 1}}, UnsupportedDelta, "base's own weights"),
+    "megatron": ({"megatron_config": {"x": 1}}, UnsupportedDelta, "Megatron"),
+    "sampled weights": ({"monteclora_config": {"x": 1}}, UnsupportedDelta, "sampled"),
     "arrow": ({"arrow_config": {"top_k": 1}}, UnsupportedDelta, "routing"),
     "mutated base": ({"init_lora_weights": "pissa_niter_4"}, UnsupportedDelta, "initialisation"),
     "quantised base": ({"init_lora_weights": "loftq"}, UnsupportedDelta, "initialisation"),
@@ -115,7 +119,7 @@ TENSORS: dict[str, tuple[Callable[[dict[str, torch.Tensor]], Any], type[DeltaErr
     "no module": (
         lambda t: (t.pop(f"{Q}.lora_A.weight"), t.pop(f"{Q}.lora_B.weight")),
         InvalidDelta,
-        "lacks",
+        r"lacks the tensors of model\.layers\.0\.self_attn\.q_proj\.$",
     ),
     "no head": (lambda t: t.pop("base_model.model.score.weight"), InvalidDelta, "score.weight"),
     "extra tensor": (
@@ -169,6 +173,14 @@ def test_tensors_are_refused(name: str, lora: Path, base: BaseSpec) -> None:
 def test_another_base_is_refused(family: str, lora: Path) -> None:
     with pytest.raises(DeltaError):
         load(lora, describe(tiny_model(family), "other"))
+
+
+@pytest.mark.parametrize("config", [LoraConfig(r=2), IA3Config(feedforward_modules=[])])
+def test_another_vocabulary_is_refused(config: PeftConfig, tmp_path: Path, base: BaseSpec) -> None:
+    config.task_type, config.target_modules = TaskType.CAUSAL_LM, {"lm_head"}
+    save_over(tiny_model("llama", vocab_size=VOCABULARY + 2), config, tmp_path)
+    with pytest.raises(UnsupportedDelta, match="resized the vocabulary"):
+        load(tmp_path, base)
 
 
 def test_another_width_is_refused_with_both_shapes(lora: Path) -> None:
