@@ -47,7 +47,11 @@ CONFIGS: dict[str, tuple[dict[str, Any], type[DeltaError], str]] = {
     "unknown type": ({"peft_type": "MAGIC"}, UnsupportedDelta, "MAGIC"),
     "no type": ({"peft_type": None}, UnsupportedDelta, "method"),
     "convertible type": ({"peft_type": "VERA"}, UnsupportedDelta, "save_as_lora"),
-    "seq2seq": ({"task_type": "SEQ_2_SEQ_LM"}, UnsupportedDelta, "SEQ_2_SEQ_LM"),
+    "seq2seq": (
+        {"task_type": "SEQ_2_SEQ_LM"},
+        UnsupportedDelta,
+        "'SEQ_2_SEQ_LM' is not done; known are CAUSAL_LM, SEQ_CLS, TOKEN_CLS, FEATURE_EXTRACTION",
+    ),
     "dora": ({"use_dora": True}, UnsupportedDelta, "save_as_lora"),
     "bias": ({"bias": "all"}, UnsupportedDelta, "bias='none'"),
     "alora": ({"alora_invocation_tokens": [1, 2]}, UnsupportedDelta, "sequence"),
