@@ -87,7 +87,16 @@ CONFIGS: dict[str, tuple[dict[str, Any], type[DeltaError], str]] = {
     "layer as text": ({"layers_to_transform": ["0"]}, InvalidDelta, "layers_to_transform"),
     "rank 0": ({"r": 0}, InvalidDelta, "rank 0"),
     "rank -1": ({"r": -1}, InvalidDelta, "rank -1"),
-    "rank as text": ({"r": "4"}, InvalidDelta, "'r'"),
+    "rank as text": (
+        {"r": "4"},
+        InvalidDelta,
+        "'r' in adapter_config.json must be a whole number",
+    ),
+    "rank of a pattern as text": (
+        {"rank_pattern": {"q_proj": "8"}},
+        InvalidDelta,
+        "'q_proj' in rank_pattern must be a whole number",
+    ),
     "rank true": ({"r": True}, InvalidDelta, "'r'"),
     "another rank": ({"r": 8}, InvalidDelta, "rank 8"),
     "rank of a pattern": ({"rank_pattern": {"q_proj": 8}}, InvalidDelta, "rank 8"),
@@ -231,12 +240,3 @@ def test_virtual_tokens_must_be_as_declared(
     edit_config(tmp_path, **changes)
     with pytest.raises(error):
         load(tmp_path, base)
-
-
-@pytest.mark.parametrize(
-    "sidecar", [{"labels": ["a"]}, {"labels": "abc"}, {"x": 1}, {"prompt": "x"}]
-)
-def test_a_wrong_sidecar_is_refused(sidecar: dict[str, Any], lora: Path, base: BaseSpec) -> None:
-    (lora / "polydelta.json").write_text(json.dumps(sidecar))
-    with pytest.raises(DeltaError):
-        load(lora, base)

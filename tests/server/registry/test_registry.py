@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from deltas import formats
 from deltas.base import BaseSpec
@@ -34,6 +35,9 @@ def test_a_task_is_put_shown_replaced_and_removed(registry: Registry, delta: Mak
     assert shown == registry.get("spam")
     first = shown.active
     assert (first.kind, first.type, first.extent.rows) == ("prompt", TaskType.GENERATE, 1)
+    assert first.bytes == sum(
+        tensor.nbytes for part in registry.load(first.ref).parts for tensor in part.memory
+    )
     assert registry.put("spam", delta(1)) == (shown, False)
     shown, changed = registry.put("spam", delta(2))
     assert changed
@@ -43,6 +47,18 @@ def test_a_task_is_put_shown_replaced_and_removed(registry: Registry, delta: Mak
     assert registry.all() == []
     with pytest.raises(TaskNotFound):
         registry.remove("spam")
+
+
+def test_tensors_are_read_in_the_bases_precision(
+    base: BaseSpec, delta: Make, tmp_path: Path
+) -> None:
+    registry = Registry(Store(tmp_path / "store"), base, torch.bfloat16)
+    checked: list[Delta] = []
+    registry.on_checked = lambda ref, delta: checked.append(delta)
+    ref = registry.put("spam", delta(1))[0].active.ref
+    for read in (*checked, registry.load(ref)):
+        assert {t.dtype for part in read.parts for t in part.memory} == {torch.bfloat16}
+    assert len(checked) == 1
 
 
 def test_a_lease_keeps_its_version_until_released(registry: Registry, delta: Make) -> None:
