@@ -56,6 +56,14 @@ async def test_a_token_that_the_base_does_not_know(engine: Engine) -> None:
             assert caught.value.param == "input"
 
 
+async def test_a_token_that_the_tokenizer_does_not_know(engine: Engine) -> None:
+    async with serving(engine):
+        for source in ((9, VOCABULARY), (9, -1)):
+            with pytest.raises(InvalidRequest, match=f"between 0 and {VOCABULARY - 1}") as caught:
+                await ask(engine, Request("x", "polite", source))
+            assert caught.value.param == "input"
+
+
 async def test_messages_that_leave_no_tokens(engine: Engine) -> None:
     engine.base.tokenizer.chat_template = "{{ '' }}"
     async with serving(engine):

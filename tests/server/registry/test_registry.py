@@ -170,8 +170,9 @@ def test_conditions_are_those_of_http(registry: Registry, delta: Make) -> None:
     ],
 )
 def test_odd_names_are_refused(name: str, registry: Registry, delta: Make) -> None:
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(InvalidRequest) as caught:
         registry.put(name, delta(1))
+    assert caught.value.param == "task"
     assert registry.all() == []
 
 
