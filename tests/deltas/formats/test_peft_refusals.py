@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 import torch
-from peft import IA3Config, LoHaConfig, LoraConfig, PeftConfig, PromptTuningConfig, TaskType
+from peft import (
+    IA3Config,
+    LoHaConfig,
+    LoraConfig,
+    PeftConfig,
+    PrefixTuningConfig,
+    PromptTuningConfig,
+    TaskType,
+)
 from safetensors.torch import load_file, save_file
 
 from deltas.base import BaseSpec, describe
@@ -100,6 +108,11 @@ CONFIGS: dict[str, tuple[dict[str, Any], type[DeltaError], str]] = {
     "rank true": ({"r": True}, InvalidDelta, "'r'"),
     "another rank": ({"r": 8}, InvalidDelta, "rank 8"),
     "rank of a pattern": ({"rank_pattern": {"q_proj": 8}}, InvalidDelta, "rank 8"),
+    "a pattern as list": (
+        {"rank_pattern": ["q_proj"]},
+        InvalidDelta,
+        "'rank_pattern' in adapter_config.json must be an object",
+    ),
     "alpha as text": ({"lora_alpha": "nan"}, InvalidDelta, "lora_alpha"),
     "endless alpha": ({"lora_alpha": 10**400}, InvalidDelta, "lora_alpha"),
     "infinite scale": ({"lora_alpha": 1e308}, InvalidDelta, "finite"),
@@ -239,4 +252,22 @@ def test_virtual_tokens_must_be_as_declared(
     save("llama", PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3), tmp_path)
     edit_config(tmp_path, **changes)
     with pytest.raises(error):
+        load(tmp_path, base)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "reason"),
+    [
+        ({"num_layers": 3}, WrongBase, "for 3 layers; the base has 2"),
+        ({"num_attention_heads": 0}, InvalidDelta, "0 heads, 16 wide, cannot be read"),
+        ({"num_attention_heads": 3}, InvalidDelta, "3 heads, 16 wide, cannot be read"),
+        ({"token_dim": 8}, InvalidDelta, r"8 wide, cannot be read from the shape \(3, 64\)"),
+    ],
+)
+def test_a_prefix_must_be_of_the_bases_layers(
+    changes: dict[str, Any], error: type[DeltaError], reason: str, tmp_path: Path, base: BaseSpec
+) -> None:
+    save("llama", PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3), tmp_path)
+    edit_config(tmp_path, **changes)
+    with pytest.raises(error, match=reason):
         load(tmp_path, base)
