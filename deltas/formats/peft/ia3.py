@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from deltas.delta import Part
 from deltas.errors import InvalidDelta
+from deltas.formats.peft.base_copy import drop_base_copy
 from deltas.formats.peft.method import Method, Source
 from deltas.formats.peft.targets import Targets
 
@@ -19,6 +20,7 @@ class Ia3Method(Method):
         source.config.ignore("fan_in_fan_out", "feedforward_modules", "init_ia3_weights")
         targets = Targets.read(source.config)
         scales = source.weights.take_all(".ia3_l")
+        drop_base_copy(source)
         targets.check(scales, source.weights, source.base, source.task)
         for module, scale in scales.items():
             site = source.weights.site(module)

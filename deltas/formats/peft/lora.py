@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from deltas.base import LM_HEAD_SITE
 from deltas.delta import Part
 from deltas.errors import InvalidDelta, UnsupportedDelta
 from deltas.formats.fields import Fields
+from deltas.formats.peft.base_copy import drop_base_copy
 from deltas.formats.peft.method import Method, Source
 from deltas.formats.peft.patterns import Patterns
 from deltas.formats.peft.targets import Targets
@@ -58,7 +58,7 @@ class LoraMethod(Method):
         down = source.weights.take_all(".lora_A.weight")
         up = source.weights.take_all(".lora_B.weight")
         biases = source.weights.take_all(".lora_B.bias") if with_bias else {}
-        _drop_base_copy(source)
+        drop_base_copy(source)
         _check_pairs(down, up, biases if with_bias else up)
         targets.check(down, source.weights, source.base, source.task)
         for module, a in down.items():
@@ -126,20 +126,6 @@ def _refuse_variants(source: Source) -> None:
             "save_pretrained(..., path_initial_model_for_weight_conversion=...)."
         )
     config.ignore(*_TRAINING_ONLY)
-
-
-def _drop_base_copy(source: Source) -> None:
-    """Take the frozen weight that PEFT saves beside a LoRA on the output layer."""
-    site = source.base.sites.get(LM_HEAD_SITE)
-    name = f"{LM_HEAD_SITE}.base_layer.weight"
-    if site is None or not source.weights.has(name):
-        return
-    shape = tuple(source.weights.take(name).shape)
-    if shape != (site.outputs, site.inputs):
-        raise UnsupportedDelta(
-            f"The delta resized the vocabulary: its output layer is {shape}, the base's "
-            f"{(site.outputs, site.inputs)}."
-        )
 
 
 def _check_pairs(*groups: Mapping[str, Tensor]) -> None:

@@ -56,19 +56,23 @@ def measures_of(family: str) -> dict[str, Any]:
 
 def save(family: str, config: PeftConfig, directory: Path, labels: int = LABELS) -> PeftModel:
     """Wrap a tiny model, draw the trained tensors at random, save them; return the reference."""
+    headed = _HEADS.get(str(config.task_type))
+    return save_over(headed(family, labels) if headed else tiny_model(family), config, directory)
+
+
+def save_over(model: PreTrainedModel, config: PeftConfig, directory: Path) -> PeftModel:
+    """The same over a model that is there already."""
     # PEFT draws what it adds from the global generator.
     with warnings.catch_warnings(), torch.random.fork_rng():
         warnings.simplefilter("ignore")
         torch.manual_seed(7)
-        headed = _HEADS.get(str(config.task_type))
-        model = headed(family, labels) if headed else tiny_model(family)
-        model = get_peft_model(model, config).eval()
+        wrapped = get_peft_model(model, config).eval()
         with torch.no_grad():
-            for parameter in model.parameters():
+            for parameter in wrapped.parameters():
                 if parameter.requires_grad:
                     parameter.add_(torch.randn_like(parameter), alpha=0.3)
-        model.save_pretrained(str(directory))
-    return model
+        wrapped.save_pretrained(str(directory))
+    return wrapped
 
 
 @torch.no_grad()

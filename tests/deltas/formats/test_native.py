@@ -145,6 +145,8 @@ def test_small_ranks_are_small(base: BaseSpec, kind: str, option: str) -> None:
 Edit = Callable[[dict[str, Any]], Any]
 CONFIGS: dict[str, tuple[Edit, type[DeltaError]]] = {
     "another format": (lambda c: c.update(format="x"), UnsupportedDelta),
+    "no format": (lambda c: c.pop("format"), UnsupportedDelta),
+    "no version": (lambda c: c.pop("version"), UnsupportedDelta),
     "a later version": (lambda c: c.update(version=2), UnsupportedDelta),
     "an unknown field": (lambda c: c.update(scale=2), UnsupportedDelta),
     "no base": (lambda c: c.pop("base"), InvalidDelta),

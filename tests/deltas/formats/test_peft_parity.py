@@ -1,6 +1,5 @@
 """Every PEFT method, family and task: what PEFT computes is what the wired base computes."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -126,14 +125,6 @@ def test_all_linear_on_gpt2_matches_peft(tmp_path: Path) -> None:
 
 def test_ia3_with_default_targets_matches_peft(tmp_path: Path) -> None:
     assert difference("gpt2", IA3Config(task_type="CAUSAL_LM"), tmp_path) <= 1e-5
-
-
-def test_labels_and_prompt_style_come_from_the_sidecar(tmp_path: Path) -> None:
-    save("bert", lora("bert", "SEQ_CLS"), tmp_path)
-    base = describe(tiny_model("bert"), "tiny")
-    assert load(tmp_path, base).labels == ("LABEL_0", "LABEL_1", "LABEL_2")
-    (tmp_path / "polydelta.json").write_text(json.dumps({"labels": ["a", "b", "c"]}))
-    assert load(tmp_path, base).labels == ("a", "b", "c")
 
 
 def test_heads_saved_under_the_adapters_name_are_read(tmp_path: Path) -> None:

@@ -72,6 +72,13 @@ def test_what_is_hostile_is_refused_at_once(name: str) -> None:
     assert peak < 1 << 20
 
 
+def test_what_is_as_large_as_may_be_is_taken() -> None:
+    assert Patterns().fullmatch("a{9999}" * 2, "a" * 19_998)
+    for larger in ("a{9999}" * 2 + "a", "(?:a{9999}){2}"):
+        with pytest.raises(InvalidDelta, match="repeats"):
+            Patterns().fullmatch(larger, "a")
+
+
 def test_the_budget_is_for_all_expressions_together() -> None:
     patterns = Patterns(seconds=0.05)
 

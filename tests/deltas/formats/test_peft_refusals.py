@@ -7,14 +7,22 @@ from typing import Any
 
 import pytest
 import torch
-from peft import LoHaConfig, LoraConfig, PromptTuningConfig
+from peft import (
+    IA3Config,
+    LoHaConfig,
+    LoraConfig,
+    PeftConfig,
+    PrefixTuningConfig,
+    PromptTuningConfig,
+    TaskType,
+)
 from safetensors.torch import load_file, save_file
 
 from deltas.base import BaseSpec, describe
 from deltas.errors import DeltaError, InvalidDelta, UnsafeDelta, UnsupportedDelta, WrongBase
 from deltas.formats import files_of, load
-from tests.deltas.formats.peft_checkpoints import save
-from tests.models import tiny_model
+from tests.deltas.formats.peft_checkpoints import save, save_over
+from tests.models import VOCABULARY, tiny_model
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -47,7 +55,11 @@ CONFIGS: dict[str, tuple[dict[str, Any], type[DeltaError], str]] = {
     "unknown type": ({"peft_type": "MAGIC"}, UnsupportedDelta, "MAGIC"),
     "no type": ({"peft_type": None}, UnsupportedDelta, "method"),
     "convertible type": ({"peft_type": "VERA"}, UnsupportedDelta, "save_as_lora"),
-    "seq2seq": ({"task_type": "SEQ_2_SEQ_LM"}, UnsupportedDelta, "SEQ_2_SEQ_LM"),
+    "seq2seq": (
+        {"task_type": "SEQ_2_SEQ_LM"},
+        UnsupportedDelta,
+        "'SEQ_2_SEQ_LM' is not done; known are CAUSAL_LM, SEQ_CLS, TOKEN_CLS, FEATURE_EXTRACTION",
+    ),
     "dora": ({"use_dora": True}, UnsupportedDelta, "save_as_lora"),
     "bias": ({"bias": "all"}, UnsupportedDelta, "bias='none'"),
     "alora": ({"alora_invocation_tokens": [1, 2]}, UnsupportedDelta, "sequence"),
@@ -56,6 +68,10 @@ CONFIGS: dict[str, tuple[dict[str, Any], type[DeltaError], str]] = {
     "replicated layers": ({"layer_replication": [[0, 1]]}, UnsupportedDelta, "layers"),
     "qalora": ({"use_qalora": True}, UnsupportedDelta, "quantised"),
     "bdlora": ({"use_bdlora": {"nblocks": 2}}, UnsupportedDelta, "block"),
+    "tied": ({"ensure_weight_tying": True}, UnsupportedDelta, "tied"),
+    "kasa": ({"kasa_config": {"beta": 1}}, UnsupportedDelta, "base's own weights"),
+    "megatron": ({"megatron_config": {"x": 1}}, UnsupportedDelta, "Megatron"),
+    "sampled weights": ({"monteclora_config": {"x": 1}}, UnsupportedDelta, "sampled"),
     "arrow": ({"arrow_config": {"top_k": 1}}, UnsupportedDelta, "routing"),
     "mutated base": ({"init_lora_weights": "pissa_niter_4"}, UnsupportedDelta, "initialisation"),
     "quantised base": ({"init_lora_weights": "loftq"}, UnsupportedDelta, "initialisation"),
@@ -79,10 +95,24 @@ CONFIGS: dict[str, tuple[dict[str, Any], type[DeltaError], str]] = {
     "layer as text": ({"layers_to_transform": ["0"]}, InvalidDelta, "layers_to_transform"),
     "rank 0": ({"r": 0}, InvalidDelta, "rank 0"),
     "rank -1": ({"r": -1}, InvalidDelta, "rank -1"),
-    "rank as text": ({"r": "4"}, InvalidDelta, "'r'"),
+    "rank as text": (
+        {"r": "4"},
+        InvalidDelta,
+        "'r' in adapter_config.json must be a whole number",
+    ),
+    "rank of a pattern as text": (
+        {"rank_pattern": {"q_proj": "8"}},
+        InvalidDelta,
+        "'q_proj' in rank_pattern must be a whole number",
+    ),
     "rank true": ({"r": True}, InvalidDelta, "'r'"),
     "another rank": ({"r": 8}, InvalidDelta, "rank 8"),
     "rank of a pattern": ({"rank_pattern": {"q_proj": 8}}, InvalidDelta, "rank 8"),
+    "a pattern as list": (
+        {"rank_pattern": ["q_proj"]},
+        InvalidDelta,
+        "'rank_pattern' in adapter_config.json must be an object",
+    ),
     "alpha as text": ({"lora_alpha": "nan"}, InvalidDelta, "lora_alpha"),
     "endless alpha": ({"lora_alpha": 10**400}, InvalidDelta, "lora_alpha"),
     "infinite scale": ({"lora_alpha": 1e308}, InvalidDelta, "finite"),
@@ -115,7 +145,7 @@ TENSORS: dict[str, tuple[Callable[[dict[str, torch.Tensor]], Any], type[DeltaErr
     "no module": (
         lambda t: (t.pop(f"{Q}.lora_A.weight"), t.pop(f"{Q}.lora_B.weight")),
         InvalidDelta,
-        "lacks",
+        r"lacks the tensors of model\.layers\.0\.self_attn\.q_proj\.$",
     ),
     "no head": (lambda t: t.pop("base_model.model.score.weight"), InvalidDelta, "score.weight"),
     "extra tensor": (
@@ -171,6 +201,14 @@ def test_another_base_is_refused(family: str, lora: Path) -> None:
         load(lora, describe(tiny_model(family), "other"))
 
 
+@pytest.mark.parametrize("config", [LoraConfig(r=2), IA3Config(feedforward_modules=[])])
+def test_another_vocabulary_is_refused(config: PeftConfig, tmp_path: Path, base: BaseSpec) -> None:
+    config.task_type, config.target_modules = TaskType.CAUSAL_LM, {"lm_head"}
+    save_over(tiny_model("llama", vocab_size=VOCABULARY + 2), config, tmp_path)
+    with pytest.raises(UnsupportedDelta, match="resized the vocabulary"):
+        load(tmp_path, base)
+
+
 def test_another_width_is_refused_with_both_shapes(lora: Path) -> None:
     wide = describe(tiny_model("llama", hidden_size=64), "wide")
     with pytest.raises(WrongBase, match=r"\(4, 64\).*\(4, 32\)"):
@@ -218,9 +256,18 @@ def test_virtual_tokens_must_be_as_declared(
 
 
 @pytest.mark.parametrize(
-    "sidecar", [{"labels": ["a"]}, {"labels": "abc"}, {"x": 1}, {"prompt": "x"}]
+    ("changes", "error", "reason"),
+    [
+        ({"num_layers": 3}, WrongBase, "for 3 layers; the base has 2"),
+        ({"num_attention_heads": 0}, InvalidDelta, "0 heads, 16 wide, cannot be read"),
+        ({"num_attention_heads": 3}, InvalidDelta, "3 heads, 16 wide, cannot be read"),
+        ({"token_dim": 8}, InvalidDelta, r"8 wide, cannot be read from the shape \(3, 64\)"),
+    ],
 )
-def test_a_wrong_sidecar_is_refused(sidecar: dict[str, Any], lora: Path, base: BaseSpec) -> None:
-    (lora / "polydelta.json").write_text(json.dumps(sidecar))
-    with pytest.raises(DeltaError):
-        load(lora, base)
+def test_a_prefix_must_be_of_the_bases_layers(
+    changes: dict[str, Any], error: type[DeltaError], reason: str, tmp_path: Path, base: BaseSpec
+) -> None:
+    save("llama", PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3), tmp_path)
+    edit_config(tmp_path, **changes)
+    with pytest.raises(error, match=reason):
+        load(tmp_path, base)

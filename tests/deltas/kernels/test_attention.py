@@ -11,7 +11,8 @@ from torch.nn import functional
 
 from deltas.kernels import Kernels
 from server.model.cache import BLOCK
-from tests.deltas.kernels.small_rank import close, draw
+from tests.deltas.kernels.rounding import SUMMING, close, rounding
+from tests.deltas.kernels.small_rank import draw
 
 
 def rotated(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
@@ -84,7 +85,9 @@ def test_attention(
         torch.tensor(numbers, dtype=torch.int32), torch.tensor(flat, dtype=torch.int32),
         width**-0.5, causal, window,
     )  # fmt: skip
-    expected: list[Tensor] = []
+    expected, slack = list[Tensor](), list[Tensor]()
+    # What scores, and what they are made of where it was turned, lose of their terms.
+    lost = 2 * rounding(kernels.dtype) * turned + 4 * SUMMING
     for (rows, context), values, turns in zip(chunks, whole, angles, strict=True):
         q, k, v = (
             part.view(len(values), -1, width)
@@ -95,9 +98,14 @@ def test_attention(
         at = torch.arange(len(values))
         mask = at <= at[:, None] if causal else torch.ones(len(at), len(at), dtype=torch.bool)
         mask = mask if window is None else mask & (at > at[:, None] - window)
-        answer = functional.scaled_dot_product_attention(
-            q.transpose(0, 1), k.transpose(0, 1), v.transpose(0, 1), mask, enable_gqa=True
-        )
-        expected.append(answer.transpose(0, 1)[context:].flatten(1))
+        q, k, v = (each.transpose(0, 1) for each in (q, k, v))
+        k, v = (each.repeat_interleave(queries // keys, dim=0) for each in (k, v))
+        scores = width**-0.5 * (q.abs() @ k.abs().mT).amax(dim=-1, keepdim=True)
+        # A softmax's shares change by what their own score is off, and the others'.
+        share = 2 * lost * scores + rounding(kernels.dtype) + SUMMING
+        answer = functional.scaled_dot_product_attention(q, k, v, mask)
+        strays = share * functional.scaled_dot_product_attention(q, k, v.abs(), mask)
+        for whole_sequence, of in ((answer, expected), (strays, slack)):
+            of.append(whole_sequence.transpose(0, 1)[context:].flatten(1))
         assert rows == len(expected[-1])
-    close(found, torch.cat(expected))
+    close(found, torch.cat(expected), torch.cat(slack))

@@ -22,7 +22,8 @@ from deltas.kinds.bottleneck import Bottleneck
 from deltas.kinds.lora import Lora
 from deltas.segments import Segment, Segments
 from deltas.site import Role, Site
-from tests.deltas.kernels.small_rank import Case, cases, check, close
+from tests.deltas.kernels.rounding import SUMMING, rounding
+from tests.deltas.kernels.small_rank import Case, cases, check
 
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 TARGETS = [(dtype, device) for device in DEVICES for dtype in DTYPES]
@@ -46,13 +47,13 @@ def kernels(request: pytest.FixtureRequest) -> Iterator[TritonKernels]:
 @settings(max_examples=15, deadline=None)
 @given(case=cases(widths, widths))
 def test_small_rank(kernels: TritonKernels, case: Case) -> None:
-    check(kernels, case, kernels.device)
+    check(kernels, case, kernels.device, loss=_loss(kernels))
 
 
 @settings(max_examples=3, deadline=None)
 @given(case=cases(wide, wide))
 def test_small_rank_of_a_wide_site(kernels: TritonKernels, case: Case) -> None:
-    check(kernels, case, kernels.device)
+    check(kernels, case, kernels.device, loss=_loss(kernels))
 
 
 def test_banks_put_their_parts_where_the_kernels_find_them(
@@ -87,7 +88,9 @@ def test_banks_put_their_parts_where_the_kernels_find_them(
             expected = plain.apply(x.double(), y.double(), segments)
             found = fast.apply(x, y, segments)
         assert found is y
-        close(found, expected)
+        # Of all numbers together: single ones may be small beside what they are sums of.
+        strays = (found.double() - expected).norm() / expected.norm()
+        assert strays < 2 * _loss(kernels) + SUMMING
 
 
 def test_they_are_used_where_they_are_right(kernels: TritonKernels) -> None:
@@ -101,3 +104,9 @@ def test_wrong_ones_are_not_used(
     monkeypatch.setattr(TritonKernels, "small_rank", lambda *_: None)
     assert load_triton(kernels.dtype, kernels.device) is None
     assert "wrong on this device" in caplog.text
+
+
+def _loss(kernels: TritonKernels) -> float:
+    """What rounding loses at most: Triton's interpreter cuts bfloat16 off instead."""
+    cut = kernels.device == "cpu" and kernels.dtype is torch.bfloat16
+    return (1 + cut) * rounding(kernels.dtype)

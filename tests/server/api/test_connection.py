@@ -1,44 +1,74 @@
 import json
 import socket
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
+
 from tests.server.api.live import Live, wait_until
+from tests.server.engine.pacing import paced
+
+LONG = {"max_tokens": 240, "ignore_eos": True}
+BODIES = {
+    "/v1/infer": {"task": "lora", "input": "x", "parameters": LONG},
+    "/v1/infer/batch": {"requests": [{"task": "lora", "input": "x", "parameters": LONG}]},
+    "/v1/completions": {"model": "lora", "prompt": "x", **LONG},
+    "/v1/chat/completions": {
+        "model": "lora",
+        "messages": [{"role": "user", "content": "x"}],
+        **LONG,
+    },
+}
+STREAMING = [path for path in BODIES if path != "/v1/infer/batch"]
 
 
-def ask(live: Live, **body: Any) -> socket.socket:
+def ask(live: Live, path: str = "/v1/infer", **body: Any) -> socket.socket:
     """Send a long request without reading its answer."""
-    content = json.dumps(
-        {
-            "task": "lora",
-            "input": "x",
-            "parameters": {"max_tokens": 240, "ignore_eos": True},
-            **body,
-        }
-    ).encode()
+    content = json.dumps({**BODIES[path], **body}).encode()
     connection = socket.create_connection(live.address, timeout=30)
     connection.sendall(
-        b"POST /v1/infer HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
-        b"content-length: %d\r\n\r\n%s" % (len(content), content)
+        b"POST %s HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+        b"content-length: %d\r\n\r\n%s" % (path.encode(), len(content), content)
     )
     return connection
 
 
-def test_a_client_that_leaves_in_mid_stream_frees_its_rows(live: Live):
-    with ask(live, stream=True) as connection:
-        assert connection.recv(1)
-        assert live.engine.stats().running == 1
+def ends_at_once(live: Live, steps: Callable[[int], None]) -> None:
+    """Fail unless all requests are given up now, and their rows are in no step but the one held."""
+    live.settle()
+    steps(1)
     wait_until(lambda: live.engine.stats().cache_usage == 0)
 
 
-def test_a_client_that_leaves_before_the_answer_frees_its_rows(live: Live):
-    with ask(live):
-        wait_until(lambda: live.engine.stats().running == 1)
-    live.settle()
-    with ask(live, input=["x"] * 100):
-        wait_until(lambda: live.engine.stats().waiting > 0)
-    live.settle()
+@pytest.mark.parametrize("path", STREAMING)
+def test_a_client_that_leaves_in_mid_stream_frees_its_rows(live: Live, path: str):
+    with paced(live.engine) as steps:
+        with ask(live, path, stream=True) as connection:
+            # A piece of text may take some tokens; the whole answer takes more than twice as many.
+            steps(100)
+            assert connection.recv(1)
+            assert live.engine.stats().running == 1
+        ends_at_once(live, steps)
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_a_client_that_leaves_before_the_answer_frees_its_rows(live: Live, path: str):
+    with paced(live.engine) as steps:
+        with ask(live, path):
+            steps(3)
+            wait_until(lambda: live.engine.stats().running == 1)
+        ends_at_once(live, steps)
+
+
+def test_a_client_that_leaves_takes_what_waits_with_it(live: Live):
+    with paced(live.engine) as steps:
+        with ask(live, input=["x"] * 100):
+            steps(3)
+            wait_until(lambda: live.engine.stats().running > 0)
+            assert live.engine.stats().waiting > 0
+        ends_at_once(live, steps)
 
 
 def test_a_reader_that_takes_nothing_holds_up_nobody(live: Live):

@@ -157,8 +157,12 @@ async def test_a_step_that_never_ends(llama: Deltas, tmp_path: Path) -> None:
     limits = replace(tiny_limits(), stall_seconds=0.2)
     engine = tiny_engine(tiny_base("llama"), llama[0], tmp_path, limits)
     ends = threading.Event()
-    engine.runner.forward = lambda items: ends.wait()
     await engine.start()
+    await generate(engine, "before", "base", PROMPT, 3)
+    # To have nothing to do for longer than a step may last is no fault.
+    await asyncio.sleep(3 * limits.stall_seconds)
+    assert engine.alive
+    engine.runner.forward = lambda items: ends.wait()
     with pytest.raises(EngineDead):
         await ask(engine, Request("stuck", "base", PROMPT))
     assert not engine.alive

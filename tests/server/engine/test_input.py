@@ -42,23 +42,43 @@ async def test_a_head_reads_a_whole_context(engine: Engine) -> None:
 async def test_a_tagger_reads_nothing_but_text(engine: Engine) -> None:
     async with serving(engine):
         for source in ((9, 10), MESSAGES):
-            with pytest.raises(InvalidRequest, match="plain text"):
+            with pytest.raises(InvalidRequest, match="plain text") as caught:
                 await ask(engine, Request("x", "names", source))
+            assert caught.value.param == "input"
 
 
 async def test_a_token_that_the_base_does_not_know(engine: Engine) -> None:
     engine.base.tokenizer.add_tokens(["<picture>"])
     async with serving(engine):
         for source in ("w009 <picture>", (9, VOCABULARY)):
-            with pytest.raises(InvalidRequest, match="unknown to the base"):
+            with pytest.raises(InvalidRequest, match="unknown to the base") as caught:
                 await ask(engine, Request("x", "polite", source))
+            assert caught.value.param == "input"
+
+
+async def test_a_token_that_the_tokenizer_does_not_know(engine: Engine) -> None:
+    async with serving(engine):
+        for source in ((9, VOCABULARY), (9, -1)):
+            with pytest.raises(InvalidRequest, match=f"between 0 and {VOCABULARY - 1}") as caught:
+                await ask(engine, Request("x", "polite", source))
+            assert caught.value.param == "input"
 
 
 async def test_messages_that_leave_no_tokens(engine: Engine) -> None:
     engine.base.tokenizer.chat_template = "{{ '' }}"
     async with serving(engine):
-        with pytest.raises(InvalidRequest, match="no tokens"):
+        with pytest.raises(InvalidRequest, match="no tokens") as caught:
             await ask(engine, Request("x", "base", MESSAGES))
+    assert caught.value.param == "input"
+
+
+@pytest.mark.parametrize("template", [None, "{{ raise_exception('no') }}"])
+async def test_messages_that_a_template_does_not_take(template: str | None, engine: Engine) -> None:
+    engine.base.tokenizer.chat_template = template
+    async with serving(engine):
+        with pytest.raises(InvalidRequest, match="chat template") as caught:
+            await ask(engine, Request("x", "base", MESSAGES))
+    assert caught.value.param == "input"
 
 
 async def test_a_lost_device_is_the_engines_end(

@@ -11,7 +11,7 @@ from server.engine.reading import read_scores
 from server.registry.version import Version
 from tests.bases import byte_tokenizer
 
-LABELS = ("O", "B-CELL-LINE", "I-CELL-LINE", "B-LINE", "I-LINE", "LINE")
+LABELS = ("O", "", "B-CELL-LINE", "I-CELL-LINE", "B-LINE", "I-LINE", "LINE")
 CHAT = byte_tokenizer(chat=True)
 
 
@@ -39,6 +39,10 @@ def test_words_of_one_entity_are_joined() -> None:
         "LINE:Call",
         "LINE:now to",
     ]
+
+
+def test_a_label_without_a_name_is_outside() -> None:
+    assert entities("Call now to claim", "B-LINE", "", "I-LINE", "O") == ["LINE:Call", "LINE:to"]
 
 
 def test_names_with_hyphens() -> None:

@@ -28,6 +28,11 @@ def test_close_names_are_told(name: str, hint: str | None) -> None:
     assert message == f"There is no task '{name}'." + (f" {hint}" if hint else "")
 
 
+def test_no_more_than_three_are_told() -> None:
+    message = str(not_found("task-x", [f"task-{number}" for number in range(9)]))
+    assert message.endswith("Did you mean task-0 or task-1 or task-2?")
+
+
 @pytest.mark.parametrize("length", [8, 120])
 def test_many_names_are_no_burden(length: int) -> None:
     start = "ab" * ((length - 6) // 2)

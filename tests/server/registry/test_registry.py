@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from deltas import formats
 from deltas.base import BaseSpec
@@ -20,6 +21,7 @@ from server.errors import (
     PreconditionFailed,
     TaskNotFound,
 )
+from server.registry.lease import Lease
 from server.registry.registry import Registry
 from server.registry.store import Staged, Store
 from tests.server.registry.prompts import number_of
@@ -33,6 +35,9 @@ def test_a_task_is_put_shown_replaced_and_removed(registry: Registry, delta: Mak
     assert shown == registry.get("spam")
     first = shown.active
     assert (first.kind, first.type, first.extent.rows) == ("prompt", TaskType.GENERATE, 1)
+    assert first.bytes == sum(
+        tensor.nbytes for part in registry.load(first.ref).parts for tensor in part.memory
+    )
     assert registry.put("spam", delta(1)) == (shown, False)
     shown, changed = registry.put("spam", delta(2))
     assert changed
@@ -42,6 +47,18 @@ def test_a_task_is_put_shown_replaced_and_removed(registry: Registry, delta: Mak
     assert registry.all() == []
     with pytest.raises(TaskNotFound):
         registry.remove("spam")
+
+
+def test_tensors_are_read_in_the_bases_precision(
+    base: BaseSpec, delta: Make, tmp_path: Path
+) -> None:
+    registry = Registry(Store(tmp_path / "store"), base, torch.bfloat16)
+    checked: list[Delta] = []
+    registry.on_checked = lambda ref, delta: checked.append(delta)
+    ref = registry.put("spam", delta(1))[0].active.ref
+    for read in (*checked, registry.load(ref)):
+        assert {t.dtype for part in read.parts for t in part.memory} == {torch.bfloat16}
+    assert len(checked) == 1
 
 
 def test_a_lease_keeps_its_version_until_released(registry: Registry, delta: Make) -> None:
@@ -75,6 +92,24 @@ def test_a_version_that_comes_back_is_not_forgotten(registry: Registry, delta: M
     assert number_of(registry.load(version.ref)) == 1
     registry.remove("spam")
     assert version.ref in forgotten
+
+
+def test_a_version_put_again_while_it_is_leased_leaves_no_copy(
+    registry: Registry, delta: Make, tmp_path: Path
+) -> None:
+    leases: list[Lease] = []
+    for number in (1, 2, 1, 2, 1):
+        registry.put("spam", delta(number))
+        leases.append(registry.lease("spam"))
+    assert len(registry.get("spam").versions) == 2
+    registry.remove("spam")
+    for lease in leases:
+        assert number_of(registry.load(lease.version.ref)) in (1, 2)
+        lease.release()
+    (run,) = (tmp_path / "store").iterdir()
+    # What nobody holds is renamed at once, and removed by a thread of its own.
+    kept = {path.name for path in run.iterdir() if not path.name.startswith("trash-")}
+    assert kept == {"lock", "scratch"}
 
 
 def test_a_removed_task_answers_whom_it_promised(registry: Registry, delta: Make) -> None:
@@ -135,8 +170,9 @@ def test_conditions_are_those_of_http(registry: Registry, delta: Make) -> None:
     ],
 )
 def test_odd_names_are_refused(name: str, registry: Registry, delta: Make) -> None:
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(InvalidRequest) as caught:
         registry.put(name, delta(1))
+    assert caught.value.param == "task"
     assert registry.all() == []
 
 
