@@ -31,10 +31,10 @@ struct Loop {
 };
 
 // What happens next, in one word: piece `piece` of loop `loop` in the team's run number `run`.
-struct Place {
+struct Cursor {
     uint64_t word;
 
-    static Place of(uint64_t run, uint64_t loop) { return {run << 32 | loop << 16}; }
+    static Cursor of(uint64_t run, uint64_t loop) { return {run << 32 | loop << 16}; }
     uint64_t run() const { return word >> 32; }
     uint32_t loop() const { return word >> 16 & 0xffff; }
     uint32_t piece() const { return word & 0xffff; }
@@ -75,13 +75,13 @@ class Team {
         count_ = count;
         adapt();
         opened_ = Clock::now();
-        open(Place::of(Place{place_.load(std::memory_order_relaxed)}.run() + 1, 0));
+        open(Cursor::of(Cursor{cursor_.load(std::memory_order_relaxed)}.run() + 1, 0));
         Clock::time_point until{};
-        for (Place place = current(); !is_over(place); place = current()) {
-            if (take(place))
+        for (Cursor cursor = current(); !is_over(cursor); cursor = current()) {
+            if (take(cursor))
                 until = {};
             else if (!spin(until))
-                sleep(place);
+                sleep(cursor);
         }
         release_tiles();
         shares_[0].look();
@@ -94,15 +94,15 @@ class Team {
     // More than what is done to rows between two products takes, less than a wake-up does.
     static constexpr std::chrono::microseconds SPIN{40};
 
-    static bool is_over(Place place) { return place.loop() == OVER; }
+    static bool is_over(Cursor cursor) { return cursor.loop() == OVER; }
 
-    Place current() const { return {place_.load(std::memory_order_acquire)}; }
+    Cursor current() const { return {cursor_.load(std::memory_order_acquire)}; }
 
     void help(int number) {
         Clock::time_point until{};
         while (!ending_) {
-            const Place place = current();
-            if (take(place)) {
+            const Cursor cursor = current();
+            if (take(cursor)) {
                 until = {};
                 continue;
             }
@@ -113,43 +113,43 @@ class Team {
                 allowed_.wait(allowed);
             } else if (!spin(until)) {
                 shares_[number].look();
-                sleep_as_helper(place);
+                sleep_as_helper(cursor);
             }
         }
     }
 
-    // Does the piece at `place`, or finds that the place has changed; false where there is none. What
-    // is read of the loop may belong to a later run, but then the place has changed and is not ours.
-    bool take(Place place) {
-        if (is_over(place)) return false;
-        Loop& loop = loops_[place.loop()];
+    // Does the piece at `cursor`, or finds that the cursor has changed; false where there is none. What
+    // is read of the loop may belong to a later run, but then the cursor has changed and is not ours.
+    bool take(Cursor cursor) {
+        if (is_over(cursor)) return false;
+        Loop& loop = loops_[cursor.loop()];
         const uint32_t pieces = loop.pieces.load(std::memory_order_relaxed);
         const Body body = loop.body.load(std::memory_order_relaxed);
         const void* context = loop.context.load(std::memory_order_relaxed);
-        if (place.piece() >= pieces) return false;
-        uint64_t expected = place.word;
-        if (!place_.compare_exchange_strong(expected, place.word + 1, std::memory_order_acq_rel))
+        if (cursor.piece() >= pieces) return false;
+        uint64_t expected = cursor.word;
+        if (!cursor_.compare_exchange_strong(expected, cursor.word + 1, std::memory_order_acq_rel))
             return true;
-        body(context, place.piece());
-        if (finished_.fetch_add(1, std::memory_order_acq_rel) + 1 == pieces) close(place);
+        body(context, cursor.piece());
+        if (finished_.fetch_add(1, std::memory_order_acq_rel) + 1 == pieces) close(cursor);
         return true;
     }
 
-    void close(Place place) {
+    void close(Cursor cursor) {
         finished_.store(0, std::memory_order_relaxed);
-        if (double* seconds = loops_[place.loop()].seconds.load(std::memory_order_relaxed)) {
+        if (double* seconds = loops_[cursor.loop()].seconds.load(std::memory_order_relaxed)) {
             const auto now = Clock::now();
             *seconds += std::chrono::duration<double>(now - opened_).count();
             opened_ = now;
         }
-        const uint32_t next = place.loop() + 1;
-        open(Place::of(place.run(), next < count_ ? next : OVER));
+        const uint32_t next = cursor.loop() + 1;
+        open(Cursor::of(cursor.run(), next < count_ ? next : OVER));
     }
 
-    void open(Place place) {
+    void open(Cursor cursor) {
         // The opener takes a piece itself.
-        const uint32_t useful = is_over(place) ? 0 : loops_[place.loop()].pieces - 1;
-        place_ = place.word;
+        const uint32_t useful = is_over(cursor) ? 0 : loops_[cursor.loop()].pieces - 1;
+        cursor_ = cursor.word;
         // From here on others may have closed this loop, too, and opened the next.
         if (caller_sleeps_ && caller_sleeps_.exchange(false)) {
             ++caller_bell_;
@@ -188,21 +188,21 @@ class Team {
     }
 
     // The caller sleeps until anything is opened, be it the end.
-    void sleep(Place place) {
+    void sleep(Cursor cursor) {
         release_tiles();
         const uint32_t bell = caller_bell_;
         caller_sleeps_ = true;
-        if (place_ == place.word) caller_bell_.wait(bell);
+        if (cursor_ == cursor.word) caller_bell_.wait(bell);
         caller_sleeps_ = false;
     }
 
     // Never are more asleep than are counted: who finds that it need not sleep stays counted, and a
     // bell will ring for nobody.
-    void sleep_as_helper(Place place) {
+    void sleep_as_helper(Cursor cursor) {
         release_tiles();
         const uint32_t bell = bell_;
         ++asleep_;
-        if (place_ == place.word && !ending_) bell_.wait(bell);
+        if (cursor_ == cursor.word && !ending_) bell_.wait(bell);
     }
 
     // As many threads as it takes to use what the system gives: where others want the processors too,
@@ -223,7 +223,7 @@ class Team {
         allowed_.notify_all();
     }
 
-    alignas(64) std::atomic<uint64_t> place_{Place::of(0, OVER).word};
+    alignas(64) std::atomic<uint64_t> cursor_{Cursor::of(0, OVER).word};
     alignas(64) std::atomic<uint32_t> finished_{0};
     Clock::time_point opened_, adapted_;
     alignas(64) std::atomic<uint32_t> bell_{0};
