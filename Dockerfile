@@ -12,7 +12,7 @@ ENV VIRTUAL_ENV=/opt/polydelta \
     PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /build
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
-RUN python -m venv "$VIRTUAL_ENV"
+RUN python -P -m venv "$VIRTUAL_ENV"
 # The pins come before the sources: an edit of the project does not install torch again.
 COPY requirements.txt requirements-$BASE.txt ./
 RUN --mount=type=cache,target=/root/.cache/pip \
@@ -50,6 +50,6 @@ VOLUME ["/var/lib/polydelta/cache", "/var/lib/polydelta/store", "/deltas"]
 EXPOSE 8000
 # Readiness, not liveness: "healthy" is what depends_on waits for, and it includes a dead engine.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=5m \
-    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ['POLYDELTA_PORT'] + '/health/ready', timeout=4)"]
+    CMD ["python", "-P", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ['POLYDELTA_PORT'] + '/health/ready', timeout=4)"]
 ENTRYPOINT ["polydelta"]
 CMD ["demo"]

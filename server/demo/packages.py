@@ -59,7 +59,8 @@ def _progress(package: Package) -> Progress:
 
 
 def _download(package: Package, folder: Path) -> Path:
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+    only = "--only-binary=:all:"
+    pip = [sys.executable, "-P", "-m", "pip", "download", "--quiet", "--no-deps", only]
     command = {
         "pypi": [*pip, f"--dest={folder}", f"{package.name}=={package.version}"],
         "npm": ["npm", "pack", "--silent", f"{package.name}@{package.version}"],

@@ -21,7 +21,7 @@ HOSTILE = {
 
 
 def run(*arguments: str, variables: dict[str, str]) -> Any:
-    command = [sys.executable, *arguments]
+    command = [sys.executable, "-P", *arguments]
     environment = os.environ | variables
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     return json.loads(done.stdout)

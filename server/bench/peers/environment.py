@@ -39,7 +39,7 @@ class Environment:
         self.directory.mkdir(parents=True, exist_ok=True)
         (self.directory / _COMPLETE).unlink(missing_ok=True)
         if not self.python.exists():
-            self.call([sys.executable, "-m", "venv", str(self.directory / "venv")])
+            self.call([sys.executable, "-P", "-m", "venv", str(self.directory / "venv")])
         index = ["--extra-index-url", self.torch_index] if self.torch_index else []
         self.pip("install", *index, *self.requirements)
 
@@ -49,7 +49,7 @@ class Environment:
 
     def pip(self, *arguments: str) -> None:
         """Run pip in the environment; raises BenchError if it fails."""
-        self.call([str(self.python), "-m", "pip", "--disable-pip-version-check", *arguments])
+        self.call([str(self.python), "-P", "-m", "pip", "--disable-pip-version-check", *arguments])
 
     def call(self, command: Sequence[str], variables: Mapping[str, str] | None = None) -> None:
         """Run a step of the installation, its output shown; raises BenchError if it fails."""

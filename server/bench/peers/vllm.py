@@ -39,7 +39,7 @@ class Vllm(Peer):
         """Start its server; the first start of a base compiles for minutes."""
         port = free_port()
         # Its own command asks for the version of a distribution that this build is not.
-        command = [str(environment.python), "-m", "vllm.entrypoints.openai.api_server"]
+        command = [str(environment.python), "-P", "-m", "vllm.entrypoints.openai.api_server"]
         arguments = [*_arguments(setup), *(self._lora_arguments(setup) if self._lora else [])]
         command += [*arguments, "--port", str(port)]
         variables = _variables(environment.directory, setup)

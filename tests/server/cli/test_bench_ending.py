@@ -32,7 +32,7 @@ def mark() -> Iterator[str]:
 def start(mark: str, scratch: Path, *arguments: str) -> subprocess.Popen[str]:
     scratch.mkdir()
     return subprocess.Popen(
-        [sys.executable, "-m", "server.cli", "bench", *arguments, *LOAD, *TURNS],
+        [sys.executable, "-P", "-m", "server.cli", "bench", *arguments, *LOAD, *TURNS],
         env=os.environ | {NAME: mark.removeprefix(f"{NAME}="), "TMPDIR": str(scratch)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
