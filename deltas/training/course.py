@@ -1,13 +1,13 @@
 """A course: from examples to a trained and judged delta."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deltas.delta import Delta, TaskType
 from deltas.training.encoding import Encoder
-from deltas.training.examples import Example, InvalidExamples, labels_of, task_of
+from deltas.training.examples import InvalidExamples
 from deltas.training.forward import Forward
 from deltas.training.judge import MEASURES, Judge
+from deltas.training.material import Material
 from deltas.training.recipe import Recipe
 from deltas.training.subject import Subject
 from deltas.training.train import OnStep, train
@@ -15,8 +15,9 @@ from deltas.training.train import OnStep, train
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Held-out scores of a delta, of the constant answer and of the bare base."""
+    """Scores of a delta, of the constant answer and of the bare base on one held-out set."""
 
+    held_out: str
     measure: str
     examples: int
     delta: float
@@ -37,37 +38,34 @@ class Verdict:
 
 
 class Course:
-    """Trains a delta for one base from one set of examples, and judges it by another."""
+    """Trains a delta for one base from examples, and judges it by others."""
 
-    def __init__(
-        self, subject: Subject, recipe: Recipe, examples: Sequence[Example],
-        held_out: Sequence[Example],
-    ) -> None:  # fmt: skip
+    def __init__(self, subject: Subject, recipe: Recipe, material: Material) -> None:
         self._recipe = recipe
-        self._examples = examples
-        self._held_out = held_out
-        self._task = task_of(examples)
-        if held_out and task_of(held_out) is not self._task:
-            raise InvalidExamples("The held-out examples are for another type of task.")
-        if self._task is TaskType.GENERATE and not subject.spec.family.causal:
+        self._material = material
+        if material.task is TaskType.GENERATE and not subject.spec.family.causal:
             raise InvalidExamples(f"The base '{subject.spec.name}' is an encoder: it cannot write.")
-        self._labels = labels_of([*examples, *held_out])
         self._forward = Forward(subject)
-        self._encoder = Encoder(subject.tokenizer, self._labels, recipe.prompt, recipe.tokens)
+        self._encoder = Encoder(subject.tokenizer, material.labels, recipe.prompt, recipe.tokens)
 
     def train(self, on_step: OnStep) -> Delta:
         """Train the delta."""
-        blank = Delta(self._task, (), self._labels, self._recipe.prompt)
-        encoded = [self._encoder.encode(example) for example in self._examples]
+        blank = Delta(self._material.task, (), self._material.labels, self._recipe.prompt)
+        encoded = [self._encoder.encode(example) for example in self._material.examples]
         return train(self._forward, self._recipe, blank, encoded, on_step)
 
-    def judge(self, delta: Delta, instruction: str) -> Verdict:
-        """Score a delta on the held-out examples; the instruction is what the bare base is told."""
-        judge = Judge(self._forward, self._encoder, self._task, self._held_out)
+    def judge(self, delta: Delta, instruction: str) -> list[Verdict]:
+        """Score a delta on each held-out set; the instruction is what the bare base is told."""
+        return [self._verdict(name, delta, instruction) for name in self._material.held_out]
+
+    def _verdict(self, name: str, delta: Delta, instruction: str) -> Verdict:
+        task, held_out = self._material.task, self._material.held_out[name]
+        judge = Judge(self._forward, self._encoder, task, held_out)
         return Verdict(
-            measure=MEASURES[self._task],
-            examples=len(self._held_out),
+            held_out=name,
+            measure=MEASURES[task],
+            examples=len(held_out),
             delta=judge.delta(delta),
-            majority=judge.majority(self._examples),
+            majority=judge.majority(self._material.examples),
             bare=judge.bare(instruction),
         )

@@ -12,7 +12,7 @@ from deltas.delta import Delta, Options, Part, TaskType
 from deltas.kinds import kind_named
 from deltas.site import Role, Site
 from deltas.training.forward import Forward
-from deltas.training.recipe import Recipe
+from deltas.training.recipe import InvalidRecipe, Recipe
 
 
 class Parameters(Protocol):
@@ -150,9 +150,14 @@ def _read(forward: Forward, text: Sequence[int], length: int) -> dict[Address, T
 
 
 def _chosen(sites: Iterable[Site], base: BaseSpec, layers: int | None) -> list[Site]:
-    """Leave out the sites of the layers before the last `layers`."""
+    """Leave out the sites of the layers before the last `layers`.
+
+    Raises InvalidRecipe if the base has fewer.
+    """
     if layers is None:
         return list(sites)
+    if layers > base.layers:
+        raise InvalidRecipe(f"layers must be {base.layers} at most, the base's; it is {layers}.")
     early = tuple(f"{base.family.layers}.{index}." for index in range(base.layers - layers))
     return [site for site in sites if not site.name.startswith(early)]
 

@@ -1,10 +1,20 @@
 """Recipes: all that decides a training run besides the base and the data."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from deltas.delta import Option, PromptStyle
+from deltas.errors import PolydeltaError
 from deltas.kinds import kind_named
+
+LEAST_TOKENS = 8
+
+
+class InvalidRecipe(PolydeltaError):
+    """A recipe asks for what cannot be trained."""
+
+    code = "invalid_recipe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +26,8 @@ class Recipe:
     `warmup` of the steps and falls to zero over the rest. Inputs are cut to `tokens` tokens.
     `prompt` is how a generation task reads a plain text. `width` is the size of the hidden layer
     that a prefix is trained through; 0 trains its keys and values themselves.
-    Raises DeltaError for an unknown kind and for options that it does not have.
+    Raises DeltaError for an unknown kind and for options that it does not have, InvalidRecipe for a
+    number out of its bounds.
     """
 
     kind: str
@@ -33,3 +44,15 @@ class Recipe:
 
     def __post_init__(self) -> None:
         kind_named(self.kind).check_options(self.options)
+        bounds = {
+            "epochs": (0 < self.epochs < math.inf, "a number above 0"),
+            "layers": (self.layers is None or self.layers >= 1, "1 at least"),
+            "batch": (self.batch >= 1, "1 at least"),
+            "rate": (0 < self.rate < math.inf, "a number above 0"),
+            "warmup": (0 <= self.warmup <= 1, "between 0 and 1"),
+            "tokens": (self.tokens >= LEAST_TOKENS, f"{LEAST_TOKENS} at least"),
+            "width": (self.width >= 0, "0 at least"),
+        }
+        for name, (kept, bound) in bounds.items():
+            if not kept:
+                raise InvalidRecipe(f"{name} must be {bound}; it is {getattr(self, name)}.")

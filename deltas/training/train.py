@@ -36,8 +36,8 @@ def train(
 ) -> Delta:
     """Fill a blank delta, which says what it is for, by training on encoded examples.
 
-    The same seed on the same machine gives the same delta. Raises DeltaError if the recipe does
-    not fit the base, Diverged if its rate is too high.
+    The same seed on the same machine gives the same delta. Raises DeltaError or InvalidRecipe if
+    the recipe does not fit the base, Diverged if its rate is too high.
     """
     trained = starting_parameters(forward, recipe, blank, examples[0].tokens)
     check(_filled(blank, trained), forward.spec)

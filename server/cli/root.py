@@ -49,7 +49,7 @@ def root(
         bool, typer.Option("--version", is_eager=True, callback=_print_version)
     ] = False,
 ) -> None:
-    """Many tasks from one frozen base model, each a few megabytes, switched per request."""
+    """Many tasks from one frozen base model, each a small delta, switched per request."""
     del version
     # Those with --config read the file that it names.
     if context.invoked_subcommand not in (serve.__name__, demo.__name__):

@@ -3,54 +3,40 @@
 import json
 import shlex
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from server.cache import user_cache
 from server.cli.flags import flag
-from server.cli.printing import err
+from server.cli.train_job import Job, run
 
 if TYPE_CHECKING:
     from deltas.delta import Option
     from deltas.kinds.kind import OptionTypes
-    from deltas.training.recipe import Recipe
 
 Kind = Literal["lora", "bottleneck", "prefix", "prompt", "ia3"]
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A training run: `limit` and `test_limit` are the most examples used of each file."""
-
-    base: str
-    recipe: "Recipe"
-    data: list[Path]
-    test: Path | None
-    out: Path
-    command: str
-    source: str
-    instruction: str
-    cache: Path
-    limit: int | None = None
-    test_limit: int | None = None
 
 
 def train(
     base: Annotated[str, flag("base", help="A local directory, package:NAME or a hub id.")],
     kind: Annotated[Kind, flag("kind", help="What kind of delta.")],
-    data: Annotated[list[Path], flag("data", help="Examples to train on, one JSON a line.")],
+    data: Annotated[list[Path], flag("data", help="Examples to train on: JSON lines or CSV.")],
     out: Annotated[Path, flag("out", help="Folder to write the delta into.")],
-    test: Annotated[Path | None, flag("test", help="Held-out examples to judge it by.")] = None,
+    test: Annotated[
+        list[Path] | None, flag("test", help="Held-out examples; each file is a score of its own.")
+    ] = None,
+    overwrite: Annotated[
+        bool,
+        flag("overwrite/--no-overwrite", twin="overwrite", help="Replace what the folder holds."),
+    ] = False,
     option: Annotated[
         list[str] | None,
         flag("option", help="NAME=VALUE of the kind: rank=8, targets=q_proj,v_proj, …"),
     ] = None,
     layers: Annotated[int | None, flag("layers", help="Only the last so many layers.")] = None,
-    epochs: Annotated[float, flag("epochs", help="Passes over the examples.")] = 3.0,
+    epochs: Annotated[float, flag("epochs", help="Passes over the examples, above 0.")] = 3.0,
     batch: Annotated[int, flag("batch", min=1, help="Examples in a step.")] = 16,
     rate: Annotated[float, flag("rate", help="Highest learning rate.")] = 1e-3,
     tokens: Annotated[int, flag("tokens", min=8, help="Longer inputs are cut.")] = 128,
@@ -89,58 +75,14 @@ def train(
             base,
             recipe,
             data,
-            test,
+            test or [],
             out,
             command=shlex.join(["polydelta", *sys.argv[1:]]),
             source=", ".join(path.name for path in data),
             instruction=instruction,
             cache=cache or user_cache(),
+            overwrite=overwrite,
         )
-    )
-
-
-def run(job: Job) -> None:
-    """Train, judge and write a delta; raises PolydeltaError with what is wrong."""
-    err.print(f"Loading {job.base} …")
-    import torch
-
-    from deltas.formats import native
-    from deltas.training.card import Card
-    from deltas.training.course import Course
-    from deltas.training.examples import read_examples
-    from server.model.base import load_base
-    from server.model.source import resolve_base
-
-    examples = [one for path in job.data for one in read_examples(path)][: job.limit]
-    held_out = read_examples(job.test)[: job.test_limit] if job.test else []
-    source = resolve_base(job.base, job.cache)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    base = load_base(source.name, source.directory, torch.float32, device)
-    course = Course(base, job.recipe, examples, held_out)
-    with _progress() as progress:
-        bar = progress.add_task("Training", total=None, loss=0.0)
-
-        def show(step: int, steps: int, loss: float) -> None:
-            progress.update(bar, completed=step, total=steps, loss=loss)
-
-        delta = course.train(show)
-    with err.status(f"Judging by {len(held_out)} held-out examples"):
-        verdict = course.judge(delta, job.instruction) if held_out else None
-    card = Card(job.command, job.source, job.recipe, verdict)
-    native.write(delta, job.out, base.spec, card.as_json())
-    page = card.as_markdown(f"{job.out.name} ({'+'.join(delta.kinds)})")
-    (job.out / "README.md").write_text(page, encoding="utf-8")
-    err.print(f"{job.out}: {delta.bytes / 1000:.0f} kB", verdict or "")
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("loss {task.fields[loss]:.3f}"),
-        console=err,
     )
 
 

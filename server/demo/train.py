@@ -9,7 +9,7 @@ import typer
 from deltas.errors import PolydeltaError
 from server.cache import user_cache
 from server.cli.demo import BASES, DELTAS
-from server.cli.train import Job, run
+from server.cli.train_job import Job, run
 from server.demo.data import DATASETS
 from server.demo.packages import PackageError
 from server.demo.recipes import TASKS, DemoTask
@@ -34,12 +34,12 @@ def main(
 
 
 def _job(task: DemoTask, folder: Path, out: Path) -> Job:
-    train, test = DATASETS[task.name]().write(folder, task.name)
+    train, *tests = DATASETS[task.name]().write(folder, task.name)
     return Job(
         base=f"package:{BASES[task.base]}",
         recipe=task.recipe,
         data=[train],
-        test=test,
+        tests=tests,
         out=out / task.base / task.name,
         command=f"python -m server.demo.train {task.base} {task.name}",
         source=f"Trained on {task.examples} examples of {task.name}.",
@@ -47,6 +47,7 @@ def _job(task: DemoTask, folder: Path, out: Path) -> Job:
         cache=user_cache(),
         limit=task.examples,
         test_limit=task.held_out,
+        overwrite=True,
     )
 
 

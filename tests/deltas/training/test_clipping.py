@@ -11,6 +11,7 @@ from torch.optim.optimizer import Optimizer, register_optimizer_step_pre_hook
 
 from deltas.training import train
 from deltas.training.course import Course
+from deltas.training.material import Material
 from deltas.training.parameters import Parameters
 from tests.deltas.training.lessons import LABELLED, recipe_of
 from tests.deltas.training.subjects import TinySubject
@@ -56,7 +57,7 @@ def test_steps_follow_clipped_gradients(kind: str, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(train, "starting_parameters", gradients.watch)
     handle = register_optimizer_step_pre_hook(gradients.check)
     try:
-        Course(TinySubject("llama"), recipe_of(kind), LABELLED, LABELLED).train(lambda *_: None)
+        Course(TinySubject("llama"), recipe_of(kind), Material(LABELLED)).train(lambda *_: None)
     finally:
         handle.remove()
     # Some are clipped, others are not.

@@ -14,6 +14,7 @@ from deltas.training.course import Course
 from deltas.training.encoding import IGNORED, Encoded
 from deltas.training.examples import Example
 from deltas.training.forward import Forward
+from deltas.training.material import Material
 from server.model.base import Base
 from server.model.batch import Item
 from server.model.runner import Runner
@@ -57,7 +58,7 @@ def test_text(kind: str, family: str, tmp_path: Path) -> None:
 
 def _trained(family: str, kind: str, examples: Sequence[Example], folder: Path) -> Delta:
     subject = TinySubject(family)
-    delta = Course(subject, recipe_of(kind, epochs=1), examples, []).train(lambda *_: None)
+    delta = Course(subject, recipe_of(kind, epochs=1), Material(examples)).train(lambda *_: None)
     native.write(delta, folder, subject.spec)
     return load(folder, subject.spec)
 

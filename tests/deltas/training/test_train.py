@@ -9,7 +9,8 @@ from deltas.errors import DeltaError
 from deltas.training.course import Course
 from deltas.training.encoding import Encoded
 from deltas.training.examples import Example
-from deltas.training.recipe import Recipe
+from deltas.training.material import Material
+from deltas.training.recipe import InvalidRecipe, Recipe
 from deltas.training.train import Diverged, batches
 from tests.deltas.training.lessons import KINDS, LABELLED, WRITTEN, recipe_of
 from tests.deltas.training.subjects import TinySubject
@@ -21,7 +22,7 @@ def _train(
     subject: TinySubject, recipe: Recipe, examples: list[Example]
 ) -> tuple[Delta, list[float]]:
     losses: list[float] = []
-    course = Course(subject, recipe, examples, examples)
+    course = Course(subject, recipe, Material(examples))
     return course.train(lambda *step: losses.append(step[-1])), losses
 
 
@@ -70,6 +71,18 @@ def test_only_the_last_layers_are_touched_if_asked() -> None:
     recipe = Recipe("lora", {"rank": 2}, layers=1, epochs=1, tokens=32)
     delta, _ = _train(TinySubject("llama"), recipe, LABELLED)
     assert {part.site.split(".")[1] for part in delta.parts if part.kind == "lora"} == {"1"}
+
+
+def test_more_layers_than_the_base_s_are_refused() -> None:
+    with pytest.raises(InvalidRecipe, match="layers must be 2 at most"):
+        _train(TinySubject("llama"), Recipe("lora", layers=3), LABELLED)
+
+
+@pytest.mark.parametrize("kind", ["lora", "ia3"])
+@pytest.mark.parametrize("targets", [["nope"], ["q_proj", "nope"]])
+def test_targets_that_the_base_lacks_are_refused(kind: str, targets: list[str]) -> None:
+    with pytest.raises(DeltaError, match=r"no projection 'nope'; its layers have: q_proj, k_proj"):
+        _train(TinySubject("llama"), Recipe(kind, {"targets": targets}), LABELLED)
 
 
 def test_a_prefix_in_some_layers_is_refused() -> None:

@@ -52,12 +52,12 @@ def test_the_decoder_shows_each_trained_kind_and_writes() -> None:
 
 @pytest.mark.parametrize("task", TASKS, ids=_id)
 def test_a_delta_clearly_beats_a_constant_and_the_bare_base(task: DemoTask) -> None:
-    held_out = _config(task)["card"]["held_out"]
-    assert held_out["examples"] == task.held_out
-    if held_out["measure"] == "perplexity":
-        assert 1.2 * held_out["delta"] < min(held_out["majority"], held_out["bare"])
-    else:
-        assert held_out["delta"] > 0.1 + max(held_out["majority"], held_out["bare"])
+    for held_out in _config(task)["card"]["held_out"]:
+        assert held_out["examples"] == task.held_out
+        if held_out["measure"] == "perplexity":
+            assert 1.2 * held_out["delta"] < min(held_out["majority"], held_out["bare"])
+        else:
+            assert held_out["delta"] > 0.1 + max(held_out["majority"], held_out["bare"])
 
 
 @pytest.mark.parametrize("task", TASKS, ids=_id)
