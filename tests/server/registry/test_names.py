@@ -37,6 +37,14 @@ def test_no_more_than_three_are_told() -> None:
 def test_many_names_are_no_burden(length: int) -> None:
     start = "ab" * ((length - 6) // 2)
     names = [f"{start}{index:06}" for index in range(100_000)]
-    begun = time.thread_time()
-    assert "Did you mean" in str(not_found(f"{start}0000x1", names))
-    assert time.thread_time() - begun < 0.04
+    assert _time_of_an_unknown_one(start, names) < 3 * _time_of_an_unknown_one(start, names[:2000])
+
+
+def _time_of_an_unknown_one(start: str, names: list[str]) -> float:
+    """Seconds to meet an unknown name: the least of some, which others disturb less."""
+    spent: list[float] = []
+    for _ in range(5):
+        begun = time.thread_time()
+        assert "Did you mean" in str(not_found(f"{start}0000x1", names))
+        spent.append(time.thread_time() - begun)
+    return min(spent)
