@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from server.api import (
     batch,
@@ -19,8 +20,11 @@ from server.api import (
     problem,
     tasks,
 )
+from server.api.hosts import TrustedHosts
 from server.api.identity import RequestIds
+from server.api.intake import Intake
 from server.api.limits import BodyLimits
+from server.api.origins import TrustedOrigins
 from server.engine.engine import Engine
 from server.metrics import Metrics
 from server.settings import Settings
@@ -34,7 +38,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def create_app(engine: Engine, settings: Settings) -> FastAPI:
+def create_app(engine: Engine, settings: Settings, max_requests: int) -> FastAPI:
     """Put an engine behind HTTP; the application starts it, observes it and stops it."""
 
     @asynccontextmanager
@@ -53,7 +57,25 @@ def create_app(engine: Engine, settings: Settings) -> FastAPI:
     for resource in _RESOURCES:
         app.include_router(resource.router)
     problem.install(app)
-    # The last one added is the outermost: even a refused body has an id.
-    app.add_middleware(BodyLimits, max_upload_bytes=settings.max_body_mb << 20)
-    app.add_middleware(RequestIds)
+    _guard(app, engine, settings, max_requests)
     return app
+
+
+def _guard(app: FastAPI, engine: Engine, settings: Settings, max_requests: int) -> None:
+    """Put what refuses requests around an application, the innermost first.
+
+    The outermost gives even a refused request an id.
+    """
+    app.add_middleware(BodyLimits, max_upload_bytes=settings.max_body_mb << 20)
+    app.add_middleware(Intake, engine=engine, limit=max_requests)
+    app.add_middleware(TrustedOrigins, trusted=settings.cors_origins)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_headers=["*"],
+            expose_headers=["etag", "retry-after", "x-request-id"],
+        )
+    app.add_middleware(TrustedHosts, listening=settings.host, trusted=settings.trusted_hosts)
+    app.add_middleware(RequestIds)

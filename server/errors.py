@@ -11,6 +11,7 @@ PolydeltaError                  (deltas.errors, with its delta branch)
     │   └── PreconditionFailed  412
     ├── Unavailable             trying again may help; carries `retry_after` in seconds
     │   ├── QueueFull           429
+    │   ├── Overloaded          503
     │   ├── ShuttingDown        503
     │   └── DeltaUnavailable    503  its files could not be read
     ├── InvalidSettings         what the server was told does not fit; it does not start
@@ -92,6 +93,12 @@ class QueueFull(Unavailable):
 
     status = 429
     code = "queue_full"
+
+
+class Overloaded(Unavailable):
+    """Too many requests are open at once, of whatever sort."""
+
+    code = "overloaded"
 
 
 class ShuttingDown(Unavailable):

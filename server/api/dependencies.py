@@ -7,10 +7,12 @@ from pathlib import Path as Directory
 from typing import Annotated, TypeAlias
 
 from fastapi import Depends, Path, Request
+from pydantic import AfterValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from server.engine.engine import Engine
 from server.metrics import Metrics
-from server.registry.names import PLAIN_NAME
+from server.registry.names import NAME_RULE, PLAIN_NAME, is_plain
 from server.registry.registry import Registry
 
 
@@ -40,6 +42,16 @@ async def _source_roots(request: Request) -> list[Directory]:
 SourceRootsDep: TypeAlias = Annotated[list[Directory], Depends(_source_roots)]
 """The directories that requests may name deltas in."""
 
-TASK_ID = f"^{PLAIN_NAME}$"
 
-TaskId: TypeAlias = Annotated[str, Path(pattern=TASK_ID)]
+def _check_name(name: str) -> str:
+    if not is_plain(name):
+        raise PydanticCustomError("name", NAME_RULE)
+    return name
+
+
+TaskName: TypeAlias = Annotated[
+    str,
+    AfterValidator(_check_name),
+    WithJsonSchema({"type": "string", "pattern": f"^{PLAIN_NAME}$"}),
+]
+TaskId: TypeAlias = Annotated[TaskName, Path()]

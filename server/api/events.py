@@ -1,6 +1,5 @@
 """Event streams: answers sent piece by piece as server-sent events."""
 
-import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
@@ -16,9 +15,6 @@ from server.api.connection import while_connected
 from server.api.problem import ErrorBody, Problem
 
 logger = logging.getLogger(__name__)
-
-SEND_TIMEOUT = 30.0
-"""Seconds for which a reader may take nothing before it is given up."""
 
 _DONE = b"data: [DONE]\n\n"
 
@@ -48,15 +44,10 @@ class EventStream(Response):
     async def _send_all(self, send: Send) -> None:
         start = {"status": self.status_code, "headers": self.raw_headers}
         await send({"type": "http.response.start", **start})
-        try:
-            async with aclosing(self._events()) as events:
-                async for event in events:
-                    # A full socket holds up this stream alone; the engine works on.
-                    async with asyncio.timeout(SEND_TIMEOUT):
-                        await send({"type": "http.response.body", "body": event, "more_body": True})
-        except TimeoutError:
-            logger.info("Request %s is given up: its reader takes nothing.", self._request_id)
-            return
+        async with aclosing(self._events()) as events:
+            async for event in events:
+                # A full socket holds up this stream alone; the engine works on.
+                await send({"type": "http.response.body", "body": event, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
     async def _events(self) -> AsyncGenerator[bytes]:

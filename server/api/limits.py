@@ -1,19 +1,18 @@
 """Limits: how large, how slow and how encoded a request's body may be."""
 
 import asyncio
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from server.api.patience import Patience
 from server.api.problem import Problem
 
 MAX_JSON_BYTES = 1 << 20
 """Parsing a JSON body holds the event loop, so far less is taken than of uploads."""
-
-RECEIVE_TIMEOUT = 30.0
-"""Seconds that may pass between two stretches of a body."""
 
 
 class BodyLimits:
@@ -43,16 +42,20 @@ class _Watched:
     receive: Receive
     limit: int
     ended: bool = False
+    patience: Patience = field(default_factory=Patience)
 
     async def __call__(self) -> Message:
         if self.ended:
             return await self.receive()
+        begun = time.monotonic()
         try:
-            async with asyncio.timeout(RECEIVE_TIMEOUT):
+            async with asyncio.timeout(self.patience.left):
                 message = await self.receive()
         except TimeoutError:
-            raise HTTPException(408, "The rest of the body did not come.") from None
-        self.limit -= len(message.get("body", b""))
+            raise HTTPException(408, "The body comes too slowly; send it again.") from None
+        size = len(message.get("body", b""))
+        self.patience.spend(time.monotonic() - begun, size)
+        self.limit -= size
         if self.limit < 0:
             raise _too_large()
         self.ended = not message.get("more_body", False)

@@ -1,13 +1,13 @@
 """`/v1/load_lora_adapter` and `/v1/unload_lora_adapter`: vLLM's way to change tasks."""
 
-from typing import Annotated, TypeAlias
+from typing import Annotated
 
 from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse
 from pydantic import Field
 
 from server.api.body import Body
-from server.api.dependencies import TASK_ID, RegistryDep, SourceRootsDep
+from server.api.dependencies import RegistryDep, SourceRootsDep, TaskName
 from server.api.fields import fields
 from server.registry.sources import fetch_source
 
@@ -17,13 +17,11 @@ router = APIRouter(
     dependencies=[fields(task="lora_name", source="lora_path")],
 )
 
-Name: TypeAlias = Annotated[str, Field(pattern=TASK_ID)]
-
 
 class LoadBody(Body):
     """A name and the directory of a checkpoint of any kind, as the server sees it."""
 
-    lora_name: Name
+    lora_name: TaskName
     lora_path: Annotated[str, Field(min_length=1, max_length=4096)]
     load_inplace: bool = False
 
@@ -31,7 +29,7 @@ class LoadBody(Body):
 class UnloadBody(Body):
     """A name."""
 
-    lora_name: Name
+    lora_name: TaskName
 
 
 @router.post("/load_lora_adapter")

@@ -11,10 +11,12 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 
 from deltas.errors import DeltaError, PolydeltaError, UnsafeDelta
 from server.api.inputs import FORMS
-from server.errors import Conflict, RequestError, ServerError, Unavailable
+from server.errors import Conflict, InvalidRequest, RequestError, ServerError, Unavailable
+from server.registry.names import NAME_RULE
 
 logger = logging.getLogger(__name__)
 
@@ -22,18 +24,21 @@ CLIENT_CLOSED_REQUEST = 499
 MEDIA_TYPE = "application/problem+json"
 UNFORESEEN = "internal_error"
 
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _SHOWN_ERRORS = 3
 _HTTP_CODES = {
     400: "invalid_request",
+    403: "cross_origin",
     404: "not_found",
     405: "method_not_allowed",
     408: "request_timeout",
     413: "payload_too_large",
     415: "unsupported_media_type",
+    421: "misdirected_request",
     431: "headers_too_large",
 }
 _HTTP_TEXTS = {
-    404: "There is no such route; /docs lists those there are.",
+    404: "There is no such route; /docs lists those there are. Names in a path hold no '/'.",
     405: "This route does not take this method.",
 }
 
@@ -114,7 +119,22 @@ def _respond(request: Request, error: Exception) -> Response:
             _HTTP_CODES[415],
             "The body must be JSON, sent with the header 'Content-Type: application/json'.",
         )
+    if problem.code == _HTTP_CODES[404] and b"%2f" in request.scope["raw_path"].lower():
+        problem = Problem.of(InvalidRequest(NAME_RULE, "name"))
+    if problem.status == HTTPStatus.METHOD_NOT_ALLOWED:
+        problem = replace(problem, headers={"allow": ", ".join(_methods(request))})
     return problem.response(request.state.request_id)
+
+
+def _methods(request: Request) -> list[str]:
+    """The methods of all routes with a request's path; Starlette names those of the first."""
+    routes = request.app.router.routes
+
+    def taken(method: str) -> bool:
+        scope = {**request.scope, "method": method}
+        return any(route.matches(scope)[0] is Match.FULL for route in routes)
+
+    return [method for method in _METHODS if taken(method)]
 
 
 def _close(request: Request, error: Exception) -> Response:

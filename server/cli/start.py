@@ -1,10 +1,12 @@
 """Starting a server in this process, telling the user what happens meanwhile."""
 
 import logging
+import socket
 import sys
 from pathlib import Path
 
 from server.cli.printing import err
+from server.listening import listening
 from server.settings import Settings
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -13,6 +15,11 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 def start(settings: Settings) -> None:
     """Load the base and its tasks, print what to try, and serve until a signal."""
     _log_to_stderr(settings.log_level)
+    with listening(settings) as sockets:
+        _start(settings, sockets)
+
+
+def _start(settings: Settings, sockets: list[socket.socket]) -> None:
     err.print("Loading Torch and Transformers …")
     # The rest of the command line answers at once because only this waits for Torch.
     from server.build import build_engine
@@ -21,7 +28,7 @@ def start(settings: Settings) -> None:
 
     err.print(f"Loading {settings.base} …")
     engine = build_engine(settings)
-    url = f"http://{_in_url(settings.host)}:{settings.port}"
+    url = f"http://{_in_url(settings.host)}:{sockets[0].getsockname()[1]}"
     count = len(engine.registry.all())
     err.print(
         f"\n[bold]{engine.base.name}[/] with {count} tasks on {url}. Try, in another shell:\n"
@@ -34,7 +41,7 @@ def start(settings: Settings) -> None:
             "[yellow]Anyone who can reach this server may have it read deltas from any directory; "
             "--source-roots limits that.[/]"
         )
-    serve(engine, settings)
+    serve(engine, settings, sockets)
 
 
 def _in_url(host: str) -> str:

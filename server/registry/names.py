@@ -11,27 +11,33 @@ from server.registry.version import BASE_NAME
 PLAIN_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 """The form of every name that becomes part of a path."""
 
+NAME_RULE = (
+    "A task's name is 1 to 128 of the characters A-Z a-z 0-9 . _ - and begins with a letter or a "
+    "digit."
+)
+
 _NAME = re.compile(PLAIN_NAME)
 
 _LOOKED_AT = 2000
 """Unknown names are met on the event loop, so only so many are compared with them."""
 
 
+def is_plain(name: str) -> bool:
+    """Whether a name has the form that names have."""
+    return _NAME.fullmatch(name) is not None
+
+
 def check_name(name: str) -> None:
     """Raise InvalidRequest unless a delta can be registered under a name."""
-    if not _NAME.fullmatch(name):
-        raise InvalidRequest(
-            "A task's name is 1 to 128 of the characters A-Z a-z 0-9 . _ - and begins with a "
-            "letter or a digit.",
-            param="task",
-        )
+    if not is_plain(name):
+        raise InvalidRequest(NAME_RULE, param="task")
     if name == BASE_NAME:
         raise InvalidRequest(f"'{BASE_NAME}' names the bare base; choose another.", param="task")
 
 
 def not_found(name: str, names: Iterable[str]) -> TaskNotFound:
     """Say that there is no task of a name, and which names are close to it."""
-    if not _NAME.fullmatch(name):
+    if not is_plain(name):
         return TaskNotFound("There is no such task.", param="task")
     distances = ((_distance(name, other), other) for other in islice(names, _LOOKED_AT))
     # Far apart is what shares less than half.

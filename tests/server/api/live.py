@@ -15,6 +15,7 @@ from deltas.delta import Delta
 from deltas.formats import native
 from server.build import build_engine
 from server.engine.engine import Engine
+from server.listening import listening
 from server.serve import DrainingServer, build_server
 from server.settings import Settings
 
@@ -84,6 +85,8 @@ def wait_until(true: Callable[[], bool]) -> None:
 @contextmanager
 def serving(base: Path, folder: Path, **limits: Any) -> Generator[Live]:
     """Run a server over a base until the context is left."""
+    # What tests call it that write their requests by hand.
+    limits.setdefault("trusted_hosts", ["x"])
     settings = Settings(
         base=str(base),
         store=folder / "store",
@@ -95,14 +98,15 @@ def serving(base: Path, folder: Path, **limits: Any) -> Generator[Live]:
     )
     engine = build_engine(settings)
     server = build_server(engine, settings)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        wait_until(lambda: server.started)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        live = Live(f"http://127.0.0.1:{port}", engine, folder, server)
-        with live.http:
-            yield live
-    finally:
-        server.should_exit = True
-        thread.join()
+    with listening(settings) as sockets:
+        thread = threading.Thread(target=server.run, args=(sockets,))
+        thread.start()
+        try:
+            wait_until(lambda: server.started)
+            port = sockets[0].getsockname()[1]
+            live = Live(f"http://127.0.0.1:{port}", engine, folder, server)
+            with live.http:
+                yield live
+        finally:
+            server.should_exit = True
+            thread.join()

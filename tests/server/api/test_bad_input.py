@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from server.api import inputs, limits, protocol
+from server.api import inputs, limits, patience, protocol
 from server.api.completions import CompletionBody
 from tests.server.api.live import Live
 from tests.server.api.problems import SECRET, check
@@ -116,10 +116,21 @@ def test_no_body_holds_the_event_loop_for_long():
 
 def test_routes_and_methods_that_are_not_there(live: Live):
     check(live.http.get("/v1/nothing"), 404, "not_found")
-    check(live.http.get("/v1/tasks/", headers={"host": "evil.example"}), 404, "not_found")
+    check(live.http.get("/v1/tasks/", headers={"host": "x"}), 404, "not_found")
     response = live.http.put(INFER)
     check(response, 405, "method_not_allowed")
     assert response.headers["allow"] == "POST"
+    for method in ("OPTIONS", "PATCH"):
+        response = live.http.request(method, "/v1/tasks/lora")
+        check(response, 405, "method_not_allowed")
+        assert response.headers["allow"] == "GET, PUT, DELETE"
+
+
+def test_names_that_no_task_can_have_are_refused_with_the_rule(live: Live):
+    for name in ("org%2Fx", "-x", "a b", "x" * 129, "%C3%A9"):
+        message = check(live.http.delete(f"/v1/tasks/{name}"), 400, "invalid_request", "name")
+        assert "1 to 128 of the characters A-Z a-z 0-9 . _ -" in message
+    assert "no '/'" in check(live.http.put("/v1/tasks/org/x"), 404, "not_found")
 
 
 def test_an_unknown_task_names_close_ones(live: Live):
@@ -185,7 +196,7 @@ def test_bytes_that_are_no_request_are_answered_in_the_one_shape(
 
 def test_slow_requests_are_given_up(live: Live, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(protocol, "HEAD_TIMEOUT", 0.2)
-    monkeypatch.setattr(limits, "RECEIVE_TIMEOUT", 0.2)
+    monkeypatch.setattr(patience, "LIMIT", 0.2)
     assert raw(live, b"POST /v1/infer HTTP/1.1\r\nhost:").startswith(b"HTTP/1.1 408")
     begun = (
         b"POST /v1/infer HTTP/1.1\r\nhost: x\r\nconnection: close\r\n"

@@ -51,6 +51,7 @@ def test_a_task_is_added_shown_and_removed(polydelta: Polydelta, spam: Path) -> 
         (("infer", "spm", "x"), "Did you mean spam?"),
         (("task", "rm", "absent"), "There is no task 'absent'"),
         (("task", "add", "x", "/not/here"), "/not/here"),
+        (("task", "add", "org/x", "."), "1 to 128 of the characters A-Z a-z 0-9 . _ -"),
         (("task", "add", "x", __file__), __file__),
         (("infer", "spam", "x", "--stream"), "spam"),
     ],

@@ -1,3 +1,4 @@
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -35,7 +36,9 @@ def test_the_base_to_serve_is_not_the_demo_s(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("serve",), "base: Field required"),
+        (("serve",), "There is no base to serve. Name a directory, a hub id or a package"),
+        (("serve", "x", "--host", "198.51.100.1"), "This machine has no address 198.51.100.1"),
+        (("serve", "x", "--host", "no such name"), "This machine has no address no such name"),
         (("serve", "x", "--task", "spam"), "--task takes NAME=DIR_OR_URI, not 'spam'"),
         (("serve", "x", "--port", "70000"), "port: "),
         (("serve", "./not/here"), "There is no directory ./not/here"),
@@ -51,6 +54,17 @@ def test_a_mistake_ends_in_one_line(
     last = result.err.splitlines()[-1]
     assert last.startswith("error: ")
     assert message in last
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "localhost"])
+def test_a_port_in_use_is_found_before_anything_is_loaded(polydelta: Polydelta, host: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        result = polydelta("serve", "./not/here", "--host", host, "--port", str(port))
+    assert result.code == 1
+    (line,) = result.err.splitlines()
+    assert line.startswith(f"error: Port {port} on {host} is taken")
+    assert f"--port {port + 1}" in line
 
 
 @pytest.mark.parametrize("by_flag", [True, False])
