@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NoReturn, TypeAlias
 
 from deltas.errors import InvalidDelta
@@ -34,7 +34,7 @@ def parse(data: bytes, name: str, max_bytes: int = MAX_BYTES) -> dict[str, Json]
         raise InvalidDelta(f"{name} is not sound JSON: {error}.") from error
     if not isinstance(value, dict):
         raise InvalidDelta(f"{name} must hold a JSON object.")
-    if _depth(value) > MAX_DEPTH:
+    if _is_deeper(value, MAX_DEPTH):
         raise InvalidDelta(f"{name} is nested deeper than {MAX_DEPTH} levels.")
     return value
 
@@ -57,10 +57,15 @@ def _float(text: str) -> float:
     return value
 
 
-def _depth(value: Json) -> int:
-    """Levels of nesting; the parser's own recursion limit bounds this one."""
+def _is_deeper(value: Json, most: int) -> bool:
+    """Whether containers lie deeper than `most`; level by level, for a stack may be nearly full."""
+    level = [value]
+    for _ in range(most + 1):
+        level = [child for item in level for child in _children(item)]
+    return bool(level)
+
+
+def _children(value: Json) -> Iterable[Json]:
     if isinstance(value, dict):
-        return 1 + max(map(_depth, value.values()), default=0)
-    if isinstance(value, list):
-        return 1 + max(map(_depth, value), default=0)
-    return 0
+        return value.values()
+    return value if isinstance(value, list) else ()
