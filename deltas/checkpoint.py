@@ -1,19 +1,16 @@
 """Checkpoints: directories of files from strangers, read without trusting them."""
 
-import os
-import stat
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Mapping
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
-import safetensors
-import safetensors.torch
+import torch
 from torch import Tensor
 
 from deltas import strict_json
 from deltas.errors import InvalidDelta, UnsafeDelta
-from deltas.header import check_header
+from deltas.folder import Folder, opened
+from deltas.header import Entry, read_header
 from deltas.strict_json import Json
 
 MAX_WEIGHTS = 2 * 1024**3
@@ -23,66 +20,45 @@ _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".npy", ".npz")
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst")
 
 
-@contextmanager
-def open_regular(directory: Path, name: str) -> Generator[tuple[BinaryIO, int]]:
-    """Open one file of a directory for reading and tell its size in bytes.
-
-    Links are not followed and devices and pipes are never waited for. Raises InvalidDelta for
-    anything but a regular file.
-    """
-    # Without O_NONBLOCK, opening a pipe would wait for a writer.
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    try:
-        handle = os.open(directory / name, flags)
-    except OSError as error:
-        raise InvalidDelta(f"{name} is missing, a link or not readable.") from error
-    try:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise InvalidDelta(f"{name} is not a regular file.")
-        with os.fdopen(handle, "rb", closefd=False) as file:
-            yield file, status.st_size
-    finally:
-        os.close(handle)
-
-
 class Checkpoint:
     """One directory's files; only those asked for by name are opened.
 
-    Raises InvalidDelta where there is no directory.
+    With `outline`, weights are not read: tensors have their shapes and no memory (PyTorch's device
+    "meta"). Raises InvalidDelta where there is no directory.
     """
 
-    def __init__(self, directory: Path, max_weights: int = MAX_WEIGHTS) -> None:
-        self.directory = directory
+    def __init__(
+        self,
+        directory: Path | Folder,
+        max_weights: int = MAX_WEIGHTS,
+        *,
+        outline: bool = False,
+    ) -> None:
+        self._folder = opened(directory)
+        self._outline = outline
         self.max_weights = max_weights
-        try:
-            self.names = frozenset(path.name for path in directory.iterdir())
-        except OSError as error:
-            raise InvalidDelta("There is no readable directory of checkpoint files.") from error
+        self.names = self._folder.names
 
     def json(self, name: str) -> dict[str, Json]:
         """Read a JSON object; raises InvalidDelta if it is absent or unsound."""
-        with open_regular(self.directory, name) as (file, _):
+        with self._folder.open(name) as (file, _):
             return strict_json.parse(file.read(strict_json.MAX_BYTES + 1), name)
 
     def tensors(self, name: str) -> dict[str, Tensor]:
-        """Read a weights file whole, header first.
+        """Read a weights file, header first, into memory of each tensor's own.
 
         Raises InvalidDelta if it is absent, unsound or too large, UnsafeDelta if it is a pickle.
         """
         self.require_weights(name)
-        with open_regular(self.directory, name) as (file, size):
+        with self._folder.open(name) as (file, size):
             if size > self.max_weights:
                 raise InvalidDelta(
                     f"{name} has {size} bytes; at most {self.max_weights} are allowed."
                 )
-            check_header(file, size, name)
-            file.seek(0)
-            data = file.read(size)
-        try:
-            return safetensors.torch.load(data)
-        except (safetensors.SafetensorError, ValueError) as error:
-            raise InvalidDelta(f"{name} cannot be read: {error}.") from error
+            entries = read_header(file, size, name)
+            if self._outline:
+                return {key: entry.empty("meta") for key, entry in entries.items()}
+            return _read(file, entries, name)
 
     def require_weights(self, name: str) -> None:
         """Raise unless a weights file is present, explaining what is there instead."""
@@ -101,3 +77,13 @@ class Checkpoint:
                 )
             if name.lower().endswith(_ARCHIVES):
                 raise UnsafeDelta(f"{name} is an archive; unpack it and give its files.")
+
+
+def _read(file: BufferedReader, entries: Mapping[str, Entry], name: str) -> dict[str, Tensor]:
+    """Read tensors that follow one another from where the file stands, in the header's order."""
+    tensors = {key: entry.empty("cpu") for key, entry in entries.items()}
+    for key in sorted(entries, key=lambda key: entries[key].start):
+        memory = tensors[key].reshape(-1).view(torch.uint8).numpy().data
+        if file.readinto(memory) != len(memory):
+            raise InvalidDelta(f"{name} was cut off while it was read.")
+    return tensors

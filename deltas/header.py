@@ -1,14 +1,17 @@
-"""The header of a safetensors file, read before the library sees the file.
+"""The header of a safetensors file, which tells all about its tensors but their values.
 
-The library rejects what is inconsistent; this rejects, besides, what is merely absurd: duplicate
-names, empty or huge dimensions, headers that take seconds to parse.
+Whatever is inconsistent is rejected here, as the format's own library would, and besides what is
+merely absurd: duplicate names, empty or huge dimensions, headers that take seconds to parse.
 """
 
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, Literal
+
+import torch
+from torch import Tensor
 
 from deltas import strict_json
 from deltas.errors import InvalidDelta, UnsafeDelta
@@ -21,7 +24,12 @@ MAX_DIMENSION = 2**31 - 1
 
 _LENGTH = 8
 _NAME = re.compile(r"[A-Za-z0-9_.:\-]{1,256}")
-_ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
+_DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+}
 _UNSAFE_STARTS = (b"\x80", b"PK\x03\x04", b"\x1f\x8b")
 
 
@@ -34,11 +42,16 @@ class Entry:
     start: int
     end: int
 
+    def empty(self, device: Literal["cpu", "meta"]) -> Tensor:
+        """A tensor for it, whose memory, if the device has any, holds anything."""
+        return torch.empty(self.shape, dtype=_DTYPES[self.dtype], device=device)
 
-def check_header(file: BinaryIO, size: int, name: str) -> None:
-    """Read the header of an open file of `size` bytes; `name` is what messages call it.
 
-    Raises InvalidDelta naming what is wrong, UnsafeDelta if the file is a pickle or an archive.
+def read_header(file: BinaryIO, size: int, name: str) -> dict[str, Entry]:
+    """Read the header of an open file of `size` bytes, and leave the file where the data begin.
+
+    `name` is what messages call it. Raises InvalidDelta naming what is wrong, UnsafeDelta if the
+    file is a pickle or an archive.
     """
     start = file.read(_LENGTH)
     length = int.from_bytes(start, "little")
@@ -57,6 +70,7 @@ def check_header(file: BinaryIO, size: int, name: str) -> None:
         raise InvalidDelta(f"{name} holds {len(fields)} tensors; 1 to {MAX_ENTRIES} are allowed.")
     entries = {key: _entry(key, value) for key, value in fields.items()}
     _check_layout(entries, size - _LENGTH - length, name)
+    return entries
 
 
 def _check_metadata(value: Json, name: str) -> None:
@@ -69,8 +83,8 @@ def _entry(key: str, value: Json) -> Entry:
         raise InvalidDelta(f"{key[:64]!r} is no tensor name.")
     match value:
         case {"dtype": str(dtype), "shape": list(shape), "data_offsets": [start, end], **rest}:
-            if dtype not in _ITEM_BYTES:
-                known = ", ".join(_ITEM_BYTES)
+            if dtype not in _DTYPES:
+                known = ", ".join(_DTYPES)
                 raise InvalidDelta(f"Tensor {key} has dtype {dtype[:16]!r}; known are {known}.")
             dimensions = tuple(_whole(item) for item in shape)
             entry = Entry(dtype, dimensions, _whole(start), _whole(end))
@@ -90,7 +104,7 @@ def _is_sound(entry: Entry) -> bool:
         return False
     if not all(0 < dimension <= MAX_DIMENSION for dimension in entry.shape):
         return False
-    size = math.prod(entry.shape) * _ITEM_BYTES[entry.dtype]
+    size = math.prod(entry.shape) * _DTYPES[entry.dtype].itemsize
     return entry.start >= 0 and entry.end - entry.start == size
 
 

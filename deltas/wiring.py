@@ -20,7 +20,7 @@ from deltas.delta import Delta, Part
 from deltas.families import Block
 from deltas.kernels import load_kernels
 from deltas.kernels.library import Added, SmallRank
-from deltas.kernels.memory import gather
+from deltas.kernels.memory import lay_out, stretch, to_line
 from deltas.kinds import KINDS, kind_named
 from deltas.segments import Segment, Segments
 from deltas.site import Role, Site
@@ -108,9 +108,12 @@ class Wiring:
         order = {name: place for place, name in enumerate(self.base.sites)}
         sorted_parts = sorted(delta.parts, key=lambda part: order.get(part.site, -1))
         ready = [self._ready(part) for part in sorted_parts]
-        memory = iter(gather([tensor for part in ready for tensor in part.memory]))
-        parts = (part.over([next(memory) for _ in part.memory]) for part in ready)
-        return replace(delta, parts=tuple(parts))
+        memory = stretch(sum(to_line(tensor.nbytes) for part in ready for tensor in part.memory))
+        for index, part in enumerate(ready):
+            copies, memory = lay_out(part.memory, memory)
+            # What is copied is let go of at once, for a delta may be large.
+            ready[index] = part.over(copies)
+        return replace(delta, parts=tuple(ready))
 
     def install(self, slot: int, delta: Delta) -> None:
         """Make a delta resident in a slot, at the base's device and precision.

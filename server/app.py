@@ -25,6 +25,7 @@ from server.api.identity import RequestIds
 from server.api.intake import Intake
 from server.api.limits import BodyLimits
 from server.api.origins import TrustedOrigins
+from server.api.writes import Writes
 from server.engine.engine import Engine
 from server.metrics import Metrics
 from server.settings import Settings
@@ -48,10 +49,12 @@ def create_app(engine: Engine, settings: Settings, max_requests: int) -> FastAPI
             yield
         finally:
             await engine.stop(settings.drain_timeout)
+            app.state.writes.close()
 
     # A redirect would lead to wherever the request's Host header says.
     app = FastAPI(title="Polydelta", lifespan=lifespan, responses=_PROBLEMS, redirect_slashes=False)
     app.state.engine = engine
+    app.state.writes = Writes(settings.max_uploads)
     app.state.source_roots = settings.source_roots
     app.state.metrics = engine.observer = Metrics(engine)
     for resource in _RESOURCES:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from deltas.errors import PolydeltaError
-from server.engine.engine import Engine
+from server.engine.engine import Engine, context_of
 from server.engine.limits import Limits
 from server.errors import InvalidSettings
 from server.model.base import Base, load_base
@@ -12,7 +12,7 @@ from server.model.source import resolve_base
 from server.model.threads import keep_to_one
 from server.processors import processors
 from server.registry.registry import Registry
-from server.registry.sources import fetch_source
+from server.registry.sources import own_source
 from server.registry.store import Store
 from server.settings import Settings
 
@@ -24,12 +24,6 @@ def build_engine(settings: Settings) -> Engine:
     """
     keep_to_one()
     base = open_base(settings)
-    registry = Registry(Store(settings.store), base.spec, base.dtype)
-    for name, source in settings.tasks.items():
-        try:
-            registry.put(name, fetch_source(source))
-        except PolydeltaError as error:
-            raise InvalidSettings(f"The task '{name}' cannot be served: {error}") from error
     limits = Limits(
         max_batch_tokens=settings.max_batch_tokens or _batch_tokens(base),
         max_sequences=settings.max_sequences,
@@ -40,7 +34,20 @@ def build_engine(settings: Settings) -> Engine:
         prefix_cache=settings.prefix_cache,
         threads=count_threads(settings),
     )
-    return Engine(base, registry, limits)
+    return Engine(base, _open_registry(settings, base, limits), limits)
+
+
+def _open_registry(settings: Settings, base: Base, limits: Limits) -> Registry:
+    store = Store(settings.store, int(settings.store_gb * (1 << 30)))
+    # A delta must leave room not in what the base could hold, but in what this server does.
+    spec = replace(base.spec, context=context_of(base, limits))
+    registry = Registry(store, spec, base.dtype, settings.max_tasks)
+    for name, source in settings.tasks.items():
+        try:
+            registry.put(name, own_source(source))
+        except PolydeltaError as error:
+            raise InvalidSettings(f"The task '{name}' cannot be served: {error}") from error
+    return registry
 
 
 def count_threads(settings: Settings) -> int:

@@ -18,7 +18,8 @@ PolydeltaError                  (deltas.errors, with its delta branch)
     ├── BaseNotFound            the base's weights are not here; it does not start
     ├── EngineDead              503  the server must be restarted
     ├── RowFailed               500  this request alone failed
-    └── InsufficientStorage     507
+    ├── InsufficientStorage     507
+    └── InsufficientMemory      507
 """
 
 from typing import ClassVar
@@ -150,3 +151,10 @@ class InsufficientStorage(ServerError):
 
     status = 507
     code = "insufficient_storage"
+
+
+class InsufficientMemory(ServerError):
+    """The server has no memory left for the delta."""
+
+    status = 507
+    code = "insufficient_memory"

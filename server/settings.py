@@ -103,9 +103,13 @@ class Settings(BaseSettings):
     )
     cache: Path = Field(default_factory=user_cache, description="directory for converted bases")
     store: Path = Field(default_factory=_store, description="directory for deltas")
+    store_gb: Gigabytes = Field(default=50.0, description="disk that deltas may take there")
     source_roots: list[Path] = Field(
-        default=[Path("/")], description="directories that requests may name deltas in"
+        default_factory=list[Path],
+        description="directories that requests may name deltas in, else none",
     )
+    max_tasks: PositiveInt = Field(default=10_000, description="tasks at once")
+    max_uploads: PositiveInt = Field(default=8, description="deltas being put at once")
     drain_timeout: Seconds = Field(default=30.0, description="seconds to finish work at shutdown")
     max_body_mb: PositiveInt = Field(default=256, description="largest upload of a delta")
     log_level: LogLevel = Field(default="info", description="least severity to log")

@@ -8,18 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from deltas.base import BaseSpec
 from deltas.checkpoint import Checkpoint
 from deltas.delta import Delta, Part
 from deltas.errors import InvalidDelta
+from deltas.folder import Folder
 from deltas.formats.dialect import Dialect
 from deltas.formats.native import Native
 from deltas.formats.peft import Peft
 from deltas.kinds import check
 
-__all__ = ["DIALECTS", "Dialect", "dialect_of", "files_of", "load"]
+__all__ = ["DIALECTS", "Dialect", "dialect_of", "files_of", "load", "outline"]
 
 DIALECTS: tuple[Dialect, ...] = (Native(), Peft())
 
@@ -37,7 +37,7 @@ def dialect_of(checkpoint: Checkpoint) -> Dialect:
     raise InvalidDelta(f"No delta was found: none of {markers} is there.")
 
 
-def files_of(directory: Path) -> frozenset[str]:
+def files_of(directory: Path | Folder) -> frozenset[str]:
     """The names of the files that make up the delta in a directory; the others are never opened.
 
     Raises InvalidDelta if there is none, UnsafeDelta if its weights are a pickle or an archive.
@@ -49,31 +49,46 @@ def files_of(directory: Path) -> frozenset[str]:
     return names
 
 
-def load(directory: Path, base: BaseSpec, dtype: torch.dtype = torch.float32) -> Delta:
+def outline(directory: Path | Folder, base: BaseSpec, dtype: torch.dtype = torch.float32) -> Delta:
+    """The delta that `load` would read, told by its headers: its tensors have no memory.
+
+    Raises what `load` raises, but for what is wrong with values.
+    """
+    delta = _read(Checkpoint(directory, outline=True), base)
+    return replace(delta, parts=tuple(_cast(part, dtype) for part in delta.parts))
+
+
+def load(directory: Path | Folder, base: BaseSpec, dtype: torch.dtype = torch.float32) -> Delta:
     """Read a delta of any dialect, check it against the base and cast it to `dtype`.
 
     Raises DeltaError with the reason; nothing of the directory is trusted.
     """
-    checkpoint = Checkpoint(directory)
+    delta = _read(Checkpoint(directory), base)
+    parts, cast = list(delta.parts), list[Part]()
+    delta = replace(delta, parts=())
+    # What has been cast is let go of at once: a large delta is not held twice.
+    while parts:
+        part = _cast(parts.pop(0), dtype)
+        cast.append(_finite(part))
+    return replace(delta, parts=tuple(cast))
+
+
+def _read(checkpoint: Checkpoint, base: BaseSpec) -> Delta:
     delta = dialect_of(checkpoint).read(checkpoint, base)
     check(delta, base)
-    return replace(delta, parts=tuple(_cast(part, dtype) for part in delta.parts))
+    return delta
 
 
 def _cast(part: Part, dtype: torch.dtype) -> Part:
-    return replace(
-        part,
-        tensors={
-            name: _finite(tensor.to(dtype), name, part) for name, tensor in part.tensors.items()
-        },
-    )
+    return part.over([tensor.to(dtype) for tensor in part.memory])
 
 
-def _finite(tensor: Tensor, name: str, part: Part) -> Tensor:
+def _finite(part: Part) -> Part:
     # After the cast: a weight may be finite in float32 and infinite in float16.
-    # The least and the greatest are NaN where any value is: one pass, and no copy.
-    if not all(math.isfinite(float(value)) for value in tensor.aminmax()):
-        raise InvalidDelta(
-            f"Tensor '{name}' of {part.kind} at '{part.site}' is not finite in {tensor.dtype}."
-        )
-    return tensor
+    for name, tensor in part.tensors.items():
+        # The least and the greatest are NaN where any value is: one pass, and no copy.
+        if not all(math.isfinite(float(value)) for value in tensor.aminmax()):
+            raise InvalidDelta(
+                f"Tensor '{name}' of {part.kind} at '{part.site}' is not finite in {tensor.dtype}."
+            )
+    return part

@@ -45,16 +45,14 @@ class Arena:
         return taken
 
 
-def gather(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Copies of tensors, one after another in memory that is theirs alone."""
-    memory = stretch(sum(to_line(tensor.nbytes) for tensor in tensors))
+def lay_out(tensors: Sequence[Tensor], memory: Tensor) -> tuple[list[Tensor], Tensor]:
+    """Copies of tensors, one after another at the beginning of `memory`, and what is left of it."""
     copies: list[Tensor] = []
-    at = 0
     for tensor in tensors:
-        copy = memory[at : at + tensor.nbytes].view(tensor.dtype).view(tensor.shape)
+        copy = memory[: tensor.nbytes].view(tensor.dtype).view(tensor.shape)
         copies.append(copy.copy_(tensor))
-        at += to_line(tensor.nbytes)
-    return copies
+        memory = memory[to_line(tensor.nbytes) :]
+    return copies, memory
 
 
 def to_line(size: int) -> int:

@@ -56,11 +56,19 @@ def check(delta: Delta, base: BaseSpec) -> None:
         parts = [part for part in delta.parts if part.kind == name]
         kind_named(name).check_whole(parts, delta, base)
     _check_task(delta, base)
+    _check_room(delta, base)
+
+
+def _check_room(delta: Delta, base: BaseSpec) -> None:
     extent = extent_of(delta)
-    if extent.rows + extent.cached >= base.context:
+    taken = extent.rows + extent.cached
+    # An input has at least one token, and so has the text that follows.
+    needed = 2 if delta.task is TaskType.GENERATE else 1
+    if base.context - taken < needed:
         raise InvalidDelta(
-            f"The delta's {extent.rows + extent.cached} virtual tokens leave no room in the "
-            f"base's context of {base.context}."
+            f"The delta's {taken} virtual tokens leave {max(0, base.context - taken)} of the "
+            f"{base.context} that a sequence may have here; an input and its answer need at least "
+            f"{needed}. Use a delta with fewer."
         )
 
 

@@ -1,31 +1,22 @@
 """Checkpoints on their way in: uploaded file by file, or named by where they are."""
 
-import asyncio
-import logging
-import re
-import shutil
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, TypeAlias
 
 from fastapi import Depends, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import Field, ValidationError
-from starlette.datastructures import FormData, UploadFile
 
+from deltas.formats import files_of
 from server.api.body import Body
-from server.api.dependencies import SourceRootsDep
-from server.errors import InsufficientStorage, InvalidRequest
-from server.registry.names import PLAIN_NAME
-from server.registry.sources import fetch_source
-
-logger = logging.getLogger(__name__)
-
-MAX_FILES = 64
-
-_FILE_NAME = re.compile(PLAIN_NAME)
+from server.api.dependencies import RegistryDep, SourceRootsDep
+from server.api.upload import Upload
+from server.api.writes import WritesDep
+from server.registry.registration import Registration
+from server.registry.sources import asked_source
+from server.registry.staging import Staging
 
 
 class SourceBody(Body):
@@ -33,21 +24,6 @@ class SourceBody(Body):
 
     source: Annotated[str, Field(min_length=1, max_length=4096)]
 
-
-async def _checkpoint(http: Request, roots: SourceRootsDep) -> AsyncIterator[Path]:
-    if http.headers.get("content-type", "").startswith("multipart/form-data"):
-        async with _uploaded(http) as directory:
-            yield directory
-    else:
-        try:
-            body = SourceBody.model_validate_json(await http.body())
-        except ValidationError as error:
-            raise RequestValidationError(error.errors()) from None
-        yield await asyncio.to_thread(fetch_source, body.source, roots)
-
-
-CheckpointDep: TypeAlias = Annotated[Path, Depends(_checkpoint)]
-"""The directory with the files that the request uploads or names."""
 
 BODY_SCHEMA = {
     "requestBody": {
@@ -65,41 +41,69 @@ BODY_SCHEMA = {
 }
 
 
-@asynccontextmanager
-async def _uploaded(http: Request) -> AsyncGenerator[Path]:
-    """Receive an upload into a directory that is removed afterwards.
+class Incoming:
+    """The delta that a request uploads or names: takes it in and puts it."""
 
-    Of each file's name the last segment is kept. Raises InvalidRequest for a name that is not
-    plain, for one that comes twice and for an upload without files, InsufficientStorage if the
-    upload cannot be written.
-    """
-    with ExitStack() as stack:
+    def __init__(
+        self, http: Request, registry: RegistryDep, roots: SourceRootsDep, writes: WritesDep
+    ) -> None:
+        self._http = http
+        self._registry = registry
+        self._roots = roots
+        self._writes = writes
+
+    async def put(
+        self, name: str, *, if_match: str | None, if_none_match: bool
+    ) -> tuple[Registration, bool]:
+        """Make it the active version of a task; see `Registry.put_staged`."""
+        with self._writes.place():
+            async with self._staging() as staging:
+                await self._receive(staging)
+                return await self._writes.run(
+                    self._registry.put_staged,
+                    name,
+                    staging,
+                    if_match=if_match,
+                    if_none_match=if_none_match,
+                )
+
+    @asynccontextmanager
+    async def _staging(self) -> AsyncGenerator[Staging]:
+        with ExitStack() as opened:
+            staging = await self._writes.run(opened.enter_context, self._registry.stage())
+            kept = opened.pop_all()
         try:
-            temporary = TemporaryDirectory(prefix="polydelta-", ignore_cleanup_errors=True)
-            directory = Path(stack.enter_context(temporary))
-            async with http.form(max_files=MAX_FILES, max_fields=MAX_FILES) as form:
-                await asyncio.to_thread(_write, form, directory)
-        except OSError as error:
-            logger.exception("An upload could not be written.")
-            raise InsufficientStorage("The server has no room for the upload.") from error
-        yield directory
+            yield staging
+        finally:
+            await self._writes.run(kept.close)
 
-
-def _write(form: FormData, directory: Path) -> None:
-    files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
-    if not files:
-        raise InvalidRequest("The upload holds no files; send the checkpoint's files as parts.")
-    for file in files:
-        target = directory / _plain(file.filename or "")
+    async def _receive(self, staging: Staging) -> None:
+        if _is_upload(self._http):
+            await self._receive_upload(staging)
+            return
         try:
-            with target.open("xb") as written:
-                shutil.copyfileobj(file.file, written)
-        except FileExistsError:
-            raise InvalidRequest(f"The upload holds two files '{target.name}'.") from None
+            body = SourceBody.model_validate_json(await self._http.body())
+        except ValidationError as error:
+            raise RequestValidationError(error.errors()) from None
+        await self._writes.run(_copy, body.source, self._roots, staging)
+
+    async def _receive_upload(self, staging: Staging) -> None:
+        upload = Upload(self._http.headers["content-type"], staging)
+        try:
+            async for data in self._http.stream():
+                await self._writes.run(upload.feed, data)
+            upload.finish()
+        finally:
+            upload.close()
 
 
-def _plain(filename: str) -> str:
-    name = filename.replace("\\", "/").rpartition("/")[2]
-    if not _FILE_NAME.fullmatch(name):
-        raise InvalidRequest("A file of the upload has no plain name: use letters, digits, . _ -")
-    return name
+IncomingDep: TypeAlias = Annotated[Incoming, Depends()]
+
+
+def _is_upload(http: Request) -> bool:
+    return http.headers.get("content-type", "").startswith("multipart/form-data")
+
+
+def _copy(source: str, roots: Sequence[Path], staging: Staging) -> None:
+    folder = asked_source(source, roots)
+    staging.copy(folder, files_of(folder))

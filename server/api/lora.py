@@ -9,7 +9,8 @@ from pydantic import Field
 from server.api.body import Body
 from server.api.dependencies import RegistryDep, SourceRootsDep, TaskName
 from server.api.fields import fields
-from server.registry.sources import fetch_source
+from server.api.writes import WritesDep
+from server.registry.sources import asked_source
 
 router = APIRouter(
     prefix="/v1",
@@ -33,15 +34,18 @@ class UnloadBody(Body):
 
 
 @router.post("/load_lora_adapter")
-def load(body: LoadBody, registry: RegistryDep, roots: SourceRootsDep) -> PlainTextResponse:
+async def load(
+    body: LoadBody, registry: RegistryDep, roots: SourceRootsDep, writes: WritesDep
+) -> PlainTextResponse:
     """Add a task; `load_inplace` allows it to replace another delta of that name."""
-    directory = fetch_source(body.lora_path, roots)
-    registry.put(body.lora_name, directory, if_none_match=not body.load_inplace)
+    with writes.place():
+        folder = await writes.run(asked_source, body.lora_path, roots)
+        await writes.run(registry.put, body.lora_name, folder, if_none_match=not body.load_inplace)
     return PlainTextResponse(f"Success: LoRA adapter '{body.lora_name}' added successfully.")
 
 
 @router.post("/unload_lora_adapter")
-def unload(body: UnloadBody, registry: RegistryDep) -> PlainTextResponse:
+async def unload(body: UnloadBody, registry: RegistryDep, writes: WritesDep) -> PlainTextResponse:
     """Remove a task."""
-    registry.remove(body.lora_name)
+    await writes.run(registry.remove, body.lora_name)
     return PlainTextResponse(f"Success: LoRA adapter '{body.lora_name}' removed successfully.")

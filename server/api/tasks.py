@@ -6,8 +6,9 @@ from fastapi import APIRouter, Header, Response
 from pydantic import BaseModel
 
 from deltas.delta import TaskType
-from server.api.checkpoint import BODY_SCHEMA, CheckpointDep
+from server.api.checkpoint import BODY_SCHEMA, IncomingDep
 from server.api.dependencies import EngineDep, RegistryDep, TaskId
+from server.api.writes import WritesDep
 from server.engine.engine import Engine
 from server.engine.residency import Residence
 from server.errors import InvalidRequest
@@ -105,11 +106,10 @@ def show_task(
 
 
 @router.put("/{name}", openapi_extra=BODY_SCHEMA, responses={201: {"model": TaskBody}})
-def put_task(
+async def put_task(
     name: TaskId,
-    checkpoint: CheckpointDep,
+    incoming: IncomingDep,
     engine: EngineDep,
-    registry: RegistryDep,
     response: Response,
     if_match: Condition = None,
     if_none_match: Condition = None,
@@ -121,8 +121,8 @@ def put_task(
     if if_none_match not in (None, "*"):
         raise InvalidRequest("If-None-Match takes * alone here.", "if-none-match")
     expected = if_match.removeprefix("W/").strip('"') if if_match else None
-    registration, new = registry.put(
-        name, checkpoint, if_match=expected, if_none_match=if_none_match is not None
+    registration, new = await incoming.put(
+        name, if_match=expected, if_none_match=if_none_match is not None
     )
     task = TaskBody.of(registration, engine)
     response.status_code = 201 if new else 200
@@ -131,9 +131,9 @@ def put_task(
 
 
 @router.delete("/{name}", status_code=204)
-def delete_task(name: TaskId, registry: RegistryDep) -> None:
+async def delete_task(name: TaskId, registry: RegistryDep, writes: WritesDep) -> None:
     """Remove a task; requests under way still finish on its delta."""
-    registry.remove(name)
+    await writes.run(registry.remove, name)
 
 
 def _etag(task: TaskBody) -> str:

@@ -3,13 +3,10 @@
 import logging
 import socket
 import sys
-from pathlib import Path
 
 from server.cli.printing import err
 from server.listening import listening
 from server.settings import Settings
-
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def start(settings: Settings) -> None:
@@ -36,11 +33,6 @@ def _start(settings: Settings, sockets: list[socket.socket]) -> None:
     for line in example_lines(url, engine):
         err.print(line, markup=False)
     err.print()
-    if settings.host not in _LOOPBACK and Path("/") in settings.source_roots:
-        err.print(
-            "[yellow]Anyone who can reach this server may have it read deltas from any directory; "
-            "--source-roots limits that.[/]"
-        )
     serve(engine, settings, sockets)
 
 

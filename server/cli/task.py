@@ -13,7 +13,12 @@ app = typer.Typer(
 )
 
 Name = Annotated[str, typer.Argument(help="The task.")]
-Source = Annotated[str, typer.Argument(help="Its delta: a directory here, or a URI.")]
+Source = Annotated[
+    str,
+    typer.Argument(
+        help="Its delta: a directory here, which is uploaded, or a URI that the server reads."
+    ),
+]
 
 
 @app.command()

@@ -64,7 +64,7 @@ class Engine:
         self._watching: asyncio.Task[None] | None = None
         self._tokenizing = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
         blocks = _cache_blocks(base, limits)
-        self.context = min(base.spec.context, blocks * BLOCK or base.spec.context)
+        self.context = context_of(base, limits)
         self.runner = Runner(base, blocks)
         self.core = self._build_core(blocks)
         registry.on_checked = self.core.residency.offer
@@ -283,6 +283,11 @@ class Engine:
     def _fail_all(self, error: PolydeltaError) -> None:
         for answer in list(self._answers.values()):
             answer.fail(error)
+
+
+def context_of(base: Base, limits: Limits) -> int:
+    """The greatest number of tokens of one sequence: the base's own, or those the cache holds."""
+    return min(base.spec.context, _cache_blocks(base, limits) * BLOCK or base.spec.context)
 
 
 def _cache_blocks(base: Base, limits: Limits) -> int:

@@ -30,6 +30,7 @@ from deltas.wiring import Wiring
 from server.engine.host import HostCache
 from server.engine.spill import Spill
 from server.errors import DeltaUnavailable
+from server.heap import is_exhaustion
 
 _log = logging.getLogger(__name__)
 
@@ -122,10 +123,15 @@ class Residency:
             self._start_reading(ref, wanted_now=False)
 
     def offer(self, ref: DeltaRef, delta: Delta) -> None:
-        """Keep a delta that was just read: in host memory, or spilled where that is full."""
+        """Keep a delta that was just read: in host memory, or spilled where that is full.
+
+        Raises whatever says that there is no memory for it.
+        """
         try:
             prepared = self._wiring.prepare(delta)
-        except Exception:
+        except Exception as error:
+            if is_exhaustion(error):
+                raise
             # It can still be read when it is wanted, and will then be blamed for what is wrong.
             _log.exception("The delta of task '%s' could not be prepared.", ref.task)
             return
@@ -163,8 +169,8 @@ class Residency:
         return "host" if ref in self._host else "disk"
 
     def close(self) -> None:
-        """Stop the loader."""
-        self._loader.shutdown(wait=False, cancel_futures=True)
+        """Stop the loader after what it is at: it writes where the store will be removed."""
+        self._loader.shutdown(cancel_futures=True)
 
     def _fetch(self, ref: DeltaRef) -> Delta | None:
         delta = self._host.get(ref)

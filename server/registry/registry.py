@@ -1,7 +1,8 @@
 """The registry: which task is served by which version of its delta."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -12,13 +13,25 @@ from deltas import formats
 from deltas.base import BaseSpec
 from deltas.delta import Delta, DeltaRef
 from deltas.errors import DeltaError
-from server.errors import Conflict, DeltaUnavailable, PreconditionFailed
+from deltas.folder import Folder, opened
+from server import heap
+from server.errors import (
+    Conflict,
+    DeltaUnavailable,
+    InsufficientMemory,
+    InsufficientStorage,
+    PreconditionFailed,
+)
 from server.registry.keyed_lock import KeyedLock
 from server.registry.lease import Lease
 from server.registry.names import check_name, not_found
 from server.registry.registration import Registration
-from server.registry.store import Staged, Store
+from server.registry.staging import Staging
+from server.registry.store import Store
 from server.registry.version import BASE_NAME, Version
+
+_COPIES = 2
+"""A delta as it is read, and as it is prepared for the device."""
 
 
 @dataclass
@@ -39,16 +52,25 @@ class Registry:
     again by then. The bare base is a task named `base`.
     """
 
-    def __init__(self, store: Store, base: BaseSpec, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self,
+        store: Store,
+        base: BaseSpec,
+        dtype: torch.dtype = torch.float32,
+        max_tasks: int = 10_000,
+    ) -> None:
         self.on_checked: Callable[[DeltaRef, Delta], None] = _ignore
         self.on_forgotten: Callable[[DeltaRef], None] = _ignore
         self._store = store
         self._base = base
         self._dtype = dtype
+        self._max_tasks = max_tasks
         self._writing = KeyedLock()
+        self._reading = Lock()
         self._lock = Lock()
         bare = Version.bare(base.family.causal)
         self._tasks = {BASE_NAME: _Task(bare)}
+        self._coming: set[str] = set()
         self._versions: dict[str, dict[DeltaRef, Version]] = {BASE_NAME: {bare.ref: bare}}
         self._leases: dict[DeltaRef, set[Lease]] = {}
 
@@ -57,10 +79,29 @@ class Registry:
         """A directory that is there for as long as this server."""
         return self._store.scratch
 
+    def stage(self) -> AbstractContextManager[Staging]:
+        """A place in the store for a delta's files, to be put; it is gone at the end."""
+        return self._store.stage()
+
     def put(
         self,
         name: str,
-        directory: Path,
+        directory: Path | Folder,
+        *,
+        if_match: str | None = None,
+        if_none_match: bool = False,
+    ) -> tuple[Registration, bool]:
+        """Copy a delta's files and put them; see `put_staged`."""
+        check_name(name)
+        folder = opened(directory)
+        with self.stage() as staging:
+            staging.copy(folder, formats.files_of(folder))
+            return self.put_staged(name, staging, if_match=if_match, if_none_match=if_none_match)
+
+    def put_staged(
+        self,
+        name: str,
+        staging: Staging,
         *,
         if_match: str | None = None,
         if_none_match: bool = False,
@@ -71,27 +112,28 @@ class Registry:
         another. Raises DeltaError or InvalidRequest with the
         reason, PreconditionFailed if the active version is not `if_match` (a version, a digest
         or `*`), Conflict if `if_none_match` and the name holds another delta,
-        InsufficientStorage if the store is full; nothing has changed then.
+        InsufficientStorage if the store or the number of tasks is at its limit, InsufficientMemory
+        if there is too little for the delta; nothing has changed then.
         """
         check_name(name)
-        with self._writing.hold(name):
+        staging.drop_others(formats.files_of(staging.path))
+        digest = staging.digest
+        with self._store.gate.passed(), self._writing.hold(name):
             current = self._active(name)
             _check_match(current, if_match)
-            with self._store.stage(directory, formats.files_of(directory)) as staged:
-                if current is not None and current.ref.digest == staged.digest:
-                    return self.get(name), False
-                if current is not None and if_none_match:
-                    raise Conflict(f"The task '{name}' holds another delta already.", param="task")
-                version, delta = self._check(name, staged)
-                self._store.keep(staged)
-            self.on_checked(version.ref, delta)
-            self._activate(version)
+            if current is not None and current.ref.digest == digest:
+                self._store.mend(staging, digest)
+                return self.get(name), False
+            if current is not None and if_none_match:
+                raise Conflict(f"The task '{name}' holds another delta already.", param="task")
+            with self._place(name):
+                self._activate(self._check(DeltaRef(name, digest), staging))
             return self.get(name), True
 
     def remove(self, name: str) -> None:
         """Forget a task; requests under way keep their version. Raises TaskNotFound."""
         check_name(name)
-        with self._writing.hold(name):
+        with self._store.gate.passed(), self._writing.hold(name):
             with self._lock:
                 task = self._tasks.pop(name, None)
             if task is None:
@@ -138,12 +180,58 @@ class Registry:
             return [self._registration(name) for name in sorted(self._tasks) if name != BASE_NAME]
 
     def close(self) -> None:
-        """Remove the server's copies; the registry is not used afterwards."""
+        """Wait for puts under way and remove the server's copies; nothing is put afterwards."""
         self._store.close()
 
-    def _check(self, name: str, staged: Staged) -> tuple[Version, Delta]:
-        delta = formats.load(staged.path, self._base, self._dtype)
-        return Version.of(DeltaRef(name, staged.digest), delta, time.time()), delta
+    @contextmanager
+    def _place(self, name: str) -> Generator[None]:
+        """Hold a place among the tasks for a name; raises InsufficientStorage if there is none."""
+        with self._lock:
+            if len(self._tasks.keys() | self._coming | {name}) > self._max_tasks + 1:
+                raise InsufficientStorage(
+                    f"The server holds {self._max_tasks} tasks, as many as it may. Remove one "
+                    "(polydelta task rm NAME), or have the operator raise --max-tasks."
+                )
+            self._coming.add(name)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._coming.discard(name)
+
+    def _check(self, ref: DeltaRef, staging: Staging) -> Version:
+        """Check what is staged and keep it; the store holds it if nothing was raised."""
+        # By the headers alone: what does not fit the base is never read.
+        outline = formats.outline(staging.path, self._base, self._dtype)
+        self._store.keep(staging, ref.digest)
+        try:
+            # One at a time: the memory that is there for one is there for one alone.
+            with self._reading:
+                return self._read(ref, outline.bytes)
+        except BaseException:
+            self._store.drop(ref.digest)
+            raise
+        finally:
+            heap.give_back(outline.bytes)
+
+    def _read(self, ref: DeltaRef, size: int) -> Version:
+        """Load a kept delta of `size` bytes and hand it on; raises InsufficientMemory."""
+        if _COPIES * size <= heap.left():
+            try:
+                return self._hand_on(ref)
+            except (MemoryError, RuntimeError) as error:
+                if not heap.is_exhaustion(error):
+                    raise
+        # Raised out here, it holds none of the frames in which parts of the delta are.
+        raise InsufficientMemory(
+            f"The delta takes {size / (1 << 20):.0f} MiB of memory, twice while it is loaded, and "
+            "the server has too little left. Try a smaller one, or have the operator give it more."
+        )
+
+    def _hand_on(self, ref: DeltaRef) -> Version:
+        delta = formats.load(self._store.path(ref.digest), self._base, self._dtype)
+        self.on_checked(ref, delta)
+        return Version.of(ref, delta, time.time())
 
     def _active(self, name: str) -> Version | None:
         with self._lock:

@@ -1,143 +1,136 @@
 """The store: the server's own copies of deltas' files, each directory named by its digest.
 
     ROOT/run-…/lock         held for as long as the server lives
-    ROOT/run-…/staging-…/   a copy that is being made or checked
-    ROOT/run-…/<sha256>/    a whole copy, durable before it has this name
-    ROOT/run-…/trash-…/     a copy that nobody holds any more, being removed
+    ROOT/run-…/staging-…/   a delta that is on its way in
+    ROOT/run-…/<sha256>/    a whole delta, durable before it has this name
+    ROOT/run-…/trash-…/     a delta that nobody holds any more, being removed
     ROOT/run-…/scratch/     what else the server keeps on disk for as long as it lives
 
-A delta is copied first and checked afterwards, so that nothing which changes outside can reach
-the device. A server that ended, however it ended, left its lock free: the next one sweeps.
+A delta is written once, there, and checked afterwards, so that nothing which changes outside can
+reach the device. A server that ended, however it ended, left its lock free: the next one sweeps.
+A store that someone removes is made anew with the next delta.
 """
 
-import fcntl
-import hashlib
 import os
 import shutil
 import tempfile
-import weakref
 from collections import Counter
-from collections.abc import Collection, Generator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock, Thread
 from uuid import uuid4
 
-from deltas.checkpoint import MAX_WEIGHTS, open_regular
-from deltas.errors import InvalidDelta
-from server.errors import DeltaUnavailable, InsufficientStorage
+from deltas.checkpoint import MAX_WEIGHTS
+from server.errors import DeltaUnavailable
+from server.registry.gate import Gate
+from server.registry.quota import Quota
+from server.registry.run import Run
+from server.registry.staging import Staging, storage_errors
 
-_CHUNK = 1024 * 1024
-_LOCK = "lock"
-
-
-@dataclass(frozen=True, slots=True)
-class Staged:
-    """A copied delta that is not in its place yet."""
-
-    path: Path
-    digest: str
+_MIB = 1 << 20
 
 
 class Store:
     """Copies of deltas, counted by holder and removed with the last one; thread-safe.
 
-    `max_bytes` limits one delta's files together. Raises InsufficientStorage wherever the disk
-    cannot be written.
+    All of them take at most `quota` bytes, one at most `max_bytes`. Raises InsufficientStorage
+    wherever the disk cannot be written.
     """
 
-    def __init__(self, root: Path, max_bytes: int = MAX_WEIGHTS + _CHUNK) -> None:
+    gate: Gate
+    """Whoever makes anything in the store, other than through it, is to be inside."""
+
+    def __init__(
+        self, root: Path, quota: int = 1 << 40, max_bytes: int = MAX_WEIGHTS + _MIB
+    ) -> None:
         self.max_bytes = max_bytes
+        self._quota = Quota(quota)
+        self.gate = Gate()
+        self._closed = False
         self._lock = Lock()
         self._holders = Counter[str]()
-        with _storage_errors():
-            root.mkdir(parents=True, exist_ok=True)
-            _sweep(root)
-            self._run = Path(tempfile.mkdtemp(prefix="run-", dir=root))
-            self.scratch = self._run / "scratch"
-            self.scratch.mkdir()
-            self._end = weakref.finalize(self, _remove, self._run, _hold(self._run))
+        self._sizes: dict[str, int] = {}
+        with storage_errors():
+            self._run = Run(root)
+
+    @property
+    def scratch(self) -> Path:
+        """A directory that is there for as long as the store."""
+        return self._run.scratch
 
     @contextmanager
-    def stage(self, source: Path, names: Collection[str]) -> Generator[Staged]:
-        """Copy a directory's files of these names; the copy is gone at the end unless kept.
-
-        Raises InvalidDelta if a file cannot be read or they are too large together.
-        """
-        with _storage_errors():
-            path = Path(tempfile.mkdtemp(prefix="staging-", dir=self._run))
+    def stage(self) -> Generator[Staging]:
+        """A place for a delta that comes in; it is gone at the end unless kept."""
+        with self.gate.passed(), storage_errors():
+            self._run.ensure()
+            path = Path(tempfile.mkdtemp(prefix="staging-", dir=self._run.path))
+        staging = Staging(path, self.gate, self._quota, self.max_bytes)
         try:
-            room = self.max_bytes
-            for name in sorted(names):
-                room -= _copy(source, name, path, room)
-            yield Staged(path, digest_of(path))
+            yield staging
         finally:
             shutil.rmtree(path, ignore_errors=True)
+            staging.discard()
 
-    def keep(self, staged: Staged) -> None:
+    def keep(self, staging: Staging, digest: str) -> None:
         """Put a staged delta in its place, durably, and hold it once."""
-        with _storage_errors():
+        with storage_errors():
             # Slow disks are waited for outside the lock, which an event loop may want.
-            _sync(staged.path)
+            _sync(staging.path)
             with self._lock:
-                if not self._holders[staged.digest]:
-                    staged.path.rename(self._run / staged.digest)
-                self._holders[staged.digest] += 1
-            _sync(self._run)
+                self._place(staging, digest)
+                self._holders[digest] += 1
+            _sync(self._run.path)
+
+    def mend(self, staging: Staging, digest: str) -> None:
+        """Put back the files of a delta that is held, should they be gone."""
+        with storage_errors(), self._lock:
+            if self._holders[digest]:
+                self._place(staging, digest)
 
     def drop(self, digest: str) -> None:
         """Undo one `keep`; the files are gone with the last one, and their room is free soon."""
-        trash = self._run / f"trash-{uuid4().hex}"
+        trash = self._run.path / f"trash-{uuid4().hex}"
         with self._lock:
             self._holders[digest] -= 1
             if self._holders[digest]:
                 return
+            self._quota.give_back(self._sizes.pop(digest))
+            if self._closed:
+                return
             with suppress(OSError):
-                (self._run / digest).rename(trash)
+                (self._run.path / digest).rename(trash)
         # Whoever drops may be an event loop, which waits for no disk.
         Thread(target=shutil.rmtree, args=(trash,), kwargs={"ignore_errors": True}).start()
 
     def path(self, digest: str) -> Path:
         """Where a kept delta's files are; raises DeltaUnavailable if they are gone."""
-        place = self._run / digest
+        place = self._run.path / digest
         if not place.is_dir():
             raise DeltaUnavailable("The delta's files are gone from the store; put it again.")
         return place
 
     def close(self) -> None:
-        """Remove everything; the store is not used afterwards. Closing again does nothing."""
-        self._end()
+        """Wait for whoever is inside the gate and remove everything; closing again does nothing."""
+        self.gate.close()
+        with self._lock:
+            self._closed = True
+        self._run.close()
+
+    def _place(self, staging: Staging, digest: str) -> None:
+        place = self._run.path / digest
+        if place.is_dir():
+            if _sizes(place) == _sizes(staging.path):
+                return
+            # Someone has been at it.
+            shutil.rmtree(place)
+        staging.path.rename(place)
+        self._quota.give_back(self._sizes.get(digest, 0))
+        self._sizes[digest] = staging.release()
 
 
-def digest_of(directory: Path) -> str:
-    """The sha256 in hex over a directory's file names and contents, sorted by name."""
-    digest = hashlib.sha256()
-    for path in sorted(directory.iterdir()):
-        content = path.read_bytes()
-        digest.update(f"{path.name}\0{len(content)}\0".encode())
-        digest.update(content)
-    return digest.hexdigest()
-
-
-@contextmanager
-def _storage_errors() -> Generator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise InsufficientStorage(f"The store cannot be written: {error.strerror}.") from error
-
-
-def _copy(source: Path, name: str, target: Path, room: int) -> int:
-    """Copy one file durably and return its size; no more than `room` bytes."""
-    with open_regular(source, name) as (file, size):
-        if size > room:
-            raise InvalidDelta(f"The checkpoint is too large: {name} alone has {size} bytes.")
-        with _storage_errors(), (target / name).open("xb") as copy:
-            shutil.copyfileobj(file, copy, _CHUNK)
-            copy.flush()
-            os.fsync(copy.fileno())
-    return size
+def _sizes(directory: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_size for path in directory.iterdir()}
 
 
 def _sync(directory: Path) -> None:
@@ -147,30 +140,3 @@ def _sync(directory: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _hold(run: Path) -> int:
-    """Lock a run until the process ends or the handle returned is closed."""
-    handle = os.open(run / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise
-    return handle
-
-
-def _sweep(root: Path) -> None:
-    """Remove the runs whose servers are gone."""
-    for run in root.glob("run-*"):
-        # Without a lock yet, it is another server's that starts just now.
-        if not (run / _LOCK).exists():
-            continue
-        # Its server lives, or another sweeper was faster.
-        with suppress(BlockingIOError, FileNotFoundError):
-            _remove(run, _hold(run))
-
-
-def _remove(run: Path, handle: int) -> None:
-    shutil.rmtree(run, ignore_errors=True)
-    os.close(handle)

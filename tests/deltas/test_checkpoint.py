@@ -44,6 +44,14 @@ def test_a_sound_file_is_read(tmp_path: Path) -> None:
     }
 
 
+def test_an_outline_has_the_shapes_and_no_memory(tmp_path: Path) -> None:
+    (tmp_path / NAME).write_bytes(SOUND)
+    outlined = Checkpoint(tmp_path, outline=True).tensors(NAME)
+    for name, tensor in read(tmp_path, SOUND).items():
+        assert (outlined[name].shape, outlined[name].dtype) == (tensor.shape, tensor.dtype)
+        assert outlined[name].device.type == "meta"
+
+
 UNSOUND: dict[str, bytes] = {
     "empty": b"",
     "shorter than its length": b"\1\0",
@@ -82,6 +90,7 @@ UNSOUND: dict[str, bytes] = {
     "duplicate names": layout(
         b'{"a":%s,"a":%s}' % ((json.dumps(entry([1], 4)).encode(),) * 2), b"\0" * 4
     ),
+    "header just too deep": layout(b'{"a":' + b"[" * 20 + b"]" * 20 + b"}"),
     "deep header": layout(b'{"a":' + b"[" * 50_000 + b"]" * 50_000 + b"}"),
     "invalid text": layout(b'{"\xff":1}'),
 }
@@ -182,6 +191,16 @@ def test_an_unsound_configuration_is_refused(name: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_bytes(BAD_JSON[name])
     with pytest.raises(InvalidDelta):
         Checkpoint(tmp_path).json("config.json")
+
+
+@pytest.mark.parametrize("depth", [9, 100, 500, 700, 900, 980, 1000, 2000])
+def test_no_depth_of_nesting_exhausts_the_stack(depth: int, tmp_path: Path) -> None:
+    for nested in (b'{"a":' + b"[" * depth + b"]" * depth, b'{"a":' * depth + b"1" + b"}" * depth):
+        (tmp_path / "config.json").write_bytes(nested + b"}" * (nested[5:6] == b"["))
+        with pytest.raises(InvalidDelta):
+            Checkpoint(tmp_path).json("config.json")
+        with pytest.raises(InvalidDelta):
+            read(tmp_path, layout(nested + b"}" * (nested[5:6] == b"[")))
 
 
 @given(

@@ -4,15 +4,21 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
+from deltas.formats import native
 from server import serve
+from server.build import open_base
+from server.registry.store import Store
+from server.settings import Settings
+from tests import samples
 
 START = """
 import logging
@@ -25,7 +31,7 @@ from server.settings import Settings
 logging.basicConfig(level="INFO")
 settings = Settings(
     base=sys.argv[1], store=sys.argv[2], port=int(sys.argv[3]), drain_timeout=float(sys.argv[4]),
-    kv_cache_gb=0.01, dtype="float32", threads=1,
+    source_roots=sys.argv[5:], kv_cache_gb=0.01, dtype="float32", threads=1,
 )
 with listening(settings) as sockets:
     serve(build_engine(settings), settings, sockets)
@@ -55,6 +61,14 @@ def test_the_collector_leaves_out_what_is_loaded_before_it_serves(
         gc.unfreeze()
 
 
+@pytest.fixture
+def directory(decoder: Path, tmp_path: Path) -> Path:
+    """A delta on disk."""
+    spec = open_base(Settings(base=str(decoder), device="cpu", dtype="float32")).spec
+    native.write(samples.generator("lora", spec), tmp_path / "delta", spec)
+    return tmp_path / "delta"
+
+
 FEW_FILES = """
 import resource
 
@@ -70,11 +84,14 @@ Process = tuple[subprocess.Popen[bytes], httpx2.Client]
 
 
 @contextmanager
-def process(base: Path, store: Path, drain: float, start: str = START) -> Generator[Process]:
+def process(
+    base: Path, store: Path, drain: float, start: str = START, roots: Sequence[Path] = ()
+) -> Generator[Process]:
     """A server in a process of its own, ready; it logs to `store`.log."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    command = [sys.executable, "-c", start, str(base), str(store), str(port), str(drain)]
+    given = map(str, (base, store, port, drain, *roots))
+    command = [sys.executable, "-c", start, *given]
     with (
         log(store).open("wb") as written,
         subprocess.Popen(command, stderr=written) as running,
@@ -148,3 +165,91 @@ def test_more_connections_than_open_files_do_no_harm(decoder: Path, tmp_path: Pa
         said = log(tmp_path).read_text().splitlines()
     assert len(said) - before < 30
     assert any("leaves room for 200 connections" in line for line in said)
+
+
+def begun(http: httpx2.Client, rest: int = 1000) -> socket.socket:
+    """The beginning of an upload whose client then says nothing more."""
+    connection = socket.create_connection((http.base_url.host, http.base_url.port or 0), 30)
+    connection.sendall(
+        b"PUT /v1/tasks/x HTTP/1.1\r\nhost: 127.0.0.1\r\n"
+        b"content-type: multipart/form-data; boundary=x\r\ncontent-length: %d\r\n\r\n"
+        b'--x\r\ncontent-disposition: form-data; name="f"; filename="delta.json"\r\n\r\n{' % rest
+    )
+    return connection
+
+
+def staged(store: Path) -> list[Path]:
+    return list(store.glob("run-*/staging-*/*"))
+
+
+def until_staged(store: Path, count: int) -> None:
+    while len(staged(store)) < count:
+        time.sleep(0.02)
+
+
+def test_nothing_is_put_while_it_drains_and_nothing_is_left(
+    decoder: Path, tmp_path: Path, directory: Path
+):
+    files = [("files", (path.name, path.read_bytes())) for path in directory.iterdir()]
+    store = tmp_path / "store"
+    with process(decoder, store, drain=60, roots=[directory]) as (running, http), ExitStack() as on:
+        assert http.put("/v1/tasks/kept", files=files).status_code == 201
+        lines = on.enter_context(http.stream("POST", "/v1/infer", json=LONG)).iter_lines()
+        next(lines)
+        on.enter_context(begun(http))
+        until_staged(store, 1)
+        running.send_signal(signal.SIGTERM)
+        until_draining(http)
+        name = {"lora_name": "fresh", "lora_path": str(directory)}
+        for response in (
+            http.put("/v1/tasks/fresh", files=files),
+            http.put("/v1/tasks/fresh", json={"source": str(directory)}),
+            http.delete("/v1/tasks/kept"),
+            http.post("/v1/load_lora_adapter", json=name),
+            http.post("/v1/unload_lora_adapter", json={"lora_name": "kept"}),
+        ):
+            assert response.status_code == 503, response.text
+            assert int(response.headers["retry-after"]) > 0
+        list(lines)
+        assert running.wait(60) == 0
+    assert not list(store.iterdir())
+
+
+def test_puts_until_the_end_leave_nothing(decoder: Path, tmp_path: Path, directory: Path):
+    files = [("files", (path.name, path.read_bytes())) for path in directory.iterdir()]
+    store = tmp_path / "store"
+    with process(decoder, store, drain=5) as (running, http), ThreadPoolExecutor(6) as pool:
+
+        def put(number: int) -> None:
+            with suppress(httpx2.TransportError):
+                while http.put(f"/v1/tasks/{number}", files=files).status_code != 503:
+                    http.delete(f"/v1/tasks/{number}")
+
+        putting = [pool.submit(put, number) for number in range(6)]
+        while not list(store.glob("run-*/*/delta.json")):
+            time.sleep(0.02)
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(60) == 0
+        for each in putting:
+            each.result()
+    assert not list(store.iterdir())
+
+
+def test_what_a_kill_leaves_is_swept(
+    decoder: Path, tmp_path: Path, directory: Path, monkeypatch: pytest.MonkeyPatch
+):
+    store, temporary = tmp_path / "store", tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    before = set(temporary.iterdir())
+    with process(decoder, store, drain=0, roots=[directory]) as (running, http), ExitStack() as on:
+        assert http.put("/v1/tasks/a", json={"source": str(directory)}).status_code == 201
+        for _ in range(3):
+            on.enter_context(begun(http))
+        until_staged(store, 3)
+        running.kill()
+        running.wait()
+    assert staged(store)
+    Store(store).close()
+    assert not list(store.iterdir())
+    assert not set(temporary.iterdir()) - before

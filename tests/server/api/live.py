@@ -87,6 +87,7 @@ def serving(base: Path, folder: Path, **limits: Any) -> Generator[Live]:
     """Run a server over a base until the context is left."""
     # What tests call it that write their requests by hand.
     limits.setdefault("trusted_hosts", ["x"])
+    limits = {"source_roots": [folder]} | limits
     settings = Settings(
         base=str(base),
         store=folder / "store",

@@ -1,7 +1,6 @@
 import itertools
 import json
 import os
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,9 @@ import httpx2
 import pytest
 
 from server.registry.registration import Registration
+from server.registry.staging import Staging
 from tests import samples
+from tests.disks import full_disk
 from tests.server.api.live import Live, serving
 from tests.server.api.problems import check
 
@@ -158,15 +159,16 @@ def test_a_put_answers_for_itself_whatever_others_do_next(
 ):
     other = live.write("other", samples.classifier(live.spec, ("a", "b"), seed=5))
     registry = live.engine.registry
-    put = registry.put
+    put = registry.put_staged
 
-    def overtaken(name: str, source: Path, **conditions: Any) -> tuple[Registration, bool]:
-        answer = put(name, source, **conditions)
+    def overtaken(name: str, staging: Staging, **conditions: Any) -> tuple[Registration, bool]:
+        answer = put(name, staging, **conditions)
+        monkeypatch.undo()
         registry.remove(name)
-        put(name, other)
+        registry.put(name, other)
         return answer
 
-    monkeypatch.setattr(registry, "put", overtaken)
+    monkeypatch.setattr(registry, "put_staged", overtaken)
     response = live.http.put(URL, json={"source": str(directory)})
     assert response.status_code == 201
     task = response.json()
@@ -226,12 +228,9 @@ def test_uploads_with_odd_names_are_refused(live: Live, filename: str):
     check(response, 400, "invalid_request")
 
 
-def test_an_upload_that_finds_no_room_is_no_fault_of_the_request(
-    live: Live, directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
-    check(upload(live, directory), 507, "insufficient_storage")
-    monkeypatch.undo()
+def test_an_upload_that_finds_no_room_is_no_fault_of_the_request(live: Live, directory: Path):
+    with full_disk():
+        check(upload(live, directory), 507, "insufficient_storage")
     assert upload(live, directory).status_code == 201
 
 
@@ -254,11 +253,15 @@ def test_sources_that_are_no_directory_here_are_refused(live: Live, source: str)
 def test_requests_name_only_directories_that_the_operator_allows(
     decoder: Path, directory: Path, tmp_path: Path
 ):
-    with serving(decoder, tmp_path, source_roots=[directory / "inside"]) as confined:
-        refused = confined.http.put(URL, json={"source": directory.as_uri()})
-        check(refused, 400, "invalid_request", "source")
-        body = {"lora_name": "fresh", "lora_path": str(directory)}
-        check(confined.post("/v1/load_lora_adapter", **body), 400, "invalid_request", "lora_path")
+    with serving(decoder, tmp_path, source_roots=[]) as confined:
+        answers: set[str] = set()
+        for source in (directory.as_uri(), "/etc", "/absent", "~root", "~nobody-of-this-name"):
+            refused = confined.http.put(URL, json={"source": source})
+            answers.add(check(refused, 400, "invalid_request", "source"))
+            body = {"lora_name": "fresh", "lora_path": source}
+            refused = confined.post("/v1/load_lora_adapter", **body)
+            answers.add(check(refused, 400, "invalid_request", "lora_path"))
+        assert len(answers) == 1
         assert upload(confined, directory).status_code == 201
 
 

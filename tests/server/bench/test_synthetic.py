@@ -6,7 +6,7 @@ from deltas.formats import load
 from server.bench.mix import Form, Mix
 from server.bench.synthetic import projections, write_deltas
 from server.build import open_base
-from server.registry.store import digest_of
+from server.registry.staging import digest_of
 from server.settings import Settings
 
 

@@ -23,7 +23,8 @@ from server.errors import (
 )
 from server.registry.lease import Lease
 from server.registry.registry import Registry
-from server.registry.store import Staged, Store
+from server.registry.staging import Staging
+from server.registry.store import Store
 from tests.server.registry.prompts import number_of
 
 Make = Callable[[int], Path]
@@ -239,6 +240,8 @@ def test_files_lost_from_the_store_are_told_and_put_again(
         path.unlink()
     with pytest.raises(DeltaUnavailable):
         registry.load(version.ref)
+    assert registry.put("spam", delta(1)) == (registry.get("spam"), False)
+    assert number_of(registry.load(version.ref)) == 1
 
 
 def test_many_puts_of_one_name_check_the_delta_once(
@@ -302,11 +305,11 @@ def test_a_put_of_one_name_does_not_wait_for_another(
     entered, proceed = threading.Event(), threading.Event()
     real = Store.keep
 
-    def slow(store: Store, staged: Staged) -> None:
+    def slow(store: Store, staging: Staging, digest: str) -> None:
         if not entered.is_set():
             entered.set()
             assert proceed.wait(60)
-        real(store, staged)
+        real(store, staging, digest)
 
     monkeypatch.setattr(Store, "keep", slow)
     with ThreadPoolExecutor(1) as pool:

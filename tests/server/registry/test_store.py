@@ -1,44 +1,50 @@
 """The store: each delta is whole or absent, whatever happens while it is put."""
 
 import os
-import resource
 import shutil
-import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from deltas.base import BaseSpec
 from deltas.errors import InvalidDelta
+from deltas.folder import Folder
 from deltas.formats import native
-from server.errors import DeltaUnavailable, InsufficientStorage
+from server.errors import DeltaUnavailable, InsufficientStorage, ShuttingDown
 from server.registry.registry import Registry
-from server.registry.store import Store, digest_of
+from server.registry.staging import digest_of
+from server.registry.store import Store
+from tests.disks import full_disk
 
 Make = Callable[[int], Path]
 NAMES = frozenset({native.CONFIG, native.WEIGHTS})
 
 KILLED_AT = {
-    "copying": ("shutil", "copyfileobj", 2),
+    "copying": ("server.registry.staging:Staging", "write", 2),
     "syncing a file": ("os", "fsync", 1),
     "syncing the copy": ("os", "fsync", 3),
-    "renaming": ("pathlib.Path", "rename", 1),
+    "renaming": ("pathlib:Path", "rename", 1),
     "syncing the store": ("os", "fsync", 4),
     "removing": ("shutil", "rmtree", 2),
+    "locking": ("fcntl", "flock", 1),
+    "unlocking": ("pathlib:Path", "unlink", 1),
+    "leaving": ("pathlib:Path", "rmdir", 1),
 }
 
 SCRIPT = """
-import importlib, os, signal, sys
+import os, pkgutil, signal, sys
 from pathlib import Path
+from deltas.folder import Folder
 from server.registry.store import Store
+from tests.disks import full_disk
 
-def die_at(module, name, count):
-    owner = Path if module == "pathlib.Path" else importlib.import_module(module)
+def die_at(place, name, count):
+    owner = pkgutil.resolve_name(place)
     real, calls = getattr(owner, name), []
     def counted(*arguments, **options):
         calls.append(1)
@@ -53,9 +59,11 @@ for point, place in points.items():
     if child == 0:
         die_at(*place)
         store = Store(root / point)
-        with store.stage(source, names) as staged:
-            store.keep(staged)
-        store.drop(staged.digest)
+        with store.stage() as staging:
+            staging.copy(Folder(source), names)
+            digest = staging.digest
+            store.keep(staging, digest)
+        store.drop(digest)
         store.close()
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL, point
@@ -78,15 +86,57 @@ def test_a_kill_leaves_each_delta_whole_or_absent(delta: Make, tmp_path: Path) -
         assert not list(root.iterdir()), point
 
 
+def kept(store: Store, source: Path) -> str:
+    """Copy a delta, keep it and return its digest."""
+    with store.stage() as staging:
+        staging.copy(Folder(source), NAMES)
+        digest = staging.digest
+        store.keep(staging, digest)
+    return digest
+
+
 def test_a_server_that_lives_is_not_swept(delta: Make, tmp_path: Path) -> None:
     first = Store(tmp_path / "store")
-    with first.stage(delta(1), NAMES) as staged:
-        first.keep(staged)
+    digest = kept(first, delta(1))
     second = Store(tmp_path / "store")
-    assert digest_of(first.path(staged.digest)) == staged.digest
+    assert digest_of(first.path(digest)) == digest
     first.close()
     first.close()
     second.close()
+    assert not list((tmp_path / "store").iterdir())
+
+
+def test_what_has_lost_its_lock_is_swept(tmp_path: Path) -> None:
+    (tmp_path / "run-empty").mkdir()
+    (tmp_path / "run-full" / "scratch").mkdir(parents=True)
+    Store(tmp_path).close()
+    assert not list(tmp_path.iterdir())
+
+
+def test_servers_that_start_at_once_do_not_sweep_one_another(delta: Make, tmp_path: Path) -> None:
+    source = delta(1)
+    with ThreadPoolExecutor(8) as pool:
+        stores = list(pool.map(lambda _: Store(tmp_path / "store"), range(64)))
+        digests = set(pool.map(lambda store: kept(store, source), stores))
+    assert len({digest_of(store.path(*digests)) for store in stores}) == 1
+    for store in stores:
+        store.close()
+    assert not list((tmp_path / "store").iterdir())
+
+
+def test_a_store_that_is_removed_is_made_anew(delta: Make, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    first = kept(store, delta(1))
+    shutil.rmtree(tmp_path / "store")
+    with pytest.raises(DeltaUnavailable):
+        store.path(first)
+    second = kept(store, delta(2))
+    Store(tmp_path / "store").close()
+    assert digest_of(store.path(second)) == second
+    assert store.scratch.is_dir()
+    assert kept(store, delta(1)) == first
+    assert digest_of(store.path(first)) == first
+    store.close()
     assert not list((tmp_path / "store").iterdir())
 
 
@@ -101,17 +151,12 @@ def test_dropping_waits_for_no_disk(
             assert proceed.wait(60)
         real(path, ignore_errors=ignore_errors)
 
-    def keep() -> str:
-        with store.stage(delta(1), NAMES) as staged:
-            store.keep(staged)
-        return staged.digest
-
     monkeypatch.setattr(shutil, "rmtree", slow)
-    digest = keep()
+    digest = kept(store, delta(1))
     store.drop(digest)
     with pytest.raises(DeltaUnavailable):
         store.path(digest)
-    assert keep() == digest
+    assert kept(store, delta(1)) == digest
     assert digest_of(store.path(digest)) == digest
     proceed.set()
     store.close()
@@ -120,37 +165,63 @@ def test_dropping_waits_for_no_disk(
 
 def test_what_is_staged_but_not_kept_is_gone(delta: Make, tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
-    with store.stage(delta(1), NAMES) as staged:
-        assert digest_of(staged.path) == staged.digest
-    assert not staged.path.exists()
+    with store.stage() as staging:
+        staging.copy(Folder(delta(1)), NAMES)
+        assert digest_of(staging.path) == staging.digest
+    assert not staging.path.exists()
     assert not whole_copies(tmp_path / "store")
 
 
 def test_a_source_swapped_after_the_copy_has_no_effect(delta: Make, tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
-    with store.stage(delta(1), NAMES) as staged:
+    with store.stage() as staging:
+        staging.copy(Folder(delta(1)), NAMES)
+        digest = staging.digest
         (delta(1) / native.WEIGHTS).write_bytes(b"swapped")
-        store.keep(staged)
-    assert digest_of(store.path(staged.digest)) == staged.digest
+        store.keep(staging, digest)
+    assert digest_of(store.path(digest)) == digest
 
 
 def test_a_checkpoint_above_the_budget_is_not_copied(delta: Make, tmp_path: Path) -> None:
     store = Store(tmp_path / "store", max_bytes=100)
-    with pytest.raises(InvalidDelta, match="too large"), store.stage(delta(1), NAMES):
-        pass
+    with pytest.raises(InvalidDelta, match="too large"), store.stage() as staging:
+        staging.copy(Folder(delta(1)), NAMES)
 
 
-@contextmanager
-def full_disk() -> Generator[None]:
-    """Let no file of this process grow beyond 64 bytes; the test runner's own output neither."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (64, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, handler)
+def test_a_file_that_holds_more_than_it_said_is_not_copied(tmp_path: Path) -> None:
+    process = Folder(Path("/proc/self"))
+    with process.open("smaps") as (_, size):
+        assert size == 0
+    store = Store(tmp_path / "store", max_bytes=100)
+    with pytest.raises(InvalidDelta, match="too large"), store.stage() as staging:
+        staging.copy(process, {"smaps"})
+
+
+def test_all_deltas_together_take_no_more_than_their_quota(delta: Make, tmp_path: Path) -> None:
+    sizes = [sum(path.stat().st_size for path in delta(number).iterdir()) for number in range(3)]
+    store = Store(tmp_path / "store", quota=sum(sizes[:2]))
+    first = kept(store, delta(0))
+    for _ in range(3):
+        second = kept(store, delta(1))
+        with pytest.raises(InsufficientStorage, match="--store-gb"):
+            kept(store, delta(2))
+        store.drop(second)
+    assert digest_of(store.path(first)) == first
+
+
+def test_nothing_comes_in_once_a_store_is_closed(delta: Make, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    digest = kept(store, delta(1))
+    with store.stage() as staging:
+        closing = threading.Thread(target=store.close)
+        closing.start()
+        closing.join()
+        with pytest.raises(ShuttingDown):
+            staging.copy(Folder(delta(2)), NAMES)
+    with pytest.raises(ShuttingDown):
+        kept(store, delta(2))
+    store.drop(digest)
+    assert not list((tmp_path / "store").iterdir())
 
 
 def test_a_full_disk_is_told_and_leaves_nothing(
@@ -175,5 +246,5 @@ def test_reading_does_not_wait_for_a_pipe(delta: Make, tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     (delta(1) / native.WEIGHTS).unlink()
     os.mkfifo(tmp_path / "delta-1" / native.WEIGHTS)
-    with pytest.raises(InvalidDelta), store.stage(tmp_path / "delta-1", NAMES):
-        pass
+    with pytest.raises(InvalidDelta), store.stage() as staging:
+        staging.copy(Folder(tmp_path / "delta-1"), NAMES)
