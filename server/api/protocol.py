@@ -61,7 +61,6 @@ class BoundedProtocol(H11Protocol):
         if self.conn.their_state is h11.IDLE and not data.startswith(_URGENT):
             self.transport.pause_reading()
             self._unset_keepalive_if_required()
-            self._unwatch()
             self.places.busy(self.transport)
             self.turns.take(partial(self._begin, data))
         else:

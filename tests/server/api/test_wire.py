@@ -92,6 +92,14 @@ def test_a_head_behind_another_request_is_held_to_the_same_bound(live: Live):
     assert b"HTTP/1.1 431" in answers
 
 
+def test_a_head_that_trickles_is_given_up(live: Live, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(protocol, "HEAD_TIMEOUT", 0.5)
+    with connect(live) as connection:
+        connection.sendall(b"GET /health HTTP/1.1\r\nhost: x\r\nlong:")
+        trickle(connection)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 408")
+
+
 def test_a_body_that_trickles_is_given_up(live: Live, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(patience, "LIMIT", 0.3)
     with connect(live) as connection:
