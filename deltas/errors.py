@@ -1,7 +1,7 @@
 """Everything the library refuses to do, as one tree.
 
 PolydeltaError
-├── UnsupportedBase        the base's architecture has no family record
+├── UnsupportedBase        the base's architecture is none that can be computed here
 └── DeltaError             something is wrong with a delta
     ├── InvalidDelta       its files are damaged, incomplete or contradict themselves
     │   └── UnsafeDelta    its files are of a kind that is never opened (pickle, archives)
@@ -21,7 +21,7 @@ class PolydeltaError(Exception):
 
 
 class UnsupportedBase(PolydeltaError):
-    """The base's architecture has no family record."""
+    """The base's architecture is none that can be computed here."""
 
     code = "unsupported_base"
 

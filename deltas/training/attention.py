@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
+from deltas.view import View
 from deltas.wiring import Wiring
 
 NAME = "polydelta-training"
@@ -58,12 +59,10 @@ def _attend(
     key: Tensor,
     value: Tensor,
     attention_mask: Tensor | None,
-    scaling: float | None = None,
-    sliding_window: int | None = None,
-    **_: Any,
+    **said: Any,
 ) -> tuple[Tensor, None]:
     """Transformers' attention signature: tensors [batch, heads, rows, width]."""
-    del attention_mask
+    view = View.of(module, query, key, value, attention_mask, **said)
     layer: _Layer = getattr(module, _LAYER)
     if layer.step.record is not None:
         layer.step.record[layer.site] = KeyValues(
@@ -84,10 +83,10 @@ def _attend(
             layer.step.lengths,
             rows=query.shape[2],
             before=key.shape[2] - query.shape[2],
-            causal=bool(getattr(module, "is_causal", False)),
-            window=sliding_window,
+            causal=view.causal,
+            window=view.window,
         ),
-        scale=scaling,
+        scale=view.scale,
     )
     return attended.transpose(1, 2), None
 

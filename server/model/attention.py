@@ -5,26 +5,20 @@ packed rows to the model's `Attention`, which knows the step's sequences and hol
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
-from transformers import AttentionInterface
+from transformers import AttentionInterface, PreTrainedModel
 
+from deltas.view import View
 from deltas.wiring import Wiring
 from server.model.batch import Batch
 
 NAME = "polydelta"
 _LAYER = "polydelta_layer"
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """How a layer's rows look at keys: their scale, at earlier ones alone, within a window."""
-
-    scale: float
-    causal: bool
-    window: int | None = None
 
 
 class Attention(ABC):
@@ -57,10 +51,21 @@ class Layer:
     """How the module last asked to look."""
 
 
-def attach(attention: Attention, modules: list[nn.Module]) -> None:
-    """Tell each attention module, in the order of the layers, who computes for it."""
+def attach(attention: Attention, model: PreTrainedModel, modules: list[nn.Module]) -> None:
+    """Let it compute for a model, whose attention modules are given in the order of the layers."""
     for index, module in enumerate(modules):
         setattr(module, _LAYER, Layer(index, attention))
+    model.set_attn_implementation(NAME)
+
+
+@contextmanager
+def detached(model: PreTrainedModel) -> Generator[None]:
+    """Let Transformers' own attention compute for a model, meanwhile."""
+    model.set_attn_implementation(model.get_correct_attn_implementation(None))
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(NAME)
 
 
 def view_of(module: nn.Module) -> View:
@@ -75,15 +80,11 @@ def _attend(
     key: Tensor,
     value: Tensor,
     attention_mask: Tensor | None,
-    scaling: float | None = None,
-    sliding_window: int | None = None,
-    **_: Any,
+    **said: Any,
 ) -> tuple[Tensor, None]:
     """Transformers' attention signature: tensors [1, heads, T, width] → [1, T, heads, width]."""
-    del attention_mask
+    view = View.of(module, query, key, value, attention_mask, **said)
     layer: Layer = getattr(module, _LAYER)
-    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    view = View(scale, bool(getattr(module, "is_causal", False)), sliding_window)
     layer.seen[:] = [view]
     query, key, value = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
     return layer.attention.attend(layer.index, query, key, value, view)[None], None

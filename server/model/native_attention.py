@@ -5,10 +5,12 @@ from collections.abc import Hashable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from deltas.errors import UnsupportedBase
 from deltas.kernels import Kernels, Recorder
 from deltas.site import Site
+from deltas.view import View
 from deltas.wiring import Wiring
-from server.model.attention import Attention, View
+from server.model.attention import Attention
 from server.model.batch import Batch, Item
 from server.model.cache import BLOCK, PanelCache
 
@@ -70,6 +72,11 @@ class NativeAttention(Attention):
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, view: View) -> Tensor:
         """Attend one layer."""
+        if (query.shape[1], *key.shape[1:]) != self.heads:
+            raise UnsupportedBase(
+                f"The attention at '{self._layers[layer]}' has other heads than the base's "
+                "configuration says. Serve a base of another architecture."
+            )
         fused = torch.cat([tensor.flatten(1) for tensor in (query, key, value)], dim=1)
         return self.attend_fused(self._kernels, layer, fused, view).view(query.shape)
 

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from deltas.view import View
 from deltas.wiring import Wiring
-from server.model.attention import Attention, View
+from server.model.attention import Attention
 from server.model.batch import Batch, Item
 from server.model.cache import BLOCK, KeyValueCache
 

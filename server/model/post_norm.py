@@ -7,7 +7,8 @@ from torch import Tensor
 from deltas.base import AFTER_ATTENTION, AFTER_FEED_FORWARD
 from deltas.families import PostNorm
 from deltas.kernels import Kernels, Recorder
-from server.model.attention import View, view_of
+from deltas.view import View
+from server.model.attention import view_of
 from server.model.batch import Batch
 from server.model.layers import KernelLayers, Means, Norm
 from server.model.native_attention import Angles

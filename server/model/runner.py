@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from deltas.base import LM_HEAD_SITE
 from deltas.kernels import Kernels, load_base_kernels
-from deltas.kinds import Extent
 from deltas.kinds.head import BARE_ENCODER
 from deltas.segments import BASE_SLOT, Segment, Segments
 from deltas.site import Role
@@ -18,6 +17,7 @@ from server.model import attention
 from server.model.base import Base
 from server.model.batch import Batch, Item, pack
 from server.model.cache import KeyValueCache
+from server.model.definition import Definition
 from server.model.gated import GatedDecoder
 from server.model.layers import Means, activation_of
 from server.model.native_attention import NativeAttention
@@ -53,15 +53,13 @@ class Runner:
         self.attention = self._attention(cache_blocks if base.generates else 0)
         sites = base.spec.of_role(Role.ATTENTION)
         modules = [self._backbone.get_submodule(site.name) for site in sites]
-        attention.attach(self.attention, modules)
-        base.model.set_attn_implementation(attention.NAME)
+        attention.attach(self.attention, base.model, modules)
         if not base.generates:
             self.wiring.install(BASE_SLOT, BARE_ENCODER)
         self._hidden: Callable[[Batch], Tensor] = self._run_modules
         self.projections: tuple[Projection, ...] = ()
         """The base's packed weights, whose modules have theirs no longer."""
-        if self.kernels is not None:
-            self._speed_up(self.kernels)
+        self._try_out(cache_blocks)
         if base.quantize and not self.projections:
             raise InvalidSettings(
                 f"The base '{base.name}' cannot be served in 8 bits here: that needs the native "
@@ -76,9 +74,7 @@ class Runner:
         Items of one slot should be neighbours: each kind then acts on them at once. Running the
         same items again gives the same result, since a row's place in the cache is its own.
         """
-        batch = pack(items, self.base.spec.family.first_position, self.base.device)
-        self.wiring.bind(batch.segments)
-        self.attention.begin(batch)
+        batch = self._begin(items)
         hidden = self._hidden(batch)
         chosen = batch.segments.items
         wanted = {
@@ -103,6 +99,12 @@ class Runner:
         cache = KeyValueCache(base.spec, blocks, base.dtype, base.device) if blocks else None
         return PlainAttention(self.wiring, [site.name for site in sites], cache)
 
+    def _begin(self, items: Sequence[Item]) -> Batch:
+        batch = pack(items, self.base.spec.family.first_position, self.base.device)
+        self.wiring.bind(batch.segments)
+        self.attention.begin(batch)
+        return batch
+
     def _run_modules(self, batch: Batch) -> Tensor:
         extra = {"use_cache": False} if self.base.generates else {}
         output = self._backbone(
@@ -119,47 +121,44 @@ class Runner:
         self.wiring.bind(
             Segments.of(Segment(rows.slot, at, at + 1) for at, rows in enumerate(wanting))
         )
-        logits = self.base.lm_head(hidden[rows])
+        return self._say(hidden[rows])
+
+    def _say(self, hidden: Tensor) -> Tensor:
+        """What the base makes of hidden states: a decoder logits, an encoder nothing more."""
+        if not self.base.generates:
+            return hidden
+        logits = self.base.lm_head(hidden)
         if self._cap is None:
             return logits
         # Row by row: PyTorch computes the end of what it is given in another way than the rest.
         return torch.stack([torch.tanh(row.float() / self._cap) * self._cap for row in logits])
 
     @torch.inference_mode()
-    def _speed_up(self, kernels: Kernels) -> None:
-        """Let the kernels compute the base, as far as they say what its modules say."""
-        base, batch = self.base, self._probe()
-        expected = self._run_modules(batch)
-        logits = self._head(expected)
-        sites = base.spec.of_role(Role.LINEAR)
-        if any(site.inputs % 2 for site in sites):
-            # Products of bfloat16 take two inputs at a time.
-            return
+    def _try_out(self, cache_blocks: int) -> None:
+        """Hold the modules to what Transformers says; let kernels compute as far as they say it."""
+        definition = Definition(self.base, self._begin)
+        hidden = definition.run(self._run_modules)
+        definition.judge_modules(self._say(hidden), self._run_modules, cache_blocks)
+        # Products of bfloat16 take two inputs at a time.
+        sites = self.base.spec.of_role(Role.LINEAR)
+        if self.kernels is not None and all(site.inputs % 2 == 0 for site in sites):
+            self._speed_up(self.kernels, definition, hidden)
+
+    def _speed_up(self, kernels: Kernels, definition: Definition, hidden: Tensor) -> None:
+        """Let kernels compute the base, as far as they say what its modules say."""
         layers = self._layers(kernels)
-        if layers is not None and not self._agrees(layers, batch, expected):
+        if layers is not None and not definition.near(definition.run(layers), hidden):
             layers = None
-        rest = [site.name for site in sites if layers is None or site.name == LM_HEAD_SITE]
-        linears = PackedLinears(kernels, self.wiring, rest, quantize=base.quantize)
-        agrees = layers is not None or self._agrees(self._run_modules, batch, expected)
-        if agrees and self._near(self._head(expected), logits):
+        sites = [site.name for site in self.base.spec.of_role(Role.LINEAR)]
+        rest = [site for site in sites if layers is None or site == LM_HEAD_SITE]
+        linears = PackedLinears(kernels, self.wiring, rest, quantize=self.base.quantize)
+        agrees = layers is not None or definition.near(definition.run(self._run_modules), hidden)
+        if agrees and definition.near(self._say(hidden), definition.answers):
             self._hidden = layers or self._run_modules
             self.projections = (*(layers.projections if layers else ()), *linears.projections)
             self._release()
         else:
             linears.undo()
-
-    def _head(self, hidden: Tensor) -> Tensor:
-        return self.base.lm_head(hidden) if self.base.generates else hidden
-
-    def _probe(self) -> Batch:
-        """A sequence of tokens from all over the vocabulary."""
-        count = self.base.spec.vocabulary
-        tokens = list(range(0, count, count // _PROBES))[:_PROBES]
-        items = [Item(BASE_SLOT, tokens, 0, Extent(), [0])]
-        batch = pack(items, self.base.spec.family.first_position, self.base.device)
-        self.wiring.bind(batch.segments)
-        self.attention.begin(batch)
-        return batch
 
     def _layers(self, kernels: Kernels) -> ReplayedLayers | None:
         """The layers by kernels alone, if the base's are of a sort that they compute."""
@@ -174,17 +173,6 @@ class Runner:
             return ReplayedLayers(PostNormEncoder(family.post_norm, means))
         return None
 
-    def _agrees(self, path: Callable[[Batch], Tensor], batch: Batch, expected: Tensor) -> bool:
-        """Whether a path says what the modules say, but for rounding."""
-        self.attention.begin(batch)
-        return self._near(path(batch), expected)
-
-    def _near(self, found: Tensor, expected: Tensor) -> bool:
-        strays = (found - expected).float().norm(dim=1) / expected.float().norm(dim=1)
-        # A single row may amplify rounding a hundredfold; a mistake would show in all of them.
-        trust = _TRUST_BYTES if self.base.quantize else _TRUST[self.base.dtype]
-        return bool(strays.median() < trust)
-
     def _release(self) -> None:
         """Let go of the weights that are packed: no step asks their modules any more."""
         for projection in self.projections:
@@ -193,10 +181,3 @@ class Runner:
                 for name, parameter in module.named_parameters():
                     empty = nn.Parameter(parameter.new_empty(0), requires_grad=False)
                     module.register_parameter(name, empty)
-
-
-_PROBES = 11
-"""Tokens on which the kernels must agree with the modules; one block's worth at most."""
-_TRUST_BYTES = 0.3
-_TRUST = {torch.float32: 1e-4, torch.bfloat16: 0.1}
-"""How far the kernels may be from the modules, as a share of what they say: rounding's reach."""
