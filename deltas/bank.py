@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from deltas.delta import Part
-from deltas.kernels.library import SmallRank
+from deltas.kernels.backend import SmallRank
 from deltas.segments import Segments
 from deltas.site import Role, Site
 

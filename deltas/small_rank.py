@@ -14,8 +14,8 @@ from deltas.bank import RowBank, Work
 from deltas.delta import Part
 from deltas.errors import InvalidDelta
 from deltas.kernels import SmallRankKernels, load_kernels
-from deltas.kernels.library import ACTIVATIONS as NUMBERS
-from deltas.kernels.library import MAX_RANK, Packed, SmallRank, SmallRankSite
+from deltas.kernels.backend import ACTIVATIONS as NUMBERS
+from deltas.kernels.backend import MAX_RANK, Packed, SmallRank, SmallRankSite
 from deltas.segments import Segments
 from deltas.site import Site
 

@@ -19,7 +19,7 @@ from deltas.base import AFTER_ATTENTION, HEAD_SITE, LM_HEAD_SITE, BaseSpec
 from deltas.delta import Delta, Part
 from deltas.families import Block
 from deltas.kernels import load_kernels
-from deltas.kernels.library import Added, SmallRank
+from deltas.kernels.backend import Added, SmallRank
 from deltas.kernels.memory import lay_out, stretch, to_line
 from deltas.kinds import KINDS, kind_named
 from deltas.segments import Segment, Segments

@@ -5,11 +5,18 @@ from pathlib import Path
 import pytest
 import torch
 
+from deltas.kernels.loading import staleness
 from tests.bases import save_base
 
 # Tiny models gain nothing from a second thread, and threads that wait for each other on a busy
 # machine cost minutes.
 torch.set_num_threads(1)
+
+
+def pytest_sessionstart() -> None:
+    """Tests of kernels would be skipped, and others slow, where the kernels are not these."""
+    if (stale := staleness()) is not None:
+        raise pytest.UsageError(stale)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,8 @@ In C++ for the CPU, in Triton for CUDA. Everything here has an equal in plain Py
 which runs where a kernel is missing.
 """
 
-from deltas.kernels.library import Kernels, SmallRankKernels
+from deltas.kernels.backend import SmallRankKernels
+from deltas.kernels.kernels import Kernels
 from deltas.kernels.loading import load_base_kernels, load_kernels
 from deltas.kernels.recording import Recorder
 

@@ -3,6 +3,7 @@
 Needs a C++ compiler and nothing else, so that packaging can run it before anything is installed.
 """
 
+import hashlib
 import os
 import platform
 import shutil
@@ -41,6 +42,12 @@ def variants() -> dict[str, list[str]]:
     return wider | {"baseline": []}
 
 
+def sources() -> str:
+    """A digest of all that the library is built from: the C++ here, and this file."""
+    files = sorted([*FOLDER.glob("*.h"), *FOLDER.glob("*.cpp"), FOLDER / "build.py"])
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
+
+
 def find_compiler() -> str | None:
     """The C++ compiler: $CXX, or the first of the usual names."""
     names = (os.environ.get("CXX", ""), "c++", "g++", "clang++")
@@ -53,8 +60,12 @@ def build() -> bool:
     if compiler is None:
         return False
     BUILT.mkdir(exist_ok=True)
+    told = f'-DPOLYDELTA_SOURCES="{sources()}"'
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        jobs = [threads.submit(_compile, compiler, *pair) for pair in variants().items()]
+        jobs = [
+            threads.submit(_compile, compiler, name, [told, *flags])
+            for name, flags in variants().items()
+        ]
     return any(job.result() for job in jobs)
 
 

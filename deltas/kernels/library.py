@@ -1,307 +1,90 @@
-"""The library of kernels, called on tensors.
-
-Nothing is checked on the way: whoever calls a kernel has made sure that types and shapes are what
-it says, and that rows are contiguous.
-"""
+"""A built library: its operations as it describes them itself, and what it was built from."""
 
 import ctypes
-from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any
 
 import torch
-from torch import Tensor
-
-from deltas.kernels.memory import Arena
 
 DTYPES = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
-ACTIVATIONS = {
-    name: code
-    for code, names in enumerate(
-        (
-            ("none",), ("relu",), ("gelu",), ("gelu_new", "gelu_pytorch_tanh"), ("silu", "swish"),
-            ("tanh",), ("leakyrelu",),
-        )
+
+_TYPES = {"p": ctypes.c_void_p, "i": ctypes.c_int64, "f": ctypes.c_float}
+
+
+class _Line(ctypes.Structure):
+    """A line of the library's table; operations.h says what each is."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("arguments", ctypes.c_char_p),
+        ("function", ctypes.c_void_p),
+        ("replay", ctypes.c_void_p),
     )
-    for name in names
-}  # fmt: skip
-"""The names of non-linearities, as the kernels number them."""
-
-MAX_RANK = 1024
-"""The largest rank that small-rank kernels have room for."""
-
-# The most outputs that a kernel takes at a time.
-_MOST_LANES = 16
-# Above this many multiplications a product is worth giving up the interpreter's lock for.
-_LONG = 1 << 24
-
-_A, _I, _F = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
-_SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
-    "packed_size": (_I, [_I, _I]),
-    "packed_bytes_size": (_I, [_I, _I]),
-    "pack": (None, [_A, _I, _I, _I, _I, _A]),
-    "pack_bytes": (None, [_A, _I, _I, _I, _I, _A]),
-    "linear_bytes": (None, [_A, _I, _I, _A, _A, _A, _I, _I, _A, _I, _A, _I, _A, _I]),
-    "linear": (None, [_A, _I, _I, _A, _A, _I, _I, _A, _I, _A, _I, _A, _I]),
-    "small_rank": (None, [_A, _I, _A, _I]),
-    "replay": (None, [_A, _I, _A, _A]),
-    "add_norm": (None, [_A, _A, _I, _A, _A, _F, _I, _I, _A]),
-    "activate": (None, [_A, _I, _I, _I]),
-    "gate": (None, [_A, _I, _I, _I, _A]),
-    "likeliest": (None, [_A, _I, _I, _A]),
-    "key_size": (_I, [_I]),
-    "value_size": (_I, [_I]),
-    "place": (None, [_A, _I, _I, _I, _I, _I, _A, _A, _F, _A, _A, _A, _A, _A]),
-    "attend": (None, [_A, _I, _I, _I, _I, _A, _A, _A, _I, _A, _F, _I, _I, _A, _I]),
-}
 
 
 @dataclass(frozen=True, slots=True)
-class Packed:
-    """A matrix [outputs, inputs] as the kernels want it; `bias` [outputs] if it has one.
+class Operation:
+    """What can be called, or recorded under its number.
 
-    One of bytes has `scales`, a float32 for each output and for what may pad them.
+    `arguments` has a letter for each: p for an address, i for an integer, f for a float, and a
+    capital where a recording leaves it to the step. `short` keeps the interpreter's lock, `long`
+    does not.
     """
 
-    data: Tensor
-    outputs: int
-    inputs: int
-    bias: Tensor | None = None
-    scales: Tensor | None = None
+    number: int
+    arguments: str
+    short: Callable[..., Any]
+    long: Callable[..., Any]
 
 
-OPERATIONS = (
-    "linear", "linear_bytes", "small_rank", "add_norm", "activate", "gate", "place", "attend",
-)  # fmt: skip
-"""The operations that may be recorded, as `replay` numbers them."""
+class Library:
+    """The library in one file."""
 
-SmallRankSite: TypeAlias = tuple[Tensor, Tensor, Tensor]
-"""Rows x [T, inputs], rows y [T, outputs], and the parts of a site, [slots, 6] int64.
+    def __init__(self, path: Path) -> None:
+        self._library = ctypes.CDLL(str(path))
 
-A part is the addresses of packed A and B and of their biases, the rank (0 for none) and the
-activation's number.
-"""
+    @property
+    def sources(self) -> str | None:
+        """The digest of what it was built from; None if it is from before there was any."""
+        function = getattr(self._library, "polydelta_sources", None)
+        if function is None:
+            return None
+        function.restype = ctypes.c_char_p
+        return function().decode()
 
+    def operations(self, dtype: torch.dtype) -> dict[str, Operation]:
+        """All operations over numbers of one type, by name."""
+        return dict(_operations(self._table(dtype)))
 
-Added: TypeAlias = tuple[Tensor, Tensor]
-"""What parts add to a projection: additions [n, 4] int64, and runs [m, 3] int32 as `small_rank`'s.
-
-An addition is the address of a site's parts by slot, how many there are, the first output that is
-the site's, and how many outputs those are.
-"""
-
-
-class SmallRank(Protocol):
-    """Who computes small-rank products, or writes down that they are to be computed."""
-
-    def small_rank(self, sites: Sequence[SmallRankSite], runs: Tensor) -> None:
-        """Add to each site's y each run's own small-rank product of its x."""
-
-
-class SmallRankKernels(SmallRank, Protocol):
-    """What small-rank banks ask of kernels, on whatever device."""
-
-    dtype: torch.dtype
-    variant: str
-
-    def pack(self, weight: Tensor, bias: Tensor | None = None) -> Packed:
-        """Lay a matrix [outputs, inputs] out for `small_rank`."""
-        ...
-
-
-class Kernels:
-    """The kernels for tensors of one type on the CPU.
-
-    A step calls them hundreds of times: what they do in Python is kept short.
-    """
-
-    def __init__(self, path: Path, dtype: torch.dtype) -> None:
-        self.dtype = dtype
-        self.variant = path.stem
-        self.arena = Arena()
-        self.seconds = array("d", [0.0] * len(OPERATIONS))
-        """What replayed operations have taken so far."""
-        # Short calls keep the interpreter's lock: taking it back would cost more than they do.
-        self._short = _functions(ctypes.PyDLL(str(path)), DTYPES[dtype])
-        library = ctypes.CDLL(str(path))
-        self._long = _functions(library, DTYPES[dtype])
-        self._use_threads = library.polydelta_use_threads
+    def replay(self, dtype: torch.dtype) -> Callable[[int, int, int, int], None]:
+        """What makes recorded calls: given where they begin and end, a step, and seconds."""
+        function = self._library.polydelta_replay
+        function.restype, function.argtypes = None, [ctypes.c_void_p] * 5
+        return partial(function, self._table(dtype))
 
     def use_threads(self, threads: int) -> None:
-        """Let the calling thread, and it alone, compute with so many threads, by whatever kernels.
+        """Let the calling thread compute with so many."""
+        self._library.polydelta_use_threads(ctypes.c_int64(threads))
 
-        The others are its helpers: they sleep while there is nothing for them, and end with it.
-        """
-        self._use_threads(ctypes.c_int64(threads))
+    def _table(self, dtype: torch.dtype) -> int:
+        function = getattr(self._library, f"polydelta_operations_{DTYPES[dtype]}")
+        function.restype = ctypes.c_void_p
+        return function()
 
-    def pack(self, weight: Tensor, bias: Tensor | None = None) -> Packed:
-        """Pack a matrix [outputs, inputs] of any strides."""
-        outputs, inputs = weight.shape
-        size = self._short["packed_size"](outputs, inputs)
-        data = self.arena.take(self.dtype, size).zero_()
-        self._long["pack"](weight.data_ptr(), *weight.stride(), outputs, inputs, data.data_ptr())
-        return Packed(data, outputs, inputs, None if bias is None else bias.contiguous())
 
-    def pack_bytes(self, weight: Tensor, bias: Tensor | None = None) -> Packed:
-        """Pack a matrix rounded to 8 bits, symmetrically for each output."""
-        outputs, inputs = weight.shape
-        largest = weight.float().abs().amax(dim=1)
-        scales = torch.where(largest > 0, largest / 127, 1.0)
-        rounded = (weight.float() / scales[:, None]).round().to(torch.int8)
-        size = self._short["packed_bytes_size"](outputs, inputs)
-        data = self.arena.take(torch.int8, size).zero_()
-        self._long["pack_bytes"](
-            rounded.data_ptr(), *rounded.stride(), outputs, inputs, data.data_ptr()
+def _operations(table: int) -> Iterator[tuple[str, Operation]]:
+    lines = ctypes.cast(table, ctypes.POINTER(_Line))
+    number = 0
+    while (line := lines[number]).name:
+        arguments = line.arguments.decode()
+        # Only a measure returns anything.
+        result = None if line.replay else ctypes.c_int64
+        types = [_TYPES[letter] for letter in arguments.lower()]
+        short, long = (
+            make(result, *types)(line.function) for make in (ctypes.PYFUNCTYPE, ctypes.CFUNCTYPE)
         )
-        padded = torch.nn.functional.pad(scales, (0, _MOST_LANES - 1))
-        return Packed(data, outputs, inputs, None if bias is None else bias.contiguous(), padded)
-
-    def linear(self, x: Tensor, matrix: Packed, added: Added | None = None) -> Tensor:
-        """x·Wᵀ + b for x [rows, inputs], and what parts add to it."""
-        rows = x.shape[0]
-        y = torch.empty(rows, matrix.outputs, dtype=self.dtype)
-        long = rows * matrix.outputs * matrix.inputs > _LONG
-        functions = self._long if long else self._short
-        parts = (None, 0, None, 0)
-        if added is not None:
-            additions, runs = added
-            parts = (additions.data_ptr(), len(additions), runs.data_ptr(), len(runs))
-        name, scales = "linear", ()
-        if matrix.scales is not None:
-            name, scales = "linear_bytes", (matrix.scales.data_ptr(),)
-        functions[name](
-            x.data_ptr(), x.stride(0), rows, matrix.data.data_ptr(), *scales, _address(matrix.bias),
-            matrix.outputs, matrix.inputs, y.data_ptr(), matrix.outputs, *parts,
-        )  # fmt: skip
-        return y
-
-    def small_rank(self, sites: Sequence[SmallRankSite], runs: Tensor) -> None:
-        """Add to each site's y each run's own small-rank product of its x.
-
-        `runs` [n, 3] int32 are (slot, start, end) in order, over the rows of every site.
-        """
-        described = describe_sites(sites)
-        long = sites[0][0].numel() > _LONG >> 8
-        (self._long if long else self._short)["small_rank"](
-            described.buffer_info()[0], len(sites), runs.data_ptr(), runs.shape[0]
-        )
-
-    def replay(self, calls: "array[int]", count: int, step: "array[int]") -> None:
-        """Make a `Recorder`'s calls for one step, without the interpreter's lock."""
-        self._long["replay"](
-            calls.buffer_info()[0], count, step.buffer_info()[0], self.seconds.buffer_info()[0]
-        )
-
-    def add_norm(
-        self,
-        x: Tensor,
-        y: Tensor | None,
-        weight: Tensor,
-        epsilon: float,
-        bias: Tensor | None = None,
-    ) -> Tensor:
-        """Add y to x in place, if there is one, and return x normalised.
-
-        That is LayerNorm where there is a bias and RMSNorm where not; `weight` and `bias` are
-        float32.
-        """
-        to = torch.empty_like(x)
-        self._short["add_norm"](
-            x.data_ptr(), _address(y), 0 if y is None else y.stride(0), weight.data_ptr(),
-            _address(bias), epsilon, *x.shape, to.data_ptr(),
-        )  # fmt: skip
-        return to
-
-    def activate(self, x: Tensor, activation: int) -> Tensor:
-        """act(x), written over x [rows, width]."""
-        functions = self._long if x.numel() > _LONG >> 8 else self._short
-        functions["activate"](x.data_ptr(), *x.shape, activation)
-        return x
-
-    def gate(self, x: Tensor, activation: int) -> Tensor:
-        """act(x₁)·x₂ for x [rows, 2 x width] = (x₁, x₂)."""
-        rows, width = x.shape[0], x.shape[1] // 2
-        to = torch.empty(rows, width, dtype=self.dtype)
-        self._short["gate"](x.data_ptr(), rows, width, activation, to.data_ptr())
-        return to
-
-    def likeliest(self, logits: Tensor) -> list[int]:
-        """Where each row of logits [rows, vocabulary] is greatest; -1 if one is not finite."""
-        to = torch.empty(len(logits), dtype=torch.int64)
-        self._long["likeliest"](logits.data_ptr(), *logits.shape, to.data_ptr())
-        return to.tolist()
-
-    def cache_sizes(self, width: int) -> tuple[int, int]:
-        """How many numbers one block of one head takes, keys and values."""
-        return self._short["key_size"](width), self._short["value_size"](width)
-
-    def place(
-        self,
-        fused: Tensor,
-        heads: tuple[int, int, int],
-        norms: tuple[Tensor | None, Tensor | None],
-        epsilon: float,
-        angles: tuple[Tensor, Tensor] | None,
-        places: Tensor,
-        cache: tuple[Tensor, Tensor],
-    ) -> None:
-        """Norm and rotate queries and keys within `fused`, and store keys and values.
-
-        `fused` [rows, (queries + 2 x keys) x width] for `heads` (queries, keys, width); `angles`
-        are cosines and sines [rows, width] in float32, `places` [rows] int32 the cached tokens'.
-        """
-        cosine, sine = angles or (None, None)
-        self._short["place"](
-            fused.data_ptr(), fused.stride(0), fused.shape[0], *heads, _address(norms[0]),
-            _address(norms[1]), epsilon, _address(cosine), _address(sine), places.data_ptr(),
-            cache[0].data_ptr(), cache[1].data_ptr(),
-        )  # fmt: skip
-
-    def attend(
-        self,
-        query: Tensor,
-        heads: tuple[int, int, int],
-        cache: tuple[Tensor, Tensor],
-        chunks: Tensor,
-        tables: Tensor,
-        scale: float,
-        causal: bool,
-        window: int | None,
-    ) -> Tensor:
-        """Attend queries [rows, ≥ queries x width] to the cache; returns [rows, queries x width].
-
-        `chunks` [n, 4] int32 are (first row, rows, cached tokens before them, where the sequence's
-        blocks begin in `tables` [m] int32).
-        """
-        to = torch.empty(query.shape[0], heads[0] * heads[2], dtype=self.dtype)
-        self._long["attend"](
-            query.data_ptr(), query.stride(0), *heads, cache[0].data_ptr(), cache[1].data_ptr(),
-            chunks.data_ptr(), chunks.shape[0], tables.data_ptr(), scale, causal, window or 0,
-            to.data_ptr(), to.stride(0),
-        )  # fmt: skip
-        return to
-
-
-def describe_sites(sites: Sequence[SmallRankSite]) -> "array[int]":
-    """Sites as `small_rank` reads them, for as long as their tensors are kept."""
-    described = array("q")
-    for x, y, parts in sites:
-        described.extend((x.data_ptr(), x.stride(0), x.shape[1]))
-        described.extend((y.data_ptr(), y.stride(0), y.shape[1]))
-        described.extend((parts.data_ptr(), parts.shape[0]))
-    return described
-
-
-def _functions(library: ctypes.CDLL, dtype: str) -> dict[str, Callable[..., Any]]:
-    functions: dict[str, Callable[..., Any]] = {}
-    for name, (result, arguments) in _SIGNATURES.items():
-        function = getattr(library, f"polydelta_{name}_{dtype}")
-        function.restype, function.argtypes = result, arguments
-        functions[name] = function
-    return functions
-
-
-def _address(tensor: Tensor | None) -> int | None:
-    return None if tensor is None else tensor.data_ptr()
+        yield line.name.decode(), Operation(number, arguments, short, long)
+        number += 1

@@ -1,24 +1,31 @@
 """Which kernels there are for a type, a device and this very processor."""
 
 import ctypes
+import logging
 import os
 from functools import cache
 from importlib.util import find_spec
+from pathlib import Path
 
 import torch
 
-from deltas.kernels.build import BUILT, variants
-from deltas.kernels.library import DTYPES, Kernels, SmallRankKernels
+from deltas.kernels.backend import SmallRankKernels
+from deltas.kernels.build import BUILT, FOLDER, sources, variants
+from deltas.kernels.kernels import Kernels
+from deltas.kernels.library import DTYPES, Library
 
 SWITCH = "POLYDELTA_KERNELS"
 """Set to "off", the library is not used."""
+
+_log = logging.getLogger(__name__)
 
 
 @cache
 def load_kernels(dtype: torch.dtype, device: str = "cpu") -> SmallRankKernels | None:
     """The kernels for a type, of the widest instruction set here; None where there are none.
 
-    On CUDA they are Triton's, for small-rank banks alone.
+    Those that were built from other sources are none. On CUDA they are Triton's, for small-rank
+    banks alone.
     """
     if os.environ.get(SWITCH) == "off":
         return None
@@ -28,8 +35,33 @@ def load_kernels(dtype: torch.dtype, device: str = "cpu") -> SmallRankKernels | 
         return load_triton(dtype)
     if dtype not in DTYPES or device != "cpu":
         return None
-    path = next((path for name in usable() if (path := BUILT / f"{name}.so").is_file()), None)
-    return None if path is None else Kernels(path, dtype)
+    path = _built()
+    if path is None:
+        return None
+    if (stale := staleness()) is not None:
+        _log.warning(stale)
+        return None
+    return Kernels(path, dtype)
+
+
+@cache
+def staleness() -> str | None:
+    """What is wrong with a library that was built from other sources than those that are here.
+
+    None if there is none such.
+    """
+    path = _built()
+    if path is None or Library(path).sources == sources():
+        return None
+    return (
+        f"The native kernels in {BUILT} were built from other sources than are here now, so plain "
+        f"PyTorch runs, several times slower. Build them again: python {FOLDER / 'build.py'}"
+    )
+
+
+def _built() -> Path | None:
+    """The library for the widest instruction set here."""
+    return next((path for name in usable() if (path := BUILT / f"{name}.so").is_file()), None)
 
 
 def load_base_kernels(dtype: torch.dtype, device: str = "cpu") -> Kernels | None:

@@ -13,24 +13,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from deltas.kernels.library import (
-    OPERATIONS,
-    Added,
-    Kernels,
-    Packed,
-    SmallRankSite,
-    describe_sites,
-)
-
-_ARGUMENTS = 15
-"""Numbers that a call has room for, as replay.h lays it out."""
+from deltas.kernels.backend import Added, Packed, SmallRankSite
+from deltas.kernels.kernels import Kernels, describe_sites
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """What differs between the steps of one recording: `rows`, and who they belong to.
 
-    As the kernels read them: `runs` [n, 3], `places` [rows], `chunks` [m, 4], `tables`; all int32.
+    As operations.h lays them out: `runs` [n, 3], `places` [rows], `chunks` [m, 4], `tables`; all of
+    int32.
     """
 
     rows: int
@@ -48,20 +40,20 @@ class Recorder:
     caller's to keep.
     """
 
-    def __init__(self, dtype: torch.dtype, capacity: int) -> None:
-        self.dtype = dtype
+    def __init__(self, kernels: Kernels, capacity: int) -> None:
         self.capacity = capacity
+        self._kernels = kernels
         self._calls = array("q")
         self._kept: list[object] = []
         self._buffers: dict[int, list[_Buffer]] = {}
 
-    def replay(self, kernels: Kernels, step: Step) -> None:
+    def replay(self, step: Step) -> None:
         """Make all calls for a step of no more than `capacity` rows."""
         numbers = (
             step.rows, step.runs.data_ptr(), len(step.runs), step.places.data_ptr(),
             step.chunks.data_ptr(), len(step.chunks), step.tables.data_ptr(),
         )  # fmt: skip
-        kernels.replay(self._calls, len(self._calls) // (_ARGUMENTS + 1), array("q", numbers))
+        self._kernels.replay(self._calls, array("q", numbers))
 
     def linear(self, x: Tensor, matrix: Packed, added: Added | None = None) -> Tensor:
         """See `Kernels`."""
@@ -146,22 +138,26 @@ class Recorder:
         pool = self._buffers.setdefault(width, [])
         free = next((buffer for buffer in pool if buffer.free), None)
         if free is None:
-            free = _Buffer(torch.zeros(self.capacity, width, dtype=self.dtype))
+            free = _Buffer(torch.zeros(self.capacity, width, dtype=self._kernels.dtype))
             pool.append(free)
         return free.hand_out()
 
-    def _write(self, operation: str, *arguments: Tensor | float | None) -> None:
-        numbers = [OPERATIONS.index(operation)]
-        for value in arguments:
-            if isinstance(value, Tensor):
-                numbers.append(value.data_ptr())
-            elif isinstance(value, float):
-                numbers.append(struct.unpack("q", struct.pack("d", value))[0])
-            else:
-                numbers.append(int(value or 0))
-        if len(numbers) > _ARGUMENTS + 1:
-            raise ValueError(f"A call has room for {_ARGUMENTS} arguments.")
-        self._calls.extend(numbers + [0] * (_ARGUMENTS + 1 - len(numbers)))
+    def _write(self, name: str, *arguments: Tensor | float | None) -> None:
+        """Write a call down: all arguments but those that a step gives."""
+        operation = self._kernels.operations[name]
+        letters = [letter for letter in operation.arguments if letter.islower()]
+        pairs = list(zip(letters, arguments, strict=True))
+        self._calls.append(operation.number)
+        self._calls.extend(_word(letter, value) for letter, value in pairs)
+
+
+def _word(letter: str, value: Tensor | float | None) -> int:
+    """An argument as operations.h reads it."""
+    if isinstance(value, Tensor):
+        return value.data_ptr()
+    if letter == "f":
+        return struct.unpack("q", struct.pack("d", value))[0]
+    return int(value or 0)
 
 
 class _Buffer:

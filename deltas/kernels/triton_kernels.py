@@ -11,7 +11,7 @@ from torch.nn import functional
 from triton.runtime import JITFunction
 
 from deltas.kernels import triton_small_rank
-from deltas.kernels.library import MAX_RANK, Packed, SmallRankSite
+from deltas.kernels.backend import MAX_RANK, Packed, SmallRankSite
 
 DTYPES = {torch.float32: "float32", torch.bfloat16: "bfloat16", torch.float16: "float16"}
 

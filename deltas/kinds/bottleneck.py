@@ -10,7 +10,7 @@ from deltas.activations import ACTIVATIONS
 from deltas.base import AFTER_ATTENTION, BaseSpec
 from deltas.delta import Options, Part
 from deltas.errors import InvalidDelta, UnsupportedDelta
-from deltas.kernels.library import MAX_RANK
+from deltas.kernels.backend import MAX_RANK
 from deltas.kinds.kind import Kind, OptionTypes, measure
 from deltas.site import Role, Site
 from deltas.small_rank import Factors, SmallRankBank

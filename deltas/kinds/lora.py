@@ -9,7 +9,7 @@ from torch import Tensor
 from deltas.base import BaseSpec
 from deltas.delta import Options, Part
 from deltas.errors import InvalidDelta
-from deltas.kernels.library import MAX_RANK
+from deltas.kernels.backend import MAX_RANK
 from deltas.kinds.kind import Kind, OptionTypes, measure, projections
 from deltas.site import Role, Site
 from deltas.small_rank import Factors, SmallRankBank

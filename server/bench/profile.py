@@ -11,7 +11,6 @@ from functools import partial, wraps
 from typing import Any
 
 from deltas.kernels import Kernels
-from deltas.kernels.library import OPERATIONS
 from server.bench.errors import BenchError
 from server.bench.load import Load
 from server.bench.speeds import product_speed, reading_speed, take_all
@@ -102,15 +101,16 @@ async def profile(engine: Engine, tasks: Sequence[str], load: Load, threads: int
     await _drive(engine, tasks, load, seed=1)
     watch.seconds.clear()
     counted.clear()
-    replayed = kernels.seconds.tolist()
+    replayed = kernels.seconds
     start, processor = time.perf_counter(), time.thread_time()
     await _drive(engine, tasks, load, seed=2)
     loop = time.thread_time() - processor
     elapsed = time.perf_counter() - start
     watch.unwrap()
-    for name, end, begin in zip(OPERATIONS, kernels.seconds, replayed, strict=True):
-        watch.seconds[_PARTS[name]] += end - begin
-        watch.seconds[_AROUND] -= end - begin
+    for name, end in kernels.seconds.items():
+        if (taken := end - replayed[name]) > 0:
+            watch.seconds[_PARTS[name]] += taken
+            watch.seconds[_AROUND] -= taken
     bound = _Roofline(runner, threads).bound(counted.sizes)
     return Profile(
         dict(watch.seconds), len(counted.sizes), sum(counted.sizes), elapsed, loop, bound
@@ -146,9 +146,9 @@ class _Roofline:
 
 
 def _instrument(engine: Engine, kernels: Kernels, watch: Stopwatch, counted: _Counted) -> None:
-    for operation in OPERATIONS:
+    for operation, part in _PARTS.items():
         if hasattr(kernels, operation):
-            watch.wrap(kernels, operation, _PARTS[operation])
+            watch.wrap(kernels, operation, part)
     watch.wrap(engine.runner, "forward", _AROUND)
     timed = engine.runner.forward
 

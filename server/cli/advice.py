@@ -48,7 +48,9 @@ def _precision(machine: Machine) -> Iterator[str]:
 
 
 def _kernels(machine: Machine) -> Iterator[str]:
-    if machine.device == "cpu" and machine.kernels is None:
+    if machine.stale is not None:
+        yield machine.stale
+    elif machine.device == "cpu" and machine.kernels is None:
         yield (
             "The native kernels are missing, so plain PyTorch runs, several times slower: install "
             "a C++ compiler and Polydelta again."

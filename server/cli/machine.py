@@ -11,6 +11,7 @@ import torch
 
 from deltas.kernels import load_kernels
 from deltas.kernels.build import find_compiler
+from deltas.kernels.loading import staleness
 from server.bench.speeds import product_speed, reading_speed, take_all
 from server.cgroups import control_groups, read_control
 from server.model.precision import choose_device, choose_dtype
@@ -36,7 +37,8 @@ class Gpu:
 class Machine:
     """Versions, processor, memory and disk (gigabytes), and speeds.
 
-    `kernels` names the instruction set that the native kernels were loaded for.
+    `kernels` names the instruction set that the native kernels were loaded for; `stale` says what
+    to do about those that were built from other sources.
     `threads` compute; `products` are in GFLOP/s by precision, `reading` in GB/s.
     `device` and `dtype` are what the settings' "auto" comes to.
     """
@@ -51,6 +53,7 @@ class Machine:
     free_disk: float
     compiler: str | None
     kernels: str | None
+    stale: str | None
     gpus: tuple[Gpu, ...]
     device: str
     dtype: str
@@ -86,6 +89,7 @@ def inspect_machine(cache: Path, threads: int | None) -> Machine:
         free_disk=shutil.disk_usage(_existing(cache)).free / 1e9,
         compiler=find_compiler(),
         kernels=_kernels(device),
+        stale=staleness(),
         gpus=tuple(_gpu(index) for index in range(torch.cuda.device_count())),
         device=device.type,
         dtype=_name(choose_dtype("auto", device)),

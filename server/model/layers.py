@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from deltas.kernels import Kernels, Recorder
-from deltas.kernels.library import ACTIVATIONS
+from deltas.kernels.backend import ACTIVATIONS
 from deltas.wiring import Wiring
 from server.model.base import Base
 from server.model.batch import Batch

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from deltas.base import LINEARS
 from deltas.kernels import Kernels
-from deltas.kernels.library import Packed
+from deltas.kernels.backend import Packed
 from deltas.wiring import Wiring
 from server.model.projection import Projection
 

@@ -10,7 +10,7 @@ from transformers.pytorch_utils import Conv1D
 
 from deltas.base import linear_weight
 from deltas.kernels import Kernels, Recorder
-from deltas.kernels.library import Added, Packed
+from deltas.kernels.backend import Added, Packed
 from deltas.wiring import Wiring
 
 

@@ -63,8 +63,7 @@ class ReplayedLayers:
                 buffer[: len(x)] = values
         attention = self._attention
         recording.recorder.replay(
-            self._kernels,
-            Step(len(x), segments.table, attention.places, attention.chunks, attention.tables),
+            Step(len(x), segments.table, attention.places, attention.chunks, attention.tables)
         )
         # The next step writes over it, and some rows' states are kept for longer.
         return recording.out[: len(x)].clone()
@@ -84,7 +83,7 @@ class ReplayedLayers:
         def room(like: Tensor) -> Tensor:
             return torch.zeros(capacity, like.shape[1], dtype=like.dtype)
 
-        recorder = Recorder(self._kernels.dtype, capacity)
+        recorder = Recorder(self._kernels, capacity)
         begin = room(x)
         turns = {turn: (room(cosine), room(sine)) for turn, (cosine, sine) in angles.items()}
         with self._wiring.recording(recorder):

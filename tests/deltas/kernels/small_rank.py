@@ -8,7 +8,7 @@ from torch import Tensor
 
 from deltas.activations import ACTIVATIONS
 from deltas.kernels import SmallRankKernels
-from deltas.kernels.library import ACTIVATIONS as NUMBERS
+from deltas.kernels.backend import ACTIVATIONS as NUMBERS
 from deltas.small_rank import Factors
 from tests.deltas.kernels.rounding import SUMMING, near, rounding, terms
 

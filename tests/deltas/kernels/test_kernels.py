@@ -12,9 +12,9 @@ from torch.nn import functional
 
 from deltas.activations import ACTIVATIONS
 from deltas.kernels import Kernels, load_kernels, loading
+from deltas.kernels.backend import ACTIVATIONS as NUMBERS
+from deltas.kernels.backend import Packed
 from deltas.kernels.build import BUILT, find_compiler
-from deltas.kernels.library import ACTIVATIONS as NUMBERS
-from deltas.kernels.library import Packed
 from deltas.kernels.loading import SWITCH, usable
 from tests.deltas.kernels.rounding import SUMMING, close, rounding, terms
 from tests.deltas.kernels.small_rank import Case, Parts, cases, check, draw

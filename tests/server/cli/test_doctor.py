@@ -22,6 +22,7 @@ FINE = Machine(
     free_disk=100,
     compiler=None,
     kernels="avx2",
+    stale=None,
     gpus=(Gpu("any", 80, (9, 0)),),
     device="cuda",
     dtype="bfloat16",

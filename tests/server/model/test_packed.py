@@ -11,7 +11,7 @@ from torch import Tensor
 from deltas.base import BaseSpec
 from deltas.delta import Delta, Part, TaskType
 from deltas.kernels import Kernels, Recorder
-from deltas.kernels.library import Packed
+from deltas.kernels.backend import Packed
 from deltas.kinds import KINDS, Extent
 from deltas.kinds.head import BARE_ENCODER
 from deltas.segments import BASE_SLOT

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from deltas.delta import Delta
-from deltas.kernels import Recorder
+from deltas.kernels import Kernels, Recorder
 from deltas.kinds import Extent, extent_of
 from deltas.wiring import Wiring
 from server.bench.synthetic import projections, random_delta
@@ -147,8 +147,8 @@ def test_a_cache_that_moved_is_not_written_where_it_was(
     """As many rows as before but more sequences: an encoder's blocks no longer suffice."""
     recorders: list[Recorder] = []
 
-    def recorder(dtype: torch.dtype, capacity: int) -> Recorder:
-        recorders.append(Recorder(dtype, capacity))
+    def recorder(kernels: Kernels, capacity: int) -> Recorder:
+        recorders.append(Recorder(kernels, capacity))
         return recorders[-1]
 
     monkeypatch.setattr(replay, "Recorder", recorder)
