@@ -14,8 +14,8 @@ LEAST = 4
 """Fewer examples than this teach nothing."""
 FEW = 50
 """With fewer examples than this, or fewer than FEW_A_LABEL of a label, little is to be expected."""
-_SHOWN = 5
 FEW_A_LABEL = 8
+_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ from deltas.training.recipe import Recipe
 class DemoTask:
     """One delta of the demo.
 
-    `name` is the task's and its dataset's; `examples` and `held_out` are how many of the dataset
-    are used; `instruction` is what the bare base is told when it is scored beside the delta.
+    `name` is the task's and, unless `data` names another, its dataset's; `examples` are how many
+    of the dataset are used, `held_out` how many of each set to judge by; `instruction` is what the
+    bare base is told when it is scored beside the delta.
     """
 
     base: str
@@ -20,6 +21,12 @@ class DemoTask:
     examples: int
     held_out: int
     instruction: str = ""
+    data: str = ""
+
+    @property
+    def dataset(self) -> str:
+        """The name of the dataset."""
+        return self.data or self.name
 
 
 TASKS = (
@@ -50,6 +57,7 @@ TASKS = (
         examples=560,
         held_out=150,
         instruction="Is this e-mail spam or ham? Answer with one word.",
+        data="mail",
     ),
     DemoTask(
         "smollm2",
@@ -83,7 +91,7 @@ TASKS = (
         "minilm",
         "spam",
         Recipe("prefix", {"length": 8}, epochs=1, batch=16, rate=5e-3, tokens=96),
-        examples=1500,
+        examples=3000,
         held_out=400,
     ),
 )  # fmt: skip

@@ -10,7 +10,7 @@ from deltas.errors import PolydeltaError
 from server.cache import user_cache
 from server.cli.demo import BASES, DELTAS
 from server.cli.train_job import Job, run
-from server.demo.data import DATASETS
+from server.demo.data import DATASETS, SOURCES
 from server.demo.packages import PackageError
 from server.demo.recipes import TASKS, DemoTask
 
@@ -34,7 +34,7 @@ def main(
 
 
 def _job(task: DemoTask, folder: Path, out: Path) -> Job:
-    train, *tests = DATASETS[task.name]().write(folder, task.name)
+    train, *tests = DATASETS[task.dataset]().write(folder, task.dataset)
     return Job(
         base=f"package:{BASES[task.base]}",
         recipe=task.recipe,
@@ -42,7 +42,7 @@ def _job(task: DemoTask, folder: Path, out: Path) -> Job:
         tests=tests,
         out=out / task.base / task.name,
         command=f"python -m server.demo.train {task.base} {task.name}",
-        source=f"Trained on {task.examples} examples of {task.name}.",
+        source=f"Trained on {task.examples} examples from {SOURCES[task.dataset]}.",
         instruction=task.instruction,
         cache=user_cache(),
         limit=task.examples,

@@ -13,7 +13,7 @@ def main(
     name: Annotated[str, typer.Argument(help=f"One of {', '.join(DATASETS)}.")],
     out: Annotated[Path, typer.Option(help="Folder to write into.")] = Path(),
 ) -> None:
-    """Write NAME.train.jsonl and NAME.test.jsonl."""
+    """Write NAME.train.jsonl, NAME.test.jsonl and, where there is another source, its records."""
     if name not in DATASETS:
         raise typer.BadParameter(f"{name!r} is none of {', '.join(DATASETS)}")
     try:

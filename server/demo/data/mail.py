@@ -22,12 +22,16 @@ READABLE_ASCII = 0.95  # the rest is spam in East Asian character sets, often de
 MAILING_LIST_TAG = re.compile(r"^(?:re:\s*|fwd?:\s*|\[[^\]]*\]\s*)+", re.IGNORECASE)
 
 
-def spam() -> Split:
+def mail() -> Split:
     """Subject and first words of an e-mail → spam or ham, the two equally common."""
+    return split(balanced(mails()), train=1600, test=400)
+
+
+def mails() -> list[Record]:
+    """Subject and first words of each e-mail → spam or ham; without repetitions."""
     files = sorted((fetch(PACKAGE) / "package/data").glob("*/*.json"))
     readable = [record for file in files if _is_readable(str((record := _record(file))["input"]))]
-    unique = distinct(readable, lambda record: str(record["input"]))
-    return split(balanced(unique), train=1600, test=400)
+    return distinct(readable, lambda record: str(record["input"]))
 
 
 def _record(file: Path) -> Record:

@@ -3,8 +3,8 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,16 +17,20 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Split:
-    """Records to train on and records to judge by; no text is (nearly) in both."""
+    """Records to train on and records to judge by; no text is (nearly) in both.
+
+    `others` are records of other sources to judge by, too, under the sources' names.
+    """
 
     train: Sequence[Record]
     test: Sequence[Record]
+    others: Mapping[str, Sequence[Record]] = field(default_factory=dict[str, Sequence[Record]])
 
     def write(self, folder: Path, name: str) -> list[Path]:
-        """Write NAME.train.jsonl and NAME.test.jsonl into the folder and return their paths."""
+        """Write NAME.PART.jsonl for each part into the folder, `train` first; return the paths."""
         folder.mkdir(parents=True, exist_ok=True)
         paths: list[Path] = []
-        for part, records in (("train", self.train), ("test", self.test)):
+        for part, records in {"train": self.train, "test": self.test, **self.others}.items():
             path = folder / f"{name}.{part}.jsonl"
             lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in records)
             path.write_text("".join(lines), encoding="utf-8")

@@ -34,7 +34,7 @@ def test_recipes_and_deltas_correspond() -> None:
 
 def test_every_recipe_has_its_base_and_its_data() -> None:
     assert {task.base for task in TASKS} == set(BASES)
-    assert {task.name for task in TASKS} <= set(DATASETS)
+    assert {task.dataset for task in TASKS} <= set(DATASETS)
 
 
 @pytest.mark.parametrize(("base", "least"), [("smollm2", 4), ("minilm", 2)])
@@ -58,6 +58,13 @@ def test_a_delta_clearly_beats_a_constant_and_the_bare_base(task: DemoTask) -> N
             assert 1.2 * held_out["delta"] < min(held_out["majority"], held_out["bare"])
         else:
             assert held_out["delta"] > 0.1 + max(held_out["majority"], held_out["bare"])
+
+
+def test_spam_is_judged_on_another_source_too() -> None:
+    config = json.loads((DELTAS / "minilm" / "spam" / "delta.json").read_text(encoding="utf-8"))
+    held_out = config["card"]["held_out"]
+    assert [each["held_out"] for each in held_out] == ["spam.test", "spam.sms"]
+    assert all(each["delta"] > 0.85 for each in held_out)
 
 
 @pytest.mark.parametrize("task", TASKS, ids=_id)

@@ -1,7 +1,7 @@
 import json
 from pathlib import Path
 
-from server.demo.data.split import Record, balanced, distinct, drawn, first_words, split
+from server.demo.data.split import Record, Split, balanced, distinct, drawn, first_words, split
 
 _RECORDS: list[Record] = [{"input": f"text {number}", "label": "x"} for number in range(20)]
 
@@ -48,6 +48,13 @@ def test_parts_are_written_as_json_lines(tmp_path: Path) -> None:
     assert [path.name for path in paths] == ["topic.train.jsonl", "topic.test.jsonl"]
     lines = paths[1].read_text().splitlines()
     assert [json.loads(line) for line in lines] == drawn(_RECORDS)[:2]
+
+
+def test_another_source_has_a_file_of_its_own(tmp_path: Path) -> None:
+    parts = Split(_RECORDS[:3], _RECORDS[3:5], {"sms": _RECORDS[5:9]})
+    names = [path.name for path in parts.write(tmp_path, "spam")]
+    assert names == ["spam.train.jsonl", "spam.test.jsonl", "spam.sms.jsonl"]
+    assert len((tmp_path / "spam.sms.jsonl").read_text().splitlines()) == 4
 
 
 def test_first_words_squeezes_space() -> None:
