@@ -66,4 +66,4 @@ def open_base(settings: Settings) -> Base:
     device = choose_device(settings.device)
     dtype = choose_dtype(settings.dtype, device)
     base = load_base(source.name, source.directory, dtype, device)
-    return replace(base, quantize=settings.quantize == "int8")
+    return replace(base, quantize=settings.quantize == "int8", revision=source.revision)

@@ -63,7 +63,7 @@ class Settings(BaseSettings):
     config: Path | None = Field(
         default=None, description="TOML file of settings, else ./polydelta.toml"
     )
-    base: str = Field(description="a local directory, package:NAME or a hub id")
+    base: str = Field(description="a local directory, package:NAME or a hub id, with @REVISION")
     tasks: dict[str, str] = Field(
         default_factory=dict[str, str], description="a task and where its delta is"
     )

@@ -19,9 +19,13 @@ class Status(BaseModel):
 
 
 class Load(Status):
-    """Sequences that run and wait, and the share of the cache in use."""
+    """Sequences that run and wait, and the share of the cache in use.
+
+    `revision` is the commit of the hub that the base's files are of, null if they are of none.
+    """
 
     base: str
+    revision: str | None
     running: int
     waiting: int
     cache_usage: float
@@ -50,6 +54,7 @@ async def health(engine: EngineDep) -> Load:
     stats = engine.stats()
     return Load(
         base=engine.base.name,
+        revision=engine.base.revision or None,
         running=stats.running,
         waiting=stats.waiting,
         cache_usage=stats.cache_usage,

@@ -13,7 +13,9 @@ from server.settings import Settings
 def serve(
     base: Annotated[
         str | None,
-        typer.Argument(help="A local directory, package:NAME or a hub id (POLYDELTA_BASE)."),
+        typer.Argument(
+            help="A local directory, package:NAME or a hub id, with @REVISION (POLYDELTA_BASE)."
+        ),
     ] = None,
     *,
     flags: dict[str, Any],

@@ -25,6 +25,8 @@ def _start(settings: Settings, sockets: list[socket.socket]) -> None:
 
     err.print(f"Loading {settings.base} …")
     engine = build_engine(settings)
+    if engine.base.revision:
+        err.print(f"The base is {engine.base.name}@{engine.base.revision}.", highlight=False)
     url = f"http://{_in_url(settings.host)}:{sockets[0].getsockname()[1]}"
     count = len(engine.registry.all())
     err.print(

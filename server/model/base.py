@@ -25,13 +25,15 @@ from deltas.wiring import freeze
 class Base:
     """A frozen model ready to serve; `generates` tells decoders from encoders.
 
-    `quantize` asks for its projections rounded to 8 bits.
+    `quantize` asks for its projections rounded to 8 bits. `revision` is the commit of a hub that
+    its files are of, empty if they are of none.
     """
 
     spec: BaseSpec
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerFast
     quantize: bool = False
+    revision: str = ""
 
     @property
     def name(self) -> str:

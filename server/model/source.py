@@ -4,7 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RevisionNotFoundError,
+)
 
 from server.errors import BaseNotFound
 from server.model.gguf import converted
@@ -18,14 +23,18 @@ _HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A base's name on the wire and its directory of safetensors, in Transformers' layout."""
+    """A base's name on the wire and its directory of safetensors, in Transformers' layout.
+
+    `revision` is the commit that a hub's files are of; empty for all others.
+    """
 
     name: str
     directory: Path
+    revision: str = ""
 
 
 def resolve_base(base: str, cache: Path) -> Source:
-    """Find the base: a local path, `package:NAME` or a hub id.
+    """Find the base: a local path, `package:NAME` or a hub id, with `@revision` to pin one.
 
     GGUF weights are converted once, into `cache`. Raises BaseNotFound saying what to do.
     """
@@ -37,7 +46,10 @@ def resolve_base(base: str, cache: Path) -> Source:
         return Source(path.resolve().name, _weights_in(path, cache))
     if base.startswith((".", "/", "~")):
         raise BaseNotFound(f"There is no directory {base}.")
-    return Source(base, _weights_in(_download(base), cache))
+    repository, _, revision = base.partition("@")
+    snapshot = _download(repository, revision or None)
+    # A hub's cache names a snapshot's directory by its commit.
+    return Source(repository, _weights_in(snapshot, cache), snapshot.name)
 
 
 def _weights_in(place: Path, cache: Path) -> Path:
@@ -60,15 +72,20 @@ def _weights_in(place: Path, cache: Path) -> Path:
     )
 
 
-def _download(repository: str) -> Path:
+def _download(repository: str, revision: str | None) -> Path:
     try:
-        return Path(snapshot_download(repository, allow_patterns=_HUB_FILES))
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=_HUB_FILES))
     except HFValidationError:
         raise BaseNotFound(
             f"'{repository}' is neither a directory here, package:NAME, nor a hub id."
         ) from None
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+    except RevisionNotFoundError as error:
         raise BaseNotFound(
-            f"'{repository}' is no directory here and could not be fetched from the hub "
+            f"'{repository}' has no revision '{revision}': name a branch, a tag or a whole commit."
+        ) from error
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        at = f" at revision '{revision}'" if revision else ""
+        raise BaseNotFound(
+            f"'{repository}'{at} is no directory here and could not be fetched from the hub "
             f"({type(error).__name__}); give a local directory or package:NAME."
         ) from error

@@ -196,3 +196,4 @@ def test_models_and_health(client: Polydelta, decoding: Live):
     assert {(task.id, task.parent) for task in tasks} == {("headline", "base"), ("spam", "base")}
     health = client.health()
     assert (health.status, health.base) == ("ok", decoding.engine.base.name)
+    assert health.revision is None

@@ -195,10 +195,14 @@ class Model:
 
 @dataclass(frozen=True)
 class Health:
-    """A living server: sequences that run and wait, and the share of its cache in use."""
+    """A living server: sequences that run and wait, and the share of its cache in use.
+
+    `revision` is the commit of the hub that the base's files are of, None if they are of none.
+    """
 
     status: str
     base: str
     running: int
     waiting: int
     cache_usage: float
+    revision: str | None = None

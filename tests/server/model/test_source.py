@@ -11,6 +11,7 @@ from safetensors import safe_open
 from server.cache import user_cache
 from server.errors import BaseNotFound
 from server.model.source import resolve_base
+from tests.hub import NEW, OLD, cache_revision
 
 
 def make_package(root: Path, name: str, weights: Path | None = None) -> None:
@@ -53,6 +54,38 @@ def test_what_is_not_there_is_said(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(BaseNotFound, match=message):
         resolve_base(base, tmp_path)
+
+
+@pytest.fixture
+def hub(decoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A hub's cache without a way to the hub, two revisions in it."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    cache_revision(tmp_path / "hub", "owner/name", OLD, decoder, "v1")
+    cache_revision(tmp_path / "hub", "owner/name", NEW, decoder, "main")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("base", "revision"),
+    [
+        ("owner/name", NEW),
+        ("owner/name@main", NEW),
+        ("owner/name@v1", OLD),
+        (f"owner/name@{OLD}", OLD),
+    ],
+)
+def test_a_hub_s_revision_is_the_one_asked_for(base: str, revision: str, hub: Path) -> None:
+    source = resolve_base(base, hub)
+    assert (source.name, source.revision) == ("owner/name", revision)
+    assert source.directory.parent.name == "snapshots"
+    assert (source.directory / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("base", ["owner/name@v3", f"owner/name@{'c' * 40}", "other/name@main"])
+def test_a_revision_that_is_not_there(base: str, hub: Path) -> None:
+    with pytest.raises(BaseNotFound, match=f"at revision '{base.partition('@')[2]}' is no"):
+        resolve_base(base, hub)
 
 
 def test_pickled_weights_are_never_opened(decoder: Path, tmp_path: Path) -> None:
