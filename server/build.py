@@ -6,10 +6,12 @@ from deltas.errors import PolydeltaError
 from server.engine.engine import Engine, context_of
 from server.engine.limits import Limits
 from server.errors import InvalidSettings
+from server.memory import GIGABYTE, memory, resident
 from server.model.base import Base, load_base
 from server.model.precision import choose_device, choose_dtype
 from server.model.source import resolve_base
 from server.model.threads import keep_to_one
+from server.need import Need, check_need
 from server.processors import processors
 from server.registry.registry import Registry
 from server.registry.sources import own_source
@@ -24,21 +26,13 @@ def build_engine(settings: Settings) -> Engine:
     """
     keep_to_one()
     base = open_base(settings)
-    limits = Limits(
-        max_batch_tokens=settings.max_batch_tokens or _batch_tokens(base),
-        max_sequences=settings.max_sequences,
-        max_waiting=settings.max_waiting,
-        max_deltas=settings.max_deltas,
-        host_cache_bytes=int(settings.host_cache_gb * (1 << 30)),
-        kv_cache_bytes=int(settings.kv_cache_gb * (1 << 30)),
-        prefix_cache=settings.prefix_cache,
-        threads=count_threads(settings),
-    )
+    limits = _limits(settings, base)
+    check_need(need_of(base, limits), memory())
     return Engine(base, _open_registry(settings, base, limits), limits)
 
 
 def _open_registry(settings: Settings, base: Base, limits: Limits) -> Registry:
-    store = Store(settings.store, int(settings.store_gb * (1 << 30)))
+    store = Store(settings.store, int(settings.store_gb * GIGABYTE))
     # A delta must leave room not in what the base could hold, but in what this server does.
     spec = replace(base.spec, context=context_of(base, limits))
     registry = Registry(store, spec, base.dtype, settings.max_tasks)
@@ -53,6 +47,26 @@ def _open_registry(settings: Settings, base: Base, limits: Limits) -> Registry:
 def count_threads(settings: Settings) -> int:
     """Threads that compute a step: as many as the settings say, else as suit the processors."""
     return settings.threads or processors().threads
+
+
+def need_of(base: Base, limits: Limits) -> Need:
+    """What a server over a loaded base will take of the machine's memory."""
+    # Other devices keep keys and values in memory of their own, and take it at the start.
+    cached = base.generates and base.device.type == "cpu"
+    return Need(resident(), limits.kv_cache_bytes if cached else 0, limits.host_cache_bytes)
+
+
+def _limits(settings: Settings, base: Base) -> Limits:
+    return Limits(
+        max_batch_tokens=settings.max_batch_tokens or _batch_tokens(base),
+        max_sequences=settings.max_sequences,
+        max_waiting=settings.max_waiting,
+        max_deltas=settings.max_deltas,
+        host_cache_bytes=int(settings.host_cache_gb * GIGABYTE),
+        kv_cache_bytes=int(settings.kv_cache_gb * GIGABYTE),
+        prefix_cache=settings.prefix_cache,
+        threads=count_threads(settings),
+    )
 
 
 def _batch_tokens(base: Base) -> int:

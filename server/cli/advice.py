@@ -3,10 +3,13 @@
 from collections.abc import Iterator
 
 from server.cli.machine import Machine
+from server.memory import GIGABYTE
+from server.need import Need
 
 # The conversion of the embedded base writes half a gigabyte; a larger base needs more.
 _LEAST_DISK = 2.0
-_LEAST_MEMORY = 3.0
+_PROGRAM_BYTES = 600 << 20
+"""What a server holds besides its base."""
 _BASE_GIGABYTES = {"float32": 0.538, "bfloat16": 0.269, "float16": 0.269}
 """The embedded decoder, 134,515,008 parameters."""
 
@@ -18,6 +21,13 @@ def advice(machine: Machine) -> Iterator[str]:
     yield from _kernels(machine)
     yield from _processors(machine)
     yield from _room(machine)
+
+
+def demo_need(machine: Machine) -> Need:
+    """What a server of the embedded decoder takes of the machine's memory."""
+    on_cpu = machine.device == "cpu"
+    weights = int(_BASE_GIGABYTES[machine.dtype] * 1e9)
+    return Need(_PROGRAM_BYTES + weights, machine.kv_cache * on_cpu, machine.host_cache)
 
 
 def single_stream_bound(machine: Machine) -> float:
@@ -75,10 +85,11 @@ def _processors(machine: Machine) -> Iterator[str]:
 
 
 def _room(machine: Machine) -> Iterator[str]:
-    if machine.free_memory < _LEAST_MEMORY:
+    left, need = machine.memory.left, demo_need(machine)
+    if left is not None and left < need.now + need.later:
         yield (
-            f"{machine.free_memory:.1f} GB of memory are free: the embedded decoder with its "
-            "caches wants 3 GB. Lower --kv-cache-gb and --host-cache-gb."
+            f"{left / GIGABYTE:.1f} GB of memory are left, and a server of the embedded decoder "
+            f"takes {need}: lower --kv-cache-gb or --host-cache-gb."
         )
     if machine.free_disk < _LEAST_DISK:
         yield (

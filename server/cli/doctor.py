@@ -7,9 +7,14 @@ import typer
 from server.cache import user_cache
 from server.cli.flags import Format, flag
 from server.cli.printing import err, out, print_json, print_table
+from server.memory import GIGABYTE, Memory
 from server.processors import Processors
 
-Threads = Annotated[int | None, flag("threads", min=1, help="As a server would be told.")]
+_AS_TOLD = "As a server would be told."
+
+Threads = Annotated[int | None, flag("threads", min=1, help=_AS_TOLD)]
+KvCache = Annotated[float, flag("kv-cache-gb", min=0, help=_AS_TOLD)]
+HostCache = Annotated[float, flag("host-cache-gb", min=0, help=_AS_TOLD)]
 
 _TOLD = {
     "COMMANDLINE": "--threads",
@@ -18,11 +23,17 @@ _TOLD = {
 }
 
 
-def doctor(context: typer.Context, threads: Threads = None, output: Format = "text") -> None:
+def doctor(
+    context: typer.Context,
+    threads: Threads = None,
+    kv_cache_gb: KvCache = 1.0,
+    host_cache_gb: HostCache = 1.0,
+    output: Format = "text",
+) -> None:
     """Show what this machine has, what would be slow, and why."""
     err.print("Looking at this machine …")
     # Torch takes seconds to import, which the other commands do without.
-    from server.cli.advice import advice
+    from server.cli.advice import advice, demo_need
     from server.cli.machine import Machine, inspect_machine
 
     def rows(machine: Machine) -> list[tuple[str, str]]:
@@ -35,7 +46,8 @@ def doctor(context: typer.Context, threads: Threads = None, output: Format = "te
             ("processors", describe_processors(machine.processors)),
             ("threads", f"{machine.threads}, {told or _threads(machine.processors)}"),
             ("measured", f"{', '.join(speeds)}, reading {machine.reading:.0f} GB/s"),
-            ("memory", f"{machine.memory:.1f} GB, {machine.free_memory:.1f} GB available"),
+            ("memory", describe_memory(machine.memory)),
+            ("a demo takes", str(demo_need(machine))),
             ("disk", f"{machine.free_disk:.0f} GB free for the cache"),
             ("CUDA", "; ".join(gpus) or "none"),
             ("compiler", machine.compiler or "none"),
@@ -45,7 +57,8 @@ def doctor(context: typer.Context, threads: Threads = None, output: Format = "te
 
     source = context.get_parameter_source("threads")
     told = f"as {_TOLD[source.name]} says" if threads and source else None
-    machine = inspect_machine(user_cache(), threads)
+    caches = (int(size * GIGABYTE) for size in (kv_cache_gb, host_cache_gb))
+    machine = inspect_machine(user_cache(), threads, *caches)
     findings = list(advice(machine))
     if output == "json":
         return print_json({"machine": machine, "advice": findings})
@@ -67,6 +80,20 @@ def describe_processors(found: Processors) -> str:
         quota = found.quota
         reasons.append(f"the control group's quota is {quota.processors:g} ({quota.file})")
     return ", ".join(reasons)
+
+
+def describe_memory(found: Memory) -> str:
+    """How much there is and what of it is free, and what leaves this process no more."""
+    parts = [] if found.total is None else [f"{found.total / GIGABYTE:.1f} GB"]
+    if found.free is not None:
+        parts.append(f"{found.free / GIGABYTE:.1f} GB available")
+    if found.limit is not None and (found.total is None or found.limit.bytes < found.total):
+        limit = found.limit
+        parts.append(
+            f"the control group's limit is {limit.bytes / GIGABYTE:.1f} GB, "
+            f"{limit.used / GIGABYTE:.1f} GB taken ({limit.file})"
+        )
+    return ", ".join(parts) or "unknown"
 
 
 def _threads(found: Processors) -> str:

@@ -13,7 +13,7 @@ from deltas.kernels import load_kernels
 from deltas.kernels.build import find_compiler
 from deltas.kernels.loading import staleness
 from server.bench.speeds import product_speed, reading_speed, take_all
-from server.cgroups import control_groups, read_control
+from server.memory import Memory, memory
 from server.model.precision import choose_device, choose_dtype
 from server.processors import Processors, processors
 
@@ -35,7 +35,9 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Machine:
-    """Versions, processor, memory and disk (gigabytes), and speeds.
+    """Versions, processor, memory (bytes), disk (gigabytes), and speeds.
+
+    A server would be told to take up to `kv_cache` and `host_cache` bytes.
 
     `kernels` names the instruction set that the native kernels were loaded for; `stale` says what
     to do about those that were built from other sources.
@@ -48,8 +50,9 @@ class Machine:
     processors: Processors
     threads: int
     instructions: tuple[str, ...]
-    memory: float
-    free_memory: float
+    memory: Memory
+    kv_cache: int
+    host_cache: int
     free_disk: float
     compiler: str | None
     kernels: str | None
@@ -61,10 +64,10 @@ class Machine:
     reading: float
 
 
-def inspect_machine(cache: Path, threads: int | None) -> Machine:
+def inspect_machine(cache: Path, threads: int | None, kv_cache: int, host_cache: int) -> Machine:
     """Look at this machine and measure it, by so many threads or as many as suit it.
 
-    `cache` is on the disk in question.
+    `cache` is on the disk in question; the others are what a server would be told, in bytes.
     """
     found = processors()
     threads = threads or found.threads
@@ -84,8 +87,9 @@ def inspect_machine(cache: Path, threads: int | None) -> Machine:
         processors=found,
         threads=threads,
         instructions=tuple(name for name in _INSTRUCTIONS if capabilities.get(name)),
-        memory=min(_meminfo("MemTotal"), _memory_limit()),
-        free_memory=min(_meminfo("MemAvailable"), _memory_limit()),
+        memory=memory(),
+        kv_cache=kv_cache,
+        host_cache=host_cache,
         free_disk=shutil.disk_usage(_existing(cache)).free / 1e9,
         compiler=find_compiler(),
         kernels=_kernels(device),
@@ -101,23 +105,6 @@ def inspect_machine(cache: Path, threads: int | None) -> Machine:
 def _kernels(device: torch.device) -> str | None:
     kernels = load_kernels(choose_dtype("auto", device), device.type)
     return None if kernels is None else kernels.variant
-
-
-def _memory_limit() -> float:
-    limits = (
-        read_control(group / name)
-        for group in control_groups("memory")
-        for name in ("memory.max", "memory.limit_in_bytes")
-    )
-    return min((int(limit) / 1e9 for limit in limits if limit.isdigit()), default=float("inf"))
-
-
-def _meminfo(key: str) -> float:
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        name, _, rest = line.partition(":")
-        if name == key:
-            return int(rest.split()[0]) * 1024 / 1e9
-    return float("nan")
 
 
 def _existing(path: Path) -> Path:

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from server.cli.advice import advice, single_stream_bound
-from server.cli.doctor import describe_processors
+from server.cli.doctor import describe_memory, describe_processors
 from server.cli.machine import Gpu, Machine
+from server.memory import Memory, MemoryLimit
 from server.processors import Processors, Quota, processors
 from tests.server.cli.conftest import Polydelta
 
@@ -17,8 +18,9 @@ FINE = Machine(
     processors=EIGHT,
     threads=8,
     instructions=("avx512_bf16",),
-    memory=64,
-    free_memory=32,
+    memory=Memory(64 << 30, 32 << 30, None),
+    kv_cache=1 << 30,
+    host_cache=1 << 30,
     free_disk=100,
     compiler=None,
     kernels="avx2",
@@ -32,6 +34,11 @@ FINE = Machine(
 CPU = replace(FINE, gpus=(), device="cpu")
 
 
+LIMITED = Memory(
+    64 << 30, 32 << 30, MemoryLimit(2 << 30, 3 << 29, Path("/sys/fs/cgroup/memory.max"))
+)
+
+
 def under(quota: float) -> Processors:
     return replace(EIGHT, quota=Quota(quota, Path("/sys/fs/cgroup/cpu.max")))
 
@@ -43,7 +50,7 @@ def test_this_machine_is_described(polydelta: Polydelta) -> None:
     assert found["dtype"] in ("float32", "bfloat16", "float16")
     assert found["processors"]["allowed"] == processors().allowed
     assert found["threads"] == processors().threads
-    assert found["memory"] >= found["free_memory"] > 0
+    assert found["memory"]["total"] >= found["memory"]["free"] > 0
     assert min(found["products"].values()) > 0
 
 
@@ -64,6 +71,28 @@ def test_the_page_names_what_auto_picks(polydelta: Polydelta) -> None:
 )
 def test_processors_are_told_with_what_limits_them(found: Processors, words: str) -> None:
     assert describe_processors(found) == words
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (Memory(64 << 30, 32 << 30, None), "64.0 GB, 32.0 GB available"),
+        (
+            LIMITED,
+            "64.0 GB, 32.0 GB available, the control group's limit is 2.0 GB, 1.5 GB taken "
+            "(/sys/fs/cgroup/memory.max)",
+        ),
+        (Memory(None, None, None), "unknown"),
+    ],
+)
+def test_memory_is_told_with_what_limits_it(found: Memory, words: str) -> None:
+    assert describe_memory(found) == words
+
+
+def test_caches_are_counted_as_a_server_is_told(polydelta: Polydelta) -> None:
+    page = " ".join(polydelta("doctor", "--kv-cache-gb", "900000").out.split())
+    assert "keys and values up to 900000.0 GB more (--kv-cache-gb)" in page
+    assert "lower --kv-cache-gb" in page
 
 
 @pytest.mark.parametrize(
@@ -108,7 +137,10 @@ def test_a_fine_machine_gets_no_advice() -> None:
         ),
         (replace(CPU, processors=under(1.5), threads=2), "docker run --cpus 2"),
         (replace(CPU, processors=under(0.5), threads=1), "docker run --cpus 1"),
-        (replace(FINE, free_memory=1), "1.0 GB of memory"),
+        (replace(CPU, memory=Memory(64 << 30, 1 << 30, None)), "1.0 GB of memory are left"),
+        (replace(CPU, memory=LIMITED), "0.5 GB of memory are left"),
+        (replace(CPU, kv_cache=40 << 30), "keys and values up to 40.0 GB more"),
+        (replace(CPU, host_cache=40 << 30), "deltas up to 40.0 GB (--host-cache-gb)"),
         (replace(FINE, free_disk=1), "--cache"),
     ],
 )
