@@ -39,10 +39,21 @@ class Checkpoint:
         self.max_weights = max_weights
         self.names = self._folder.names
 
-    def json(self, name: str) -> dict[str, Json]:
-        """Read a JSON object; raises InvalidDelta if it is absent or unsound."""
+    def json(self, name: str, max_bytes: int = strict_json.MAX_BYTES) -> dict[str, Json]:
+        """Read a JSON object; raises InvalidDelta if it is absent, too large or unsound."""
         with self._folder.open(name) as (file, _):
-            return strict_json.parse(file.read(strict_json.MAX_BYTES + 1), name)
+            return strict_json.parse(file.read(max_bytes + 1), name, max_bytes)
+
+    def text(self, name: str, max_bytes: int) -> str:
+        """Read a text in UTF-8; raises InvalidDelta if it is absent, too large or no such text."""
+        with self._folder.open(name) as (file, _):
+            data = file.read(max_bytes + 1)
+        if len(data) > max_bytes:
+            raise InvalidDelta(f"{name} is larger than {max_bytes} bytes.")
+        try:
+            return data.decode()
+        except UnicodeDecodeError as error:
+            raise InvalidDelta(f"{name} is no text in UTF-8.") from error
 
     def tensors(self, name: str) -> dict[str, Tensor]:
         """Read a weights file, header first, into memory of each tensor's own.

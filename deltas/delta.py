@@ -25,7 +25,7 @@ class PromptStyle(Enum):
     """How a plain text becomes a generation prompt: as the delta was trained."""
 
     CHAT = "chat"
-    """As one user message through the base's chat template, where the base has one."""
+    """As one user message through the chat template: the delta's own, else the base's, if any."""
     TEXT = "text"
     """As it is."""
 
@@ -81,14 +81,15 @@ class Delta:
     """Everything a task adds to the base.
 
     `task` is how the delta's answers are read; `labels` name a head's outputs in order; `prompt`
-    is how generation reads a plain text. Several kinds may be present at once, each at any number
-    of sites.
+    is how generation reads a plain text; `chat_template` is what chats are written out by, empty
+    where the base's own is. Several kinds may be present at once, each at any number of sites.
     """
 
     task: TaskType
     parts: tuple[Part, ...]
     labels: tuple[str, ...] = ()
     prompt: PromptStyle = PromptStyle.CHAT
+    chat_template: str = ""
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from deltas.errors import PolydeltaError
 from server.engine.engine import Engine, context_of
 from server.engine.limits import Limits
+from server.engine.templates import Templates
 from server.errors import InvalidSettings
 from server.memory import GIGABYTE, memory, resident
 from server.model.base import Base, load_base
@@ -28,14 +29,18 @@ def build_engine(settings: Settings) -> Engine:
     base = open_base(settings)
     limits = _limits(settings, base)
     check_need(need_of(base, limits), memory())
-    return Engine(base, _open_registry(settings, base, limits), limits)
+    templates = Templates(base.tokenizer.special_tokens_map)
+    registry = _open_registry(settings, base, limits, templates)
+    return Engine(base, registry, limits, templates=templates)
 
 
-def _open_registry(settings: Settings, base: Base, limits: Limits) -> Registry:
+def _open_registry(
+    settings: Settings, base: Base, limits: Limits, templates: Templates
+) -> Registry:
     store = Store(settings.store, int(settings.store_gb * GIGABYTE))
     # A delta must leave room not in what the base could hold, but in what this server does.
     spec = replace(base.spec, context=context_of(base, limits))
-    registry = Registry(store, spec, base.dtype, settings.max_tasks)
+    registry = Registry(store, spec, base.dtype, settings.max_tasks, templates.vet)
     for name, source in settings.tasks.items():
         try:
             registry.put(name, own_source(source))

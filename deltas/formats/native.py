@@ -17,6 +17,7 @@ from deltas.base import HEAD_SITE, BaseSpec
 from deltas.checkpoint import Checkpoint
 from deltas.delta import Delta, Option, Options, Part, PromptStyle, TaskType
 from deltas.errors import InvalidDelta, UnsupportedDelta, WrongBase
+from deltas.formats.chat_template import TEMPLATE, read_chat_template
 from deltas.formats.dialect import Dialect
 from deltas.formats.fields import Fields
 from deltas.kinds import check, kind_named
@@ -34,7 +35,7 @@ class Native(Dialect):
 
     name = "native"
     markers = frozenset({CONFIG})
-    files = frozenset({CONFIG, WEIGHTS})
+    files = frozenset({CONFIG, WEIGHTS, TEMPLATE})
 
     def read(self, checkpoint: Checkpoint, base: BaseSpec) -> Delta:
         """Read what `write` wrote for the same base."""
@@ -49,7 +50,8 @@ class Native(Dialect):
         bare = all(kind_named(kind).role is Role.HEAD for kind in kinds)
         absent = bare and WEIGHTS not in checkpoint.names
         tensors = {} if absent else checkpoint.tensors(WEIGHTS)
-        return Delta(task, tuple(_parts(tensors, kinds)), labels, prompt)
+        template = read_chat_template(checkpoint) if TEMPLATE in checkpoint.names else ""
+        return Delta(task, tuple(_parts(tensors, kinds)), labels, prompt, template)
 
 
 def write(
@@ -73,8 +75,11 @@ def write(
     # The configuration marks the directory as a delta: it goes first and comes back last.
     (directory / CONFIG).unlink(missing_ok=True)
     (directory / WEIGHTS).unlink(missing_ok=True)
+    (directory / TEMPLATE).unlink(missing_ok=True)
     if tensors:
         _place(directory / WEIGHTS, safetensors.torch.save(tensors))
+    if delta.chat_template:
+        _place(directory / TEMPLATE, delta.chat_template.encode())
     _place(directory / CONFIG, config + b"\n")
 
 

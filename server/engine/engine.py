@@ -6,10 +6,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence as List
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
-from deltas.delta import DeltaRef, PromptStyle, TaskType
+from deltas.delta import DeltaRef, TaskType
 from deltas.errors import PolydeltaError
 from server.engine.answer import Answer
 from server.engine.blocks import BlockPool
@@ -18,18 +16,19 @@ from server.engine.event import Event
 from server.engine.limits import Limits
 from server.engine.observer import SILENT, Observer
 from server.engine.prefix_cache import PrefixCache
-from server.engine.prompt import Prompt, build_prompt
+from server.engine.prompt import Prompt
+from server.engine.reader import Reader
 from server.engine.request import Request
 from server.engine.residency import Residence, Residency
 from server.engine.scheduler import Scheduler
 from server.engine.sequence import Key, sequences_of
 from server.engine.spill import Spill
 from server.engine.stats import Stats
+from server.engine.templates import Templates
 from server.errors import (
     CapabilityMismatch,
     ContextLengthExceeded,
     EngineDead,
-    InvalidRequest,
     QueueFull,
     RowFailed,
     ShuttingDown,
@@ -48,7 +47,12 @@ class Engine:
     """Serves requests from one event loop; the core computes on a thread of its own."""
 
     def __init__(
-        self, base: Base, registry: Registry, limits: Limits, observer: Observer = SILENT
+        self,
+        base: Base,
+        registry: Registry,
+        limits: Limits,
+        observer: Observer = SILENT,
+        templates: Templates | None = None,
     ) -> None:
         self.base = base
         self.registry = registry
@@ -62,9 +66,10 @@ class Engine:
         self._idle.set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watching: asyncio.Task[None] | None = None
-        self._tokenizing = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
         blocks = _cache_blocks(base, limits)
         self.context = context_of(base, limits)
+        templates = templates or Templates(base.tokenizer.special_tokens_map)
+        self._reader = Reader(base, self.context, templates)
         self.runner = Runner(base, blocks)
         self.core = self._build_core(blocks)
         registry.on_checked = self.core.residency.offer
@@ -88,7 +93,7 @@ class Engine:
             self._fail_all(ShuttingDown("The server stopped before this request ended."))
         if self.alive:
             await asyncio.to_thread(self.core.stop)
-        self._tokenizing.shutdown(wait=False)
+        await asyncio.to_thread(self._reader.close)
         await asyncio.to_thread(self.registry.close)
 
     def begin_drain(self) -> None:
@@ -116,7 +121,7 @@ class Engine:
             version = lease.version
             self._check_capability(request, version)
             generates = version.type is TaskType.GENERATE
-            prompt = await self._read(request, version, generates)
+            prompt = await self._reader.read(request, version, generates=generates)
             self._check_length(prompt, version, generates)
             # The engine may have filled up, begun to drain or died while the prompt was read.
             self._check_open(request)
@@ -205,24 +210,6 @@ class Engine:
             f"This needs a task that {wanted}; '{request.task}' is of type {version.type.value}.",
             param="task",
         )
-
-    async def _read(self, request: Request, version: Version, generates: bool) -> Prompt:
-        read = partial(self._prompt, request, version, generates)
-        source = request.input
-        if 0 < len(source) <= self.context and isinstance(source[0], int):
-            # Tokens are only looked through, which takes less than another thread would.
-            return read()
-        return await asyncio.get_running_loop().run_in_executor(self._tokenizing, read)
-
-    def _prompt(self, request: Request, version: Version, generates: bool) -> Prompt:
-        if version.type is TaskType.TAG and not isinstance(request.input, str):
-            raise InvalidRequest(f"'{request.task}' tags plain texts; send one.", param="input")
-        style = PromptStyle.TEXT if request.raw else version.prompt
-        prompt = build_prompt(self.base.tokenizer, request.input, style, generates=generates)
-        # Tokenizers may know more tokens than their base, such as those that stand for images.
-        if max(prompt.tokens) >= self.base.spec.vocabulary:
-            raise InvalidRequest("The input holds a token unknown to the base.", param="input")
-        return prompt
 
     def _check_length(self, prompt: Prompt, version: Version, generates: bool) -> None:
         virtual = version.extent.rows + version.extent.cached

@@ -10,6 +10,8 @@ from deltas.delta import PromptStyle
 from server.engine.request import Input, Message
 from server.errors import InvalidRequest
 
+_SENTENCE = 200
+
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
@@ -26,22 +28,41 @@ class Prompt:
     continued: bool = True
 
 
+def chat_of(source: Input, style: PromptStyle, *, generates: bool) -> tuple[Message, ...] | None:
+    """The messages that a chat template writes out; None where there are none in an input.
+
+    Generation reads a plain text in the given style.
+    """
+    if isinstance(source, str):
+        chats = generates and style is PromptStyle.CHAT
+        return ({"role": "user", "content": source},) if chats else None
+    if not source or isinstance(source[0], int):
+        return None
+    return tuple(part for part in source if not isinstance(part, int))
+
+
+def chat_prompt(tokenizer: PreTrainedTokenizerFast, text: str) -> Prompt:
+    """Tokenise a chat that a template has written out, the special tokens with it."""
+    return Prompt(list(_encode(tokenizer, text, special=False).ids), text, continued=False)
+
+
 def build_prompt(
     tokenizer: PreTrainedTokenizerFast, source: Input, style: PromptStyle, *, generates: bool
 ) -> Prompt:
     """Tokenise an input for a task that generates, or for one whose head reads it.
 
-    Generation reads a plain text in the given style, messages always through the base's own chat
-    template. A head reads a text with the tokenizer's special tokens around it.
+    Messages, and texts in the style of a chat, go through the base's own chat template. Other texts
+    are read with the tokenizer's special tokens around them.
     Raises InvalidRequest for messages that the template does not take and for empty inputs.
     """
+    chat = chat_of(source, style, generates=generates)
     if isinstance(source, str):
-        if generates and style is PromptStyle.CHAT and tokenizer.chat_template:
-            return _chat(tokenizer, ({"role": "user", "content": source},))
+        if chat and tokenizer.chat_template:
+            return chat_prompt(tokenizer, _written(tokenizer, chat))
         return _text(tokenizer, source)
-    if all(isinstance(token, int) for token in source):
-        return _tokens(tokenizer, [token for token in source if isinstance(token, int)])
-    return _chat(tokenizer, tuple(part for part in source if not isinstance(part, int)))
+    if chat:
+        return chat_prompt(tokenizer, _written(tokenizer, chat))
+    return _tokens(tokenizer, [token for token in source if isinstance(token, int)])
 
 
 def _text(tokenizer: PreTrainedTokenizerFast, text: str) -> Prompt:
@@ -66,7 +87,7 @@ def _size(tokenizer: PreTrainedTokenizerFast) -> int:
     return len(tokenizer)
 
 
-def _chat(tokenizer: PreTrainedTokenizerFast, messages: tuple[Message, ...]) -> Prompt:
+def _written(tokenizer: PreTrainedTokenizerFast, messages: tuple[Message, ...]) -> str:
     if not tokenizer.chat_template:
         raise InvalidRequest("This base has no chat template; send a text.", param="input")
     try:
@@ -76,12 +97,17 @@ def _chat(tokenizer: PreTrainedTokenizerFast, messages: tuple[Message, ...]) -> 
     except Exception as error:
         # A template rejects what it does not foresee (roles, order) with errors of its own.
         raise InvalidRequest(
-            "The base's chat template does not take these messages; check roles and their order.",
+            f"The base's chat template does not take these messages: {in_a_line(error)}. Check the "
+            "roles and their order.",
             param="input",
         ) from error
-    # The template has written the special tokens already.
-    tokens = list(_encode(tokenizer, str(text), special=False).ids)
-    return Prompt(tokens, str(text), continued=False)
+    return str(text)
+
+
+def in_a_line(error: Exception) -> str:
+    """An error's own words, no more of them than a reader wants."""
+    words = " ".join(str(error).split()).rstrip(".")
+    return words if len(words) <= _SENTENCE else f"{words[:_SENTENCE]}…"
 
 
 def _encode(tokenizer: PreTrainedTokenizerFast, text: str, *, special: bool) -> Encoding:

@@ -49,7 +49,8 @@ class Registry:
 
     `on_checked` gets a version's delta just before it becomes active, `on_forgotten` is called once
     nothing needs a version any more, both on whichever thread; the same delta may have been put
-    again by then. The bare base is a task named `base`.
+    again by then. `vet` is asked of a delta that is put, once it has been checked, and raises
+    DeltaError where it finds more that is wrong. The bare base is a task named `base`.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Registry:
         base: BaseSpec,
         dtype: torch.dtype = torch.float32,
         max_tasks: int = 10_000,
+        vet: Callable[[Delta], None] = _ignore,
     ) -> None:
         self.on_checked: Callable[[DeltaRef, Delta], None] = _ignore
         self.on_forgotten: Callable[[DeltaRef], None] = _ignore
@@ -65,6 +67,7 @@ class Registry:
         self._base = base
         self._dtype = dtype
         self._max_tasks = max_tasks
+        self._vet = vet
         self._writing = KeyedLock()
         self._reading = Lock()
         self._lock = Lock()
@@ -203,6 +206,7 @@ class Registry:
         """Check what is staged and keep it; the store holds it if nothing was raised."""
         # By the headers alone: what does not fit the base is never read.
         outline = formats.outline(staging.path, self._base, self._dtype)
+        self._vet(outline)
         self._store.keep(staging, ref.digest)
         try:
             # One at a time: the memory that is there for one is there for one alone.

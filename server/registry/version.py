@@ -22,6 +22,7 @@ class Version:
     kinds: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     prompt: PromptStyle = PromptStyle.CHAT
+    chat_template: str = field(default="", repr=False)
     extent: Extent = field(default_factory=Extent)
     bytes: int = 0
     created: float = 0.0
@@ -35,6 +36,7 @@ class Version:
             kinds=delta.kinds,
             labels=delta.labels,
             prompt=delta.prompt,
+            chat_template=delta.chat_template,
             extent=extent_of(delta),
             bytes=delta.bytes,
             created=created,

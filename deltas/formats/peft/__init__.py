@@ -1,10 +1,12 @@
 """The dialect of the PEFT library: one method a file, registered in METHODS."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from deltas.base import BaseSpec
 from deltas.checkpoint import Checkpoint
 from deltas.delta import Delta, Part, TaskType
+from deltas.formats.chat_template import TEMPLATE, TOKENIZER_CONFIG, read_chat_template
 from deltas.formats.dialect import Dialect
 from deltas.formats.fields import Fields
 from deltas.formats.peft.heads import check_saved_modules, label_count, read_head
@@ -37,11 +39,14 @@ _ABOUT_ITSELF = (
 
 
 class Peft(Dialect):
-    """What `PeftModel.save_pretrained` writes, with an optional sidecar of our own."""
+    """What `PeftModel.save_pretrained` writes, with what a tokenizer's writes beside it.
+
+    There may be a sidecar of our own, too.
+    """
 
     name = "peft"
     markers = frozenset({CONFIG})
-    files = frozenset({CONFIG, WEIGHTS, SIDECAR})
+    files = frozenset({CONFIG, WEIGHTS, SIDECAR, TEMPLATE, TOKENIZER_CONFIG})
 
     def read(self, checkpoint: Checkpoint, base: BaseSpec) -> Delta:
         """Read a method's parts and its head; every tensor and field is accounted for."""
@@ -52,7 +57,8 @@ class Peft(Dialect):
         check_saved_modules(config.texts("modules_to_save"))
         weights = Weights(checkpoint.tensors(WEIGHTS), base.family)
         source = Source(config, weights, base, read_task(config, base))
-        return _delta(method, source, Sidecar.read(checkpoint))
+        delta = _delta(method, source, Sidecar.read(checkpoint))
+        return replace(delta, chat_template=read_chat_template(checkpoint))
 
 
 def _method(peft_type: str) -> Method:

@@ -1,0 +1,134 @@
+"""Templates: chats written out by what came with a delta, in a process that can be ended."""
+
+import asyncio
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from pathlib import Path
+from threading import Lock
+
+from deltas.delta import Delta
+from deltas.errors import InvalidDelta
+from server.engine.request import Message
+from server.errors import InvalidRequest, ServerError
+
+_log = logging.getLogger(__name__)
+
+_WORKER = Path(__file__).with_name("template_worker.py")
+_KEPT = ("HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH", "TZ")
+"""All of the environment that the process gets: it may hold secrets."""
+
+_START_SECONDS = 120.0
+_ANSWER_SECONDS = 10.0
+"""Its own limit is one second of processor time; a busy machine takes longer to give that."""
+_BARRED_SECONDS = 30.0
+"""How long a template that had to be ended is not tried again."""
+
+_PROBE = ({"role": "user", "content": "Hello"},)
+
+
+@dataclass(frozen=True, slots=True)
+class _Process:
+    process: "subprocess.Popen[bytes]"
+    connection: Connection
+
+
+class Templates:
+    """Writes chats out as Transformers does, one at a time; thread-safe.
+
+    `variables` are the special tokens that a template may name. The process begins with the first
+    chat and is begun anew when a template had to be ended with it.
+    """
+
+    def __init__(self, variables: Mapping[str, object]) -> None:
+        self._variables = dict(variables)
+        self._lock = Lock()
+        self._process: _Process | None = None
+        self._barred: dict[str, float] = {}
+        # A slow template keeps others of its like waiting, and nobody else.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="templates")
+
+    async def write(self, template: str, messages: Sequence[Message]) -> str:
+        """Write a chat out; raises InvalidRequest with the template's own words if it does not."""
+        loop = asyncio.get_running_loop()
+        answer = await loop.run_in_executor(self._thread, self._ask, template, messages)
+        if "text" not in answer:
+            reason = answer.get("refusal") or answer["unsound"]
+            raise InvalidRequest(
+                f"The task's chat template does not take these messages: {reason}.", param="input"
+            )
+        return answer["text"]
+
+    def vet(self, delta: Delta) -> None:
+        """Raise InvalidDelta if a delta's template cannot be used, whatever the chat."""
+        if delta.chat_template:
+            answer = self._ask(delta.chat_template, _PROBE)
+            if "unsound" in answer:
+                raise InvalidDelta(f"The chat template cannot be used: {answer['unsound']}.")
+
+    def close(self) -> None:
+        """End the process; nothing is written out afterwards."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        with self._lock:
+            self._end()
+
+    def _ask(self, template: str, messages: Sequence[Message]) -> dict[str, str]:
+        job = {"template": template, "messages": messages, "variables": self._variables}
+        with self._lock:
+            if self._barred.get(template, 0.0) > time.monotonic():
+                return {"unsound": "it did not end lately"}
+            worker = self._running()
+            try:
+                worker.connection.send_bytes(json.dumps(job).encode())
+                if worker.connection.poll(_ANSWER_SECONDS):
+                    return json.loads(worker.connection.recv_bytes())
+            except (OSError, EOFError):
+                pass
+            self._end()
+            self._bar(template)
+            return {"unsound": "it takes more than a second of processor time"}
+
+    def _running(self) -> _Process:
+        if self._process is not None and self._process.process.poll() is None:
+            return self._process
+        self._end()
+        ours, theirs = Pipe()
+        with theirs:
+            # -P: the working directory may hold modules, too.
+            process = subprocess.Popen(
+                [sys.executable, "-P", str(_WORKER), str(theirs.fileno())],
+                env={name: os.environ[name] for name in _KEPT if name in os.environ},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+            )
+        self._process = _Process(process, ours)
+        try:
+            if ours.poll(_START_SECONDS) and ours.recv_bytes():
+                return self._process
+        except (OSError, EOFError):
+            pass
+        self._end()
+        raise ServerError("The process that writes chats out does not start; the log says why.")
+
+    def _end(self) -> None:
+        if self._process is not None:
+            self._process.process.kill()
+            self._process.process.wait()
+            self._process.connection.close()
+            self._process = None
+
+    def _bar(self, template: str) -> None:
+        _log.warning("A task's chat template had to be ended.")
+        now = time.monotonic()
+        self._barred = {each: until for each, until in self._barred.items() if until > now}
+        self._barred[template] = now + _BARRED_SECONDS
