@@ -101,5 +101,12 @@ def _train(course: "Course") -> "Delta":
 
         def show(step: int, steps: int, loss: float) -> None:
             progress.update(bar, completed=step, total=steps, loss=loss)
+            if not err.is_terminal and _is_tenth(step, steps):
+                err.print(f"Step {step} of {steps}, loss {loss:.3f}")
 
         return course.train(show)
+
+
+def _is_tenth(step: int, steps: int) -> bool:
+    """Whether another tenth of the steps is done: where no bar can be drawn, that is a line."""
+    return step * 10 // steps > (step - 1) * 10 // steps

@@ -94,6 +94,14 @@ def test_each_held_out_file_has_its_line_and_the_next_command_is_told(
     assert f"polydelta task add spam {out}\n" in result.err
 
 
+def test_without_a_terminal_each_tenth_is_a_line(
+    polydelta: Polydelta, arguments: list[str]
+) -> None:
+    lines = polydelta("train", *arguments, "--epochs=20", "--batch=4").err.splitlines()
+    told = [line for line in lines if line.startswith("Step ")]
+    assert [line.split(",")[0] for line in told] == [f"Step {3 * i} of 30" for i in range(1, 11)]
+
+
 def test_a_delta_that_is_no_better_is_said_to_be(
     polydelta: Polydelta, arguments: list[str], tmp_path: Path
 ) -> None:
