@@ -13,7 +13,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from deltas.errors import PolydeltaError
 from server.api.answers import answering
-from server.api.body import Body
+from server.api.body import Body, BodyRoute, Items
 from server.api.connection import while_connected
 from server.api.dependencies import EngineDep
 from server.api.identity import new_id
@@ -25,7 +25,7 @@ from server.errors import InvalidRequest
 
 logger = logging.getLogger(__name__)
 
-router = APIRouter(tags=["native"])
+router = APIRouter(route_class=BodyRoute, tags=["native"])
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def _parsed(value: Any) -> InferBody | Malformed:
     try:
         body = InferBody.model_validate(value)
     except ValidationError as error:
-        return Malformed(Problem.of(RequestValidationError(error.errors())))
+        return Malformed(Problem.of(RequestValidationError(error.errors(include_url=False))))
     if body.stream:
         error = InvalidRequest("A request in a batch cannot be streamed.", "stream")
         return Malformed(Problem.of(error))
@@ -52,7 +52,7 @@ Element: TypeAlias = Annotated[InferBody | SkipJsonSchema[Malformed], BeforeVali
 class BatchBody(Body):
     """Requests as `/v1/infer` takes them."""
 
-    requests: Annotated[list[Element], Field(min_length=1, max_length=MAX_BATCH)]
+    requests: Annotated[Items[Element], Field(min_length=1, max_length=MAX_BATCH)]
 
 
 class ElementError(ErrorBody):
@@ -82,16 +82,21 @@ class BatchAnswer(BaseModel):
 @router.post("/v1/infer/batch", response_model=BatchAnswer, response_model_exclude_unset=True)
 async def infer_batch(body: BatchBody, http: HTTPRequest, engine: EngineDep) -> BatchAnswer:
     """Answer many requests; each succeeds or fails by itself."""
+    rows = sum(each.rows for each in body.requests if isinstance(each, InferBody))
+    if rows > MAX_BATCH:
+        message = f"The requests have {rows} inputs times n; at most {MAX_BATCH} are taken at once"
+        raise InvalidRequest(f"{message}: split the batch.", "requests")
     name = new_id("batch")
     return await while_connected(http.receive, _batch(name, body.requests, engine))
 
 
 async def _batch(name: str, elements: list[Element], engine: Engine) -> BatchAnswer:
+    tasks: list[asyncio.Task[InferAnswer | Failed]] = []
     async with asyncio.TaskGroup() as group:
-        tasks = [
-            group.create_task(_result(f"{name}-{i}", element, engine))
-            for i, element in enumerate(elements)
-        ]
+        for i, element in enumerate(elements):
+            tasks.append(group.create_task(_result(f"{name}-{i}", element, engine)))
+            # Between two of them others have their turn.
+            await asyncio.sleep(0)
     return BatchAnswer(id=name, results=[task.result() for task in tasks])
 
 

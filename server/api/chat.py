@@ -9,21 +9,25 @@ from pydantic import BaseModel, model_validator
 from pydantic_core import PydanticCustomError
 
 from server.api.answers import Answers, SubmitDep
+from server.api.body import BodyRoute
 from server.api.connection import while_connected
 from server.api.events import EventStream, event_stream
 from server.api.fields import fields
 from server.api.identity import new_id
 from server.api.inputs import MAX_TOKENS, Messages
-from server.api.openai import GenerationBody, Head, Unsupported, head, usage_chunk
+from server.api.openai import GenerationBody, Head, head, usage_chunk
 from server.api.outputs import UsageBody, finite
 from server.api.sampling import Alternatives, TokenCount
+from server.api.unsupported import UnsupportedChat
 from server.engine.output import FinishReason, Generated, Piece, TokenLogprob
 from server.engine.request import Request
 
-router = APIRouter(tags=["openai"], dependencies=[fields(task="model", input="messages")])
+router = APIRouter(
+    route_class=BodyRoute, tags=["openai"], dependencies=[fields(task="model", input="messages")]
+)
 
 
-class ChatBody(GenerationBody):
+class ChatBody(GenerationBody, UnsupportedChat):
     """A chat to continue; without a number of tokens the answer may fill the context."""
 
     messages: Messages
@@ -31,8 +35,6 @@ class ChatBody(GenerationBody):
     max_completion_tokens: TokenCount | None = None
     logprobs: bool = False
     top_logprobs: Alternatives | None = None
-    tools: Unsupported = None
-    functions: Unsupported = None
 
     @model_validator(mode="after")
     def _check_logprobs(self) -> Self:

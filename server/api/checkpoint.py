@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Annotated, TypeAlias
 
 from fastapi import Depends, Request
-from fastapi.exceptions import RequestValidationError
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from deltas.formats import files_of
-from server.api.body import Body
+from server.api.body import Body, read_body
 from server.api.dependencies import RegistryDep, SourceRootsDep
 from server.api.upload import Upload
 from server.api.writes import WritesDep
@@ -81,10 +80,7 @@ class Incoming:
         if _is_upload(self._http):
             await self._receive_upload(staging)
             return
-        try:
-            body = SourceBody.model_validate_json(await self._http.body())
-        except ValidationError as error:
-            raise RequestValidationError(error.errors()) from None
+        body = await read_body(self._http, SourceBody)
         await self._writes.run(_copy, body.source, self._roots, staging)
 
     async def _receive_upload(self, staging: Staging) -> None:

@@ -7,28 +7,30 @@ from fastapi import Request as HTTPRequest
 from pydantic import BaseModel
 
 from server.api.answers import Answers, SubmitDep
+from server.api.body import BodyRoute
 from server.api.connection import while_connected
 from server.api.events import EventStream, event_stream
 from server.api.fields import fields
 from server.api.identity import new_id
 from server.api.inputs import Prompt, inputs_of
-from server.api.openai import GenerationBody, Head, Unsupported, head, usage_chunk
+from server.api.openai import GenerationBody, Head, head, usage_chunk
 from server.api.outputs import UsageBody, finite
 from server.api.sampling import Alternatives, TokenCount
+from server.api.unsupported import UnsupportedCompletion
 from server.engine.output import FinishReason, Generated, Piece, TokenLogprob
 from server.engine.request import Request
 
-router = APIRouter(tags=["openai"], dependencies=[fields(task="model", input="prompt")])
+router = APIRouter(
+    route_class=BodyRoute, tags=["openai"], dependencies=[fields(task="model", input="prompt")]
+)
 
 
-class CompletionBody(GenerationBody):
+class CompletionBody(GenerationBody, UnsupportedCompletion):
     """Texts or token ids to continue."""
 
     prompt: Prompt
     max_tokens: TokenCount = 16
     logprobs: Alternatives | None = None
-    echo: Unsupported = None
-    suffix: Unsupported = None
 
     def requests(self, name: str) -> list[Request]:
         """What the engine is asked: one request for each prompt."""

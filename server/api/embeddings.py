@@ -10,26 +10,26 @@ from pydantic import BaseModel
 
 from deltas.delta import TaskType
 from server.api.answers import SubmitDep
-from server.api.body import Body
+from server.api.body import BodyRoute
 from server.api.connection import while_connected
 from server.api.fields import fields
 from server.api.identity import new_id
 from server.api.inputs import Prompt, inputs_of
-from server.api.openai import ModelName, Unsupported
+from server.api.openai import ModelName
+from server.api.unsupported import UnsupportedEmbedding
 from server.engine.output import Embedded
 from server.engine.request import Request
 from server.errors import CapabilityMismatch
 
-router = APIRouter(tags=["openai"], dependencies=[fields(task="model")])
+router = APIRouter(route_class=BodyRoute, tags=["openai"], dependencies=[fields(task="model")])
 
 
-class EmbeddingsBody(Body):
+class EmbeddingsBody(UnsupportedEmbedding):
     """Texts or token ids to embed with the task that `model` names."""
 
     model: ModelName
     input: Prompt
     encoding_format: Literal["float", "base64"] = "float"
-    dimensions: Unsupported = None
 
 
 class Embedding(BaseModel):

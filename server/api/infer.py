@@ -8,7 +8,7 @@ from fastapi import Request as HTTPRequest
 from pydantic import BaseModel, Field, FiniteFloat
 
 from server.api.answers import Answers, SubmitDep
-from server.api.body import Body
+from server.api.body import Body, BodyRoute
 from server.api.connection import while_connected
 from server.api.events import EventStream, event_stream
 from server.api.identity import new_id
@@ -18,7 +18,7 @@ from server.api.sampling import Alternatives, SamplingFields, TokenCount
 from server.engine.output import FinishReason, Piece
 from server.engine.request import Request
 
-router = APIRouter(tags=["native"])
+router = APIRouter(route_class=BodyRoute, tags=["native"])
 
 
 class InferParameters(SamplingFields):
@@ -41,6 +41,11 @@ class InferBody(Body):
     parameters: InferParameters = InferParameters()
     stream: bool = False
     cache_salt: CacheSalt | None = None
+
+    @property
+    def rows(self) -> int:
+        """How many sequences the engine is asked for."""
+        return len(inputs_of(self.input)) * self.parameters.n
 
     def requests(self, request_id: str) -> list[Request]:
         """What the engine is asked: one request for each input."""

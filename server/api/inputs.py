@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Literal, TypeAlias, cast
 
-from pydantic import BaseModel, Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag
 
-from server.api.body import Body
+from server.api.body import Body, Items
 from server.engine.request import Input, Message
 
 MAX_CHARACTERS = 1 << 19
@@ -16,15 +16,15 @@ FORMS = frozenset({"(text)", "(texts)", "(messages)", "(parts)", "(tokens)", "(t
 """The tags of the forms below, which stand in the locations of pydantic's errors."""
 
 Text: TypeAlias = Annotated[str, Field(max_length=MAX_CHARACTERS)]
-Texts: TypeAlias = Annotated[list[Text], Field(min_length=1, max_length=MAX_BATCH)]
+Texts: TypeAlias = Annotated[Items[Text], Field(min_length=1, max_length=MAX_BATCH)]
 TokenId: TypeAlias = Annotated[int, Field(ge=0, lt=1 << 31)]
-TokenIds: TypeAlias = Annotated[list[TokenId], Field(min_length=1, max_length=MAX_TOKENS)]
-TokenLists: TypeAlias = Annotated[list[TokenIds], Field(min_length=1, max_length=MAX_BATCH)]
+TokenIds: TypeAlias = Annotated[Items[TokenId], Field(min_length=1, max_length=MAX_TOKENS)]
+TokenLists: TypeAlias = Annotated[Items[TokenIds], Field(min_length=1, max_length=MAX_BATCH)]
 CacheSalt: TypeAlias = Annotated[str, Field(min_length=1, max_length=128)]
 """Requests reuse what others computed only under the same salt; vLLM's name and meaning."""
 
 
-class TextPart(BaseModel):
+class TextPart(Body):
     """A part of a message; text is the only type there is."""
 
     type: Literal["text"]
@@ -39,7 +39,7 @@ def _content_form(value: Any) -> str | None:
 
 Content: TypeAlias = Annotated[
     Annotated[Text, Tag("(text)")]
-    | Annotated[list[TextPart], Field(max_length=MAX_MESSAGES), Tag("(parts)")],
+    | Annotated[Items[TextPart], Field(max_length=MAX_MESSAGES), Tag("(parts)")],
     Discriminator(
         _content_form,
         custom_error_type="content_form",
@@ -62,7 +62,7 @@ class ChatMessage(Body):
         return {"role": role, "content": text}
 
 
-Messages: TypeAlias = Annotated[list[ChatMessage], Field(min_length=1, max_length=MAX_MESSAGES)]
+Messages: TypeAlias = Annotated[Items[ChatMessage], Field(min_length=1, max_length=MAX_MESSAGES)]
 
 
 def _form(value: Any) -> str | None:

@@ -12,7 +12,7 @@ from server.api.patience import Patience
 from server.api.problem import Problem
 
 MAX_JSON_BYTES = 1 << 20
-"""Parsing a JSON body holds the event loop, so far less is taken than of uploads."""
+"""Parsing lets no other thread run, so far less is taken than of uploads."""
 
 
 class BodyLimits:
@@ -27,7 +27,9 @@ class BodyLimits:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         headers = Headers(scope=scope)
-        limit = self._max_upload_bytes if _is_upload(scope, headers) else MAX_JSON_BYTES
+        limit = _Limit(MAX_JSON_BYTES, "split the request into smaller ones.")
+        if _is_upload(scope, headers):
+            limit = _Limit(self._max_upload_bytes, "the server's --max-body-mb sets this limit.")
         refusal = _refusal(headers, limit)
         if refusal:
             response = Problem.of(refusal).response(scope["state"]["request_id"])
@@ -35,12 +37,25 @@ class BodyLimits:
         return await self._app(scope, _Watched(receive, limit), send)
 
 
+@dataclass(frozen=True)
+class _Limit:
+    """How many bytes a body may have, and what to do with one that has more."""
+
+    bytes: int
+    advice: str
+
+    def refusal(self) -> HTTPException:
+        text = f"The body has more than the {self.bytes} bytes that are taken here"
+        return HTTPException(413, f"{text}: {self.advice}")
+
+
 @dataclass
 class _Watched:
-    """Receives a body of at most `limit` more bytes."""
+    """Receives a body within its limit."""
 
     receive: Receive
-    limit: int
+    limit: _Limit
+    received: int = 0
     ended: bool = False
     patience: Patience = field(default_factory=Patience)
 
@@ -55,9 +70,9 @@ class _Watched:
             raise HTTPException(408, "The body comes too slowly; send it again.") from None
         size = len(message.get("body", b""))
         self.patience.spend(time.monotonic() - begun, size)
-        self.limit -= size
-        if self.limit < 0:
-            raise _too_large()
+        self.received += size
+        if self.received > self.limit.bytes:
+            raise self.limit.refusal()
         self.ended = not message.get("more_body", False)
         return message
 
@@ -68,14 +83,10 @@ def _is_upload(scope: Scope, headers: Headers) -> bool:
     return form and scope["method"] == "PUT"
 
 
-def _refusal(headers: Headers, limit: int) -> HTTPException | None:
+def _refusal(headers: Headers, limit: _Limit) -> HTTPException | None:
     if headers.get("content-encoding", "identity").lower() != "identity":
         return HTTPException(415, "Send the body as it is: no content encoding is taken.")
     length = headers.get("content-length", "0")
-    if not length.isdecimal() or int(length) > limit:
-        return _too_large()
+    if not length.isdecimal() or int(length) > limit.bytes:
+        return limit.refusal()
     return None
-
-
-def _too_large() -> HTTPException:
-    return HTTPException(413, "The body is larger than the server takes.")

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse
 from pydantic import Field
 
-from server.api.body import Body
+from server.api.body import Body, BodyRoute
 from server.api.dependencies import RegistryDep, SourceRootsDep, TaskName
 from server.api.fields import fields
 from server.api.writes import WritesDep
@@ -14,6 +14,7 @@ from server.registry.sources import asked_source
 
 router = APIRouter(
     prefix="/v1",
+    route_class=BodyRoute,
     tags=["vllm"],
     dependencies=[fields(task="lora_name", source="lora_path")],
 )

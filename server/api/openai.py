@@ -3,24 +3,13 @@
 import time
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, Field
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, Field
 
 from server.api.body import Body
 from server.api.inputs import CacheSalt
 from server.api.outputs import UsageBody
 from server.api.sampling import SamplingFields
 from server.engine.output import Usage
-
-
-def _refuse(value: Any) -> Any:
-    if value:
-        raise PydanticCustomError("unsupported", "This server does not do this; leave it out")
-    return value
-
-
-Unsupported: TypeAlias = Annotated[Any, AfterValidator(_refuse)]
-"""A field that would change the answer: better refused than ignored."""
 
 ModelName: TypeAlias = Annotated[str, Field(min_length=1, max_length=128)]
 
@@ -45,7 +34,6 @@ class GenerationBody(SamplingFields):
     stream_options: StreamOptions = StreamOptions()
     response_format: TextFormat = TextFormat(type="text")
     cache_salt: CacheSalt | None = None
-    logit_bias: Unsupported = None
 
 
 class Head(BaseModel):

@@ -113,12 +113,6 @@ def _respond(request: Request, error: Exception) -> Response:
     problem = Problem.of(error)
     if problem.code == UNFORESEEN:
         logger.error("Request %s failed: %s.", request.state.request_id, type(error).__name__)
-    if _blames_body(error) and not _is_json(request):
-        problem = Problem(
-            415,
-            _HTTP_CODES[415],
-            "The body must be JSON, sent with the header 'Content-Type: application/json'.",
-        )
     if problem.code == _HTTP_CODES[404] and b"%2f" in request.scope["raw_path"].lower():
         problem = Problem.of(InvalidRequest(NAME_RULE, "name"))
     if problem.status == HTTPStatus.METHOD_NOT_ALLOWED:
@@ -173,12 +167,10 @@ def _of_ours(error: PolydeltaError) -> Problem:
 
 def _of_validation(error: RequestValidationError) -> Problem:
     items = error.errors()
-    if items[0]["type"] == "json_invalid":
-        return Problem(400, "invalid_request", "The body is not valid JSON.")
-    found = [(_place(item["loc"]), str(item["msg"])) for item in items]
-    shown = [f"{place}: {text}" if place else text for place, text in found[:_SHOWN_ERRORS]]
-    if len(found) > _SHOWN_ERRORS:
-        shown.append(f"and {len(found) - _SHOWN_ERRORS} more")
+    found = [(_place(item["loc"]), str(item["msg"])) for item in items[:_SHOWN_ERRORS]]
+    shown = [f"{place}: {text}" if place else text for place, text in found]
+    if len(items) > _SHOWN_ERRORS:
+        shown.append(f"and {len(items) - _SHOWN_ERRORS} more")
     return Problem(400, "invalid_request", "; ".join(shown), found[0][0])
 
 
@@ -191,16 +183,3 @@ def _openai_type(status: int) -> str:
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return "rate_limit_error"
     return "invalid_request_error" if status < 500 else "server_error"
-
-
-def _blames_body(error: Exception) -> bool:
-    if not isinstance(error, RequestValidationError):
-        return False
-    return all(item["loc"][:1] not in (("path",), ("header",)) for item in error.errors())
-
-
-def _is_json(request: Request) -> bool:
-    if request.method in ("GET", "HEAD", "DELETE"):
-        return True
-    subtype = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    return subtype.startswith("application/") and subtype.endswith("json")

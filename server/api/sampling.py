@@ -4,8 +4,9 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import BeforeValidator, Field, FiniteFloat
 
-from server.api.body import Body
+from server.api.body import Items
 from server.api.inputs import MAX_TOKENS
+from server.api.unsupported import UnsupportedSampling
 from server.engine.request import Sampling
 from server.errors import InvalidRequest
 
@@ -22,7 +23,7 @@ def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-class SamplingFields(Body):
+class SamplingFields(UnsupportedSampling):
     """How tokens are chosen and when generation ends, under OpenAI's and vLLM's names."""
 
     temperature: Annotated[FiniteFloat, Field(ge=0, le=10)] = 1.0
@@ -34,10 +35,10 @@ class SamplingFields(Body):
     frequency_penalty: Annotated[FiniteFloat, Field(ge=-2, le=2)] = 0.0
     seed: Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)] | None = None
     stop: Annotated[
-        tuple[StopText, ...],
+        Items[StopText],
         BeforeValidator(_listed, json_schema_input_type=str | list[str]),
         Field(max_length=MAX_STOPS),
-    ] = ()
+    ] = Field(default_factory=list[str])
     n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] = 1
     min_tokens: Annotated[int, Field(ge=0, le=MAX_TOKENS)] = 0
     ignore_eos: bool = False
@@ -57,7 +58,7 @@ class SamplingFields(Body):
             presence_penalty=self.presence_penalty,
             frequency_penalty=self.frequency_penalty,
             seed=self.seed,
-            stop=self.stop,
+            stop=tuple(self.stop),
             n=self.n,
             logprobs=logprobs,
             ignore_eos=self.ignore_eos,

@@ -16,7 +16,6 @@ from server.engine.event import Event
 from server.engine.limits import Limits
 from server.engine.observer import SILENT, Observer
 from server.engine.prefix_cache import PrefixCache
-from server.engine.prompt import Prompt
 from server.engine.reader import Reader
 from server.engine.request import Request
 from server.engine.residency import Residence, Residency
@@ -27,7 +26,6 @@ from server.engine.stats import Stats
 from server.engine.templates import Templates
 from server.errors import (
     CapabilityMismatch,
-    ContextLengthExceeded,
     EngineDead,
     QueueFull,
     RowFailed,
@@ -122,7 +120,6 @@ class Engine:
             self._check_capability(request, version)
             generates = version.type is TaskType.GENERATE
             prompt = await self._reader.read(request, version, generates=generates)
-            self._check_length(prompt, version, generates)
             # The engine may have filled up, begun to drain or died while the prompt was read.
             self._check_open(request)
             answer = Answer(request, lease, prompt, self.base.tokenizer, self.observer, self._close)
@@ -210,17 +207,6 @@ class Engine:
             f"This needs a task that {wanted}; '{request.task}' is of type {version.type.value}.",
             param="task",
         )
-
-    def _check_length(self, prompt: Prompt, version: Version, generates: bool) -> None:
-        virtual = version.extent.rows + version.extent.cached
-        # A generation needs room for at least one token of its own.
-        room = max(0, self.context - virtual - generates)
-        if len(prompt.tokens) > room:
-            raise ContextLengthExceeded(
-                f"The input has {len(prompt.tokens)} tokens but this task takes at most {room}; "
-                "shorten it.",
-                param="input",
-            )
 
     def _hand_over(self, events: List[Event]) -> None:
         if self._loop is not None:

@@ -8,6 +8,7 @@ from transformers import PreTrainedTokenizerFast
 
 from deltas.delta import PromptStyle
 from server.engine.request import Input, Message
+from server.engine.room import ANY, Room
 from server.errors import InvalidRequest
 
 _SENTENCE = 200
@@ -41,32 +42,38 @@ def chat_of(source: Input, style: PromptStyle, *, generates: bool) -> tuple[Mess
     return tuple(part for part in source if not isinstance(part, int))
 
 
-def chat_prompt(tokenizer: PreTrainedTokenizerFast, text: str) -> Prompt:
+def chat_prompt(tokenizer: PreTrainedTokenizerFast, text: str, room: Room = ANY) -> Prompt:
     """Tokenise a chat that a template has written out, the special tokens with it."""
-    return Prompt(list(_encode(tokenizer, text, special=False).ids), text, continued=False)
+    return Prompt(list(_encode(tokenizer, text, room, special=False).ids), text, continued=False)
 
 
 def build_prompt(
-    tokenizer: PreTrainedTokenizerFast, source: Input, style: PromptStyle, *, generates: bool
+    tokenizer: PreTrainedTokenizerFast,
+    source: Input,
+    style: PromptStyle,
+    *,
+    generates: bool,
+    room: Room = ANY,
 ) -> Prompt:
     """Tokenise an input for a task that generates, or for one whose head reads it.
 
     Messages, and texts in the style of a chat, go through the base's own chat template. Other texts
     are read with the tokenizer's special tokens around them.
-    Raises InvalidRequest for messages that the template does not take and for empty inputs.
+    Raises InvalidRequest for messages that the template does not take and for empty inputs,
+    ContextLengthExceeded for an input without room.
     """
     chat = chat_of(source, style, generates=generates)
     if isinstance(source, str):
         if chat and tokenizer.chat_template:
-            return chat_prompt(tokenizer, _written(tokenizer, chat))
-        return _text(tokenizer, source)
+            return chat_prompt(tokenizer, _written(tokenizer, chat), room)
+        return _text(tokenizer, source, room)
     if chat:
-        return chat_prompt(tokenizer, _written(tokenizer, chat))
-    return _tokens(tokenizer, [token for token in source if isinstance(token, int)])
+        return chat_prompt(tokenizer, _written(tokenizer, chat), room)
+    return _tokens(tokenizer, [token for token in source if isinstance(token, int)], room)
 
 
-def _text(tokenizer: PreTrainedTokenizerFast, text: str) -> Prompt:
-    encoding = _encode(tokenizer, text, special=True)
+def _text(tokenizer: PreTrainedTokenizerFast, text: str, room: Room) -> Prompt:
+    encoding = _encode(tokenizer, text, room, special=True)
     words = tuple(
         None if word is None else (start, end, word)
         for (start, end), word in zip(encoding.offsets, encoding.word_ids, strict=True)
@@ -74,7 +81,8 @@ def _text(tokenizer: PreTrainedTokenizerFast, text: str) -> Prompt:
     return Prompt(list(encoding.ids), text, words)
 
 
-def _tokens(tokenizer: PreTrainedTokenizerFast, tokens: list[int]) -> Prompt:
+def _tokens(tokenizer: PreTrainedTokenizerFast, tokens: list[int], room: Room) -> Prompt:
+    room.check_tokens(len(tokens))
     size = _size(tokenizer)
     if not tokens or not all(0 <= token < size for token in tokens):
         raise InvalidRequest(f"Token ids must be between 0 and {size - 1}.", param="input")
@@ -110,8 +118,13 @@ def in_a_line(error: Exception) -> str:
     return words if len(words) <= _SENTENCE else f"{words[:_SENTENCE]}…"
 
 
-def _encode(tokenizer: PreTrainedTokenizerFast, text: str, *, special: bool) -> Encoding:
-    encoding = tokenizer.backend_tokenizer.encode(text, add_special_tokens=special)
-    if not encoding.ids:
+def _encode(
+    tokenizer: PreTrainedTokenizerFast, text: str, room: Room, *, special: bool
+) -> Encoding:
+    room.check_text(text)
+    # Of a tokenizer's ways to encode, this one lets other threads run meanwhile.
+    (encoding,) = tokenizer.backend_tokenizer.encode_batch([text], add_special_tokens=special)
+    if not len(encoding):
         raise InvalidRequest("The input holds no tokens; send some text.", param="input")
+    room.check_tokens(len(encoding))
     return encoding

@@ -8,40 +8,55 @@ from typing import TypeVar
 
 from deltas.delta import PromptStyle, TaskType
 from server.engine.prompt import Prompt, build_prompt, chat_of, chat_prompt
-from server.engine.request import Request
+from server.engine.request import Input, Request
+from server.engine.room import Room
 from server.engine.templates import Templates
 from server.errors import InvalidRequest
 from server.model.base import Base
+from server.model.reach import reach_of
 from server.registry.version import Version
 
 Result = TypeVar("Result")
 
+_LONG = 1 << 15
+"""Characters that take some hundredths of a second."""
+
 
 class Reader:
-    """Reads inputs, texts on a thread of its own; `context` is how many tokens fit the base."""
+    """Reads inputs, texts on threads of its own; `context` is how many tokens fit the base."""
 
     def __init__(self, base: Base, context: int, templates: Templates) -> None:
         self._tokenizer = base.tokenizer
         self._vocabulary = base.spec.vocabulary
         self._context = context
         self._templates = templates
+        self._reach = reach_of(base.tokenizer)
         self._tokenizing = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
+        # Long texts wait for each other alone.
+        self._tokenizing_long = ThreadPoolExecutor(1, thread_name_prefix="long-tokenizer")
 
     async def read(self, request: Request, version: Version, *, generates: bool) -> Prompt:
-        """Make an input's prompt for a version; raises InvalidRequest for what has none."""
+        """Make an input's prompt for a version.
+
+        Raises InvalidRequest for what has none, ContextLengthExceeded for what is too long.
+        """
         source = request.input
+        room = self._room(version, generates)
         if version.type is TaskType.TAG and not isinstance(source, str):
             raise InvalidRequest(f"'{request.task}' tags plain texts; send one.", param="input")
         style = PromptStyle.TEXT if request.raw else version.prompt
         chat = chat_of(source, style, generates=generates) if version.chat_template else None
         if chat:
             text = await self._templates.write(version.chat_template, chat)
-            prompt = await self._on_thread(partial(chat_prompt, self._tokenizer, text))
+            work = partial(chat_prompt, self._tokenizer, text, room)
+            prompt = await self._on_thread(work, _length(text))
         else:
-            read = partial(build_prompt, self._tokenizer, source, style, generates=generates)
+            read = partial(
+                build_prompt, self._tokenizer, source, style, generates=generates, room=room
+            )
             # Tokens are only looked through, which takes less than another thread would.
             quick = 0 < len(source) <= self._context and isinstance(source[0], int)
-            prompt = read() if quick else await self._on_thread(read)
+            prompt = read() if quick else await self._on_thread(read, _length(source))
         # Tokenizers may know more tokens than their base, such as those that stand for images.
         if max(prompt.tokens) >= self._vocabulary:
             raise InvalidRequest("The input holds a token unknown to the base.", param="input")
@@ -50,7 +65,21 @@ class Reader:
     def close(self) -> None:
         """Read nothing more."""
         self._tokenizing.shutdown(wait=False)
+        self._tokenizing_long.shutdown(wait=False)
         self._templates.close()
 
-    async def _on_thread(self, work: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._tokenizing, work)
+    def _room(self, version: Version, generates: bool) -> Room:
+        virtual = version.extent.rows + version.extent.cached
+        # A generation needs room for at least one token of its own.
+        return Room(max(0, self._context - virtual - generates), self._reach)
+
+    async def _on_thread(self, work: Callable[[], Result], length: int) -> Result:
+        thread = self._tokenizing_long if length > _LONG else self._tokenizing
+        return await asyncio.get_running_loop().run_in_executor(thread, work)
+
+
+def _length(source: Input) -> int:
+    """Characters of text."""
+    if isinstance(source, str):
+        return len(source)
+    return sum(len(part["content"]) for part in source if not isinstance(part, int))

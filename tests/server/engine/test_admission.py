@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from server.engine import engine
 from server.engine.engine import Engine
 from server.engine.prompt import Prompt
 from server.engine.request import Input, Request, Sampling
+from server.engine.room import Room
 from server.errors import ContextLengthExceeded, QueueFull
 from tests.models import CONTEXT
 from tests.server.engine.engines import (
@@ -57,10 +59,15 @@ async def test_token_ids_wait_for_nobodys_text(
     read, may_end = engine.build_prompt, threading.Event()
 
     def build_prompt(
-        tokenizer: PreTrainedTokenizerFast, source: Input, style: PromptStyle, *, generates: bool
+        tokenizer: PreTrainedTokenizerFast,
+        source: Input,
+        style: PromptStyle,
+        *,
+        generates: bool,
+        room: Room,
     ) -> Prompt:
         assert not isinstance(source, str) or may_end.wait(60)
-        return read(tokenizer, source, style, generates=generates)
+        return read(tokenizer, source, style, generates=generates, room=room)
 
     monkeypatch.setattr(engine, "build_prompt", build_prompt)
     text = Request("text", "base", words(PROMPT), Sampling(max_tokens=2))
@@ -79,3 +86,19 @@ async def test_the_longest_prompt(served: Engine, llama: Deltas, task: str, virt
     with pytest.raises(ContextLengthExceeded, match=f"{len(longest)}"):
         await generate(served, "long", task, [*longest, 9], 1)
     check_greedy(llama[1][task], longest, await generate(served, "fits", task, longest, 9), 1)
+
+
+async def test_a_long_text_keeps_nobody_waiting(served: Engine) -> None:
+    long = Request("long", "base", words(PROMPT) * 100_000)
+    begun = last = time.monotonic()
+    reading = asyncio.create_task(served.submit(long))
+    pauses: list[float] = []
+    for count in range(10):
+        text = Request(f"text{count}", "base", words(PROMPT), Sampling(max_tokens=1))
+        (await served.submit(text)).close()
+        pauses.append(time.monotonic() - last)
+        last = time.monotonic()
+    assert not reading.done()
+    with pytest.raises(ContextLengthExceeded):
+        await reading
+    assert max(pauses) < (time.monotonic() - begun) / 2

@@ -1,0 +1,129 @@
+"""Fields of other servers that would change the answer: better refused than ignored."""
+
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from server.api.body import Body
+
+
+class Only:
+    """Marks a field of which nothing is taken but the values that change nothing here."""
+
+    def __init__(self, *values: Any) -> None:
+        self._values = values
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        del schema, handler
+        return {"enum": [*self._values, None]}
+
+    def _check(self, value: Any) -> Any:
+        if value not in self._values:
+            raise PydanticCustomError("unsupported", "This server does not do this; leave it out")
+        return value
+
+
+Nothing: TypeAlias = Annotated[Any, Only()]
+Empty: TypeAlias = Annotated[Any, Only([], {}, "")]
+Zero: TypeAlias = Annotated[Any, Only(0)]
+One: TypeAlias = Annotated[Any, Only(1)]
+Off: TypeAlias = Annotated[Any, Only(False)]
+On: TypeAlias = Annotated[Any, Only(True)]
+
+
+class UnsupportedSampling(Body):
+    """What other servers take for choosing tokens and for showing them."""
+
+    guided_json: Empty = None
+    guided_regex: Empty = None
+    guided_choice: Empty = None
+    guided_grammar: Empty = None
+    guided_json_object: Off = None
+    guided_decoding_backend: Empty = None
+    guided_whitespace_pattern: Empty = None
+    structural_tag: Empty = None
+    structured_outputs: Empty = None
+    grammar: Empty = None
+    json_schema: Empty = None
+
+    logit_bias: Empty = None
+    allowed_token_ids: Nothing = None
+    bad_words: Empty = None
+    stop_token_ids: Empty = None
+    logits_processors: Empty = None
+    vllm_xargs: Empty = None
+
+    best_of: One = None
+    use_beam_search: Off = None
+
+    prompt_logprobs: Nothing = None
+    n_probs: Zero = None
+    return_token_ids: Off = None
+    return_tokens_as_token_ids: Off = None
+    include_stop_str_in_output: Off = None
+    skip_special_tokens: On = None
+    spaces_between_special_tokens: On = None
+    truncate_prompt_tokens: Nothing = None
+
+    repeat_penalty: One = None
+    typical_p: One = None
+    tfs_z: One = None
+    top_n_sigma: Annotated[Any, Only(-1)] = None
+    mirostat: Zero = None
+    dynatemp_range: Zero = None
+    xtc_probability: Zero = None
+    dry_multiplier: Zero = None
+    samplers: Nothing = None
+    n_predict: Nothing = None
+    t_max_predict_ms: Zero = None
+    lora: Empty = None
+
+
+class UnsupportedCompletion(Body):
+    """What other servers take beside a prompt."""
+
+    echo: Off = None
+    suffix: Empty = None
+    prompt_embeds: Nothing = None
+    image_data: Empty = None
+    add_special_tokens: On = None
+
+
+class UnsupportedChat(Body):
+    """What other servers take beside messages."""
+
+    tools: Empty = None
+    tool_choice: Annotated[Any, Only("none", "auto")] = None
+    functions: Empty = None
+    function_call: Annotated[Any, Only("none", "auto")] = None
+    modalities: Annotated[Any, Only(["text"])] = None
+    audio: Nothing = None
+    web_search_options: Nothing = None
+    reasoning_effort: Annotated[Any, Only("none")] = None
+    verbosity: Annotated[Any, Only("medium")] = None
+    echo: Off = None
+    documents: Empty = None
+    chat_template: Nothing = None
+    chat_template_kwargs: Empty = None
+    add_generation_prompt: On = None
+    continue_final_message: Off = None
+    add_special_tokens: Off = None
+
+
+class UnsupportedEmbedding(Body):
+    """What other servers take beside an input to embed."""
+
+    dimensions: Nothing = None
+    normalize: Nothing = None
+    truncate_prompt_tokens: Nothing = None
+    add_special_tokens: On = None
+    embed_dtype: Annotated[Any, Only("float32")] = None

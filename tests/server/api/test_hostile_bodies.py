@@ -1,0 +1,94 @@
+"""No body, whatever is in it, keeps the server from answering others."""
+
+import http.client
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from server.api.limits import MAX_JSON_BYTES
+from server.bench.process import server
+from tests.server.api.hostile import Document
+
+PAUSE = 0.05
+"""Seconds that /health/live may take while a body is dealt with."""
+TRIES = 6
+"""A busy machine may be late now and then; a body that stalls the server does so every time."""
+
+
+class Pulse(threading.Thread):
+    """Asks for the server's health all the time and keeps the longest answer's seconds."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__()
+        self.worst = 0.0
+        self.beats = 0
+        self.ended = False
+        self._connection = http.client.HTTPConnection(address, timeout=60)
+
+    def run(self) -> None:
+        while not self.ended:
+            begun = time.monotonic()
+            self._connection.request("GET", "/health/live")
+            assert self._connection.getresponse().read()
+            self.worst = max(self.worst, time.monotonic() - begun)
+            self.beats += 1
+            time.sleep(0.001)
+        self._connection.close()
+
+    def during(self, client: httpx2.Client, method: str, path: str, body: str) -> float:
+        """The longest answer while a request was dealt with."""
+        self.worst = 0.0
+        response = client.request(
+            method, path, content=body, headers={"content-type": "application/json"}
+        )
+        assert response.status_code < 500, response.text
+        beats = self.beats
+        while self.beats < beats + 2 and self.is_alive():
+            time.sleep(0.001)
+        return self.worst
+
+
+@pytest.fixture(scope="module")
+def url(decoder: Path) -> Iterator[str]:
+    flags = ("--kv-cache-gb", "0.01", "--dtype", "float32", "--threads", "1")
+    with server([str(decoder), *flags]) as address:
+        yield address
+
+
+@pytest.fixture
+def pulse(url: str) -> Iterator[Pulse]:
+    pulse = Pulse(url.removeprefix("http://"))
+    pulse.start()
+    yield pulse
+    pulse.ended = True
+    pulse.join()
+
+
+def test_no_body_stops_the_others(url: str, pulse: Pulse):
+    with httpx2.Client(base_url=url, timeout=120) as client:
+        document = Document(client.get("/openapi.json").json())
+        seen: set[str] = set()
+        late: dict[str, float] = {}
+        for method, path, schema in document.routes():
+            seen.add(path)
+            target = path.replace("{name}", "x")
+            for name, body in document.bodies(schema):
+                assert len(body) <= MAX_JSON_BYTES
+                worst = min(
+                    _until_short(pulse.during(client, method, target, body) for _ in range(TRIES))
+                )
+                if worst > PAUSE:
+                    late[f"{path}: {name}"] = worst
+    assert {"/v1/infer", "/v1/completions", "/v1/tasks/{name}", "/v1/load_lora_adapter"} <= seen
+    assert not late
+
+
+def _until_short(pauses: Iterator[float]) -> Iterator[float]:
+    for pause in pauses:
+        yield pause
+        if pause <= PAUSE:
+            return
