@@ -5,7 +5,7 @@ import logging
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeAlias
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from fastapi import Request as HTTPRequest
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
@@ -20,6 +20,7 @@ from server.api.identity import new_id
 from server.api.infer import InferAnswer, InferBody, answer_of
 from server.api.inputs import MAX_BATCH
 from server.api.problem import ErrorBody, Problem
+from server.api.writing import json_response
 from server.engine.engine import Engine
 from server.errors import InvalidRequest
 
@@ -79,35 +80,45 @@ class BatchAnswer(BaseModel):
     results: list[InferAnswer | Failed]
 
 
-@router.post("/v1/infer/batch", response_model=BatchAnswer, response_model_exclude_unset=True)
-async def infer_batch(body: BatchBody, http: HTTPRequest, engine: EngineDep) -> BatchAnswer:
+@router.post("/v1/infer/batch", response_model=BatchAnswer)
+async def infer_batch(body: BatchBody, http: HTTPRequest, engine: EngineDep) -> Response:
     """Answer many requests; each succeeds or fails by itself."""
     rows = sum(each.rows for each in body.requests if isinstance(each, InferBody))
     if rows > MAX_BATCH:
         message = f"The requests have {rows} inputs times n; at most {MAX_BATCH} are taken at once"
         raise InvalidRequest(f"{message}: split the batch.", "requests")
     name = new_id("batch")
-    return await while_connected(http.receive, _batch(name, body.requests, engine))
+    results = await while_connected(http.receive, _batch(name, body.requests, engine))
+    return json_response(b'{"id":"%s","results":[%s]}' % (name.encode(), b",".join(results)))
 
 
-async def _batch(name: str, elements: list[Element], engine: Engine) -> BatchAnswer:
-    tasks: list[asyncio.Task[InferAnswer | Failed]] = []
+async def _batch(name: str, elements: list[Element], engine: Engine) -> list[bytes]:
+    turns = asyncio.Lock()
+    tasks: list[asyncio.Task[bytes]] = []
     async with asyncio.TaskGroup() as group:
         for i, element in enumerate(elements):
-            tasks.append(group.create_task(_result(f"{name}-{i}", element, engine)))
+            tasks.append(group.create_task(_result(f"{name}-{i}", element, engine, turns)))
             # Between two of them others have their turn.
             await asyncio.sleep(0)
-    return BatchAnswer(id=name, results=[task.result() for task in tasks])
+    return [task.result() for task in tasks]
 
 
-async def _result(name: str, element: Element, engine: Engine) -> InferAnswer | Failed:
+async def _result(name: str, element: Element, engine: Engine, turns: asyncio.Lock) -> bytes:
     if isinstance(element, Malformed):
-        return Failed.of(element.problem)
+        return _failed(element.problem)
     try:
         async with answering(engine, element.requests(name)) as answers:
-            return await answer_of(name, answers, element.parameters)
+            outputs = await answers.outputs()
+            # Many may end in one step: they are written one in each turn of the event loop.
+            async with turns:
+                await asyncio.sleep(0)
+                return await answer_of(name, answers, outputs, element.parameters)
     except PolydeltaError as error:
-        return Failed.of(Problem.of(error))
+        return _failed(Problem.of(error))
     except Exception as error:
         logger.exception("Request %s failed.", name)
-        return Failed.of(Problem.of(error))
+        return _failed(Problem.of(error))
+
+
+def _failed(problem: Problem) -> bytes:
+    return Failed.of(problem).model_dump_json().encode()

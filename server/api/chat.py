@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Self
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from fastapi import Request as HTTPRequest
 from pydantic import BaseModel, model_validator
 from pydantic_core import PydanticCustomError
@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from server.api.answers import Answers, SubmitDep
 from server.api.body import BodyRoute
 from server.api.connection import while_connected
-from server.api.events import EventStream, event_stream
+from server.api.events import event_stream
 from server.api.fields import fields
 from server.api.identity import new_id
 from server.api.inputs import MAX_TOKENS, Messages
@@ -19,6 +19,7 @@ from server.api.openai import GenerationBody, Head, head, usage_chunk
 from server.api.outputs import UsageBody, finite
 from server.api.sampling import Alternatives, TokenCount
 from server.api.unsupported import UnsupportedChat
+from server.api.writing import json_response, written
 from server.engine.output import FinishReason, Generated, Piece, TokenLogprob
 from server.engine.request import Request
 
@@ -115,12 +116,8 @@ class ChatChunk(Head):
     choices: list[ChunkChoice]
 
 
-@router.post(
-    "/v1/chat/completions", response_model=ChatCompletion, response_model_exclude_unset=True
-)
-async def chat(
-    body: ChatBody, http: HTTPRequest, submit: SubmitDep
-) -> ChatCompletion | EventStream:
+@router.post("/v1/chat/completions", response_model=ChatCompletion)
+async def chat(body: ChatBody, http: HTTPRequest, submit: SubmitDep) -> Response:
     """Continue a chat with the task that `model` names."""
     name = new_id("chatcmpl")
     answers = await submit([body.request(name)])
@@ -129,11 +126,15 @@ async def chat(
         chunks = _chunks(fields, answers, include_usage=body.stream_options.include_usage)
         return await event_stream(http, chunks)
     outputs = await while_connected(http.receive, answers.texts())
-    return ChatCompletion(
-        **head(name, "chat.completion", body.model),
-        choices=[_choice(index, output) for index, output in enumerate(outputs)],
-        usage=UsageBody.of(answers.usage),
-    )
+
+    def make() -> ChatCompletion:
+        return ChatCompletion(
+            **head(name, "chat.completion", body.model),
+            choices=[_choice(index, output) for index, output in enumerate(outputs)],
+            usage=UsageBody.of(answers.usage),
+        )
+
+    return json_response(await written(outputs, make))
 
 
 async def _chunks(

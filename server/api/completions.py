@@ -2,14 +2,14 @@
 
 from collections.abc import AsyncGenerator, Sequence
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from fastapi import Request as HTTPRequest
 from pydantic import BaseModel
 
 from server.api.answers import Answers, SubmitDep
 from server.api.body import BodyRoute
 from server.api.connection import while_connected
-from server.api.events import EventStream, event_stream
+from server.api.events import event_stream
 from server.api.fields import fields
 from server.api.identity import new_id
 from server.api.inputs import Prompt, inputs_of
@@ -17,6 +17,7 @@ from server.api.openai import GenerationBody, Head, head, usage_chunk
 from server.api.outputs import UsageBody, finite
 from server.api.sampling import Alternatives, TokenCount
 from server.api.unsupported import UnsupportedCompletion
+from server.api.writing import json_response, written
 from server.engine.output import FinishReason, Generated, Piece, TokenLogprob
 from server.engine.request import Request
 
@@ -69,10 +70,8 @@ class Completion(Head):
     usage: UsageBody | None = None
 
 
-@router.post("/v1/completions", response_model=Completion, response_model_exclude_unset=True)
-async def complete(
-    body: CompletionBody, http: HTTPRequest, submit: SubmitDep
-) -> Completion | EventStream:
+@router.post("/v1/completions", response_model=Completion)
+async def complete(body: CompletionBody, http: HTTPRequest, submit: SubmitDep) -> Response:
     """Continue prompts with the task that `model` names."""
     name = new_id("cmpl")
     answers = await submit(body.requests(name))
@@ -81,8 +80,12 @@ async def complete(
         chunks = _chunks(fields, answers, include_usage=body.stream_options.include_usage)
         return await event_stream(http, chunks)
     outputs = await while_connected(http.receive, answers.texts())
-    choices = [_choice(index, output) for index, output in enumerate(outputs)]
-    return Completion(**fields, choices=choices, usage=UsageBody.of(answers.usage))
+
+    def make() -> Completion:
+        choices = [_choice(index, output) for index, output in enumerate(outputs)]
+        return Completion(**fields, choices=choices, usage=UsageBody.of(answers.usage))
+
+    return json_response(await written(outputs, make))
 
 
 async def _chunks(

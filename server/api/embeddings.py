@@ -4,7 +4,7 @@ import base64
 import struct
 from typing import Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from fastapi import Request as HTTPRequest
 from pydantic import BaseModel
 
@@ -17,6 +17,7 @@ from server.api.identity import new_id
 from server.api.inputs import Prompt, inputs_of
 from server.api.openai import ModelName
 from server.api.unsupported import UnsupportedEmbedding
+from server.api.writing import json_response, written
 from server.engine.output import Embedded
 from server.engine.request import Request
 from server.errors import CapabilityMismatch
@@ -56,8 +57,8 @@ class Embeddings(BaseModel):
     usage: EmbeddingsUsage
 
 
-@router.post("/v1/embeddings")
-async def embed(body: EmbeddingsBody, http: HTTPRequest, submit: SubmitDep) -> Embeddings:
+@router.post("/v1/embeddings", response_model=Embeddings)
+async def embed(body: EmbeddingsBody, http: HTTPRequest, submit: SubmitDep) -> Response:
     """Embed inputs with the task that `model` names."""
     name = new_id("embd")
     inputs = inputs_of(body.input)
@@ -70,14 +71,21 @@ async def embed(body: EmbeddingsBody, http: HTTPRequest, submit: SubmitDep) -> E
     vectors = [output.embedding for output in outputs if isinstance(output, Embedded)]
     plain = body.encoding_format == "float"
     tokens = answers.usage.prompt_tokens
-    return Embeddings(
-        model=body.model,
-        data=[
-            Embedding(index=index, embedding=vector if plain else _packed(vector))
-            for index, vector in enumerate(vectors)
-        ],
-        usage=EmbeddingsUsage(prompt_tokens=tokens, total_tokens=tokens),
-    )
+
+    def make() -> Embeddings:
+        return Embeddings(
+            object="list",
+            model=body.model,
+            data=[
+                Embedding(
+                    object="embedding", index=index, embedding=vector if plain else _packed(vector)
+                )
+                for index, vector in enumerate(vectors)
+            ],
+            usage=EmbeddingsUsage(prompt_tokens=tokens, total_tokens=tokens),
+        )
+
+    return json_response(await written(outputs, make))
 
 
 def _packed(vector: list[float]) -> str:

@@ -3,19 +3,20 @@
 from collections.abc import AsyncGenerator
 from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from fastapi import Request as HTTPRequest
 from pydantic import BaseModel, Field, FiniteFloat
 
 from server.api.answers import Answers, SubmitDep
 from server.api.body import Body, BodyRoute
 from server.api.connection import while_connected
-from server.api.events import EventStream, event_stream
+from server.api.events import event_stream
 from server.api.identity import new_id
 from server.api.inputs import CacheSalt, TaskInput, inputs_of
 from server.api.outputs import ChosenToken, OutputBody, UsageBody, chosen_tokens, output_body
 from server.api.sampling import Alternatives, SamplingFields, TokenCount
-from server.engine.output import FinishReason, Piece
+from server.api.writing import json_response, written
+from server.engine.output import FinishReason, Output, Piece
 from server.engine.request import Request
 
 router = APIRouter(route_class=BodyRoute, tags=["native"])
@@ -92,21 +93,28 @@ class InferUsage(Source):
     usage: UsageBody
 
 
-@router.post("/v1/infer", response_model=InferAnswer, response_model_exclude_unset=True)
-async def infer(body: InferBody, http: HTTPRequest, submit: SubmitDep) -> InferAnswer | EventStream:
+@router.post("/v1/infer", response_model=InferAnswer)
+async def infer(body: InferBody, http: HTTPRequest, submit: SubmitDep) -> Response:
     """Answer one input, or a list of them, with one task."""
     name = new_id("infer")
     answers = await submit(body.requests(name))
     if body.stream:
         return await event_stream(http, _events(name, answers))
-    return await while_connected(http.receive, answer_of(name, answers, body.parameters))
+    outputs = await while_connected(http.receive, answers.outputs())
+    return json_response(await answer_of(name, answers, outputs, body.parameters))
 
 
-async def answer_of(name: str, answers: Answers, parameters: InferParameters) -> InferAnswer:
-    """Wait for the outputs of one request."""
-    outputs = [output_body(each, parameters.top) for each in await answers.outputs()]
-    usage = UsageBody.of(answers.usage)
-    return InferAnswer(**_source(name, answers), outputs=outputs, usage=usage)
+async def answer_of(
+    name: str, answers: Answers, outputs: list[Output], parameters: InferParameters
+) -> bytes:
+    """One request's InferAnswer as JSON."""
+
+    def make() -> InferAnswer:
+        shown = [output_body(each, parameters.top) for each in outputs]
+        usage = UsageBody.of(answers.usage)
+        return InferAnswer(**_source(name, answers), outputs=shown, usage=usage)
+
+    return await written(outputs, make)
 
 
 async def _events(name: str, answers: Answers) -> AsyncGenerator[BaseModel]:

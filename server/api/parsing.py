@@ -11,9 +11,9 @@ from server.errors import InvalidRequest
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 
 MAX_DEPTH = 32
-MAX_CONTAINERS = 1 << 13
+MAX_CONTAINERS = 1 << 12
 """Lists and objects: each may become a model, which takes as long as a hundred numbers."""
-MAX_TEXTS = 1 << 15
+MAX_TEXTS = 1 << 14
 MAX_VALUES = 1 << 17
 MAX_DIGITS = 400
 """Of one number. Reading an integer takes the square of its digits."""

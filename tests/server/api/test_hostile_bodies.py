@@ -1,10 +1,12 @@
-"""No body, whatever is in it, keeps the server from answering others."""
+"""No body, whatever is in it or asked for by it, keeps the server from answering others."""
 
 import http.client
+import json
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -14,7 +16,7 @@ from server.bench.process import server
 from tests.server.api.hostile import Document
 
 PAUSE = 0.05
-"""Seconds that /health/live may take while a body is dealt with."""
+"""Seconds that /health/live may take longer while a body is dealt with."""
 TRIES = 6
 """A busy machine may be late now and then; a body that stalls the server does so every time."""
 
@@ -39,9 +41,18 @@ class Pulse(threading.Thread):
             time.sleep(0.001)
         self._connection.close()
 
+    def shortest(self, client: httpx2.Client, method: str, path: str, body: str) -> float:
+        """How much longer an answer took while a request was dealt with, at best."""
+        found = PAUSE + 1
+        for _ in range(TRIES):
+            if found > PAUSE:
+                found = min(found, self.during(client, method, path, body))
+        return found
+
     def during(self, client: httpx2.Client, method: str, path: str, body: str) -> float:
-        """The longest answer while a request was dealt with."""
+        """How much longer an answer took while a request was dealt with."""
         self.worst = 0.0
+        begun = time.monotonic()
         response = client.request(
             method, path, content=body, headers={"content-type": "application/json"}
         )
@@ -49,7 +60,12 @@ class Pulse(threading.Thread):
         beats = self.beats
         while self.beats < beats + 2 and self.is_alive():
             time.sleep(0.001)
-        return self.worst
+        worst, self.worst = self.worst, 0.0
+        if worst > PAUSE:
+            # What a busy machine adds is seen while nothing is asked.
+            time.sleep(time.monotonic() - begun)
+            worst -= self.worst
+        return worst
 
 
 @pytest.fixture(scope="module")
@@ -78,17 +94,28 @@ def test_no_body_stops_the_others(url: str, pulse: Pulse):
             target = path.replace("{name}", "x")
             for name, body in document.bodies(schema):
                 assert len(body) <= MAX_JSON_BYTES
-                worst = min(
-                    _until_short(pulse.during(client, method, target, body) for _ in range(TRIES))
-                )
+                worst = pulse.shortest(client, method, target, body)
                 if worst > PAUSE:
                     late[f"{path}: {name}"] = worst
     assert {"/v1/infer", "/v1/completions", "/v1/tasks/{name}", "/v1/load_lora_adapter"} <= seen
     assert not late
 
 
-def _until_short(pauses: Iterator[float]) -> Iterator[float]:
-    for pause in pauses:
-        yield pause
-        if pause <= PAUSE:
-            return
+LARGE = {"max_tokens": 200, "ignore_eos": True, "n": 16}
+ALL_TOKENS = {"logprobs": True, "top_logprobs": 20}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/infer", {"task": "base", "input": "x", "parameters": {**LARGE, "logprobs": 20}}),
+        ("/v1/completions", {"model": "base", "prompt": "x", **LARGE, "logprobs": 20}),
+        (
+            "/v1/chat/completions",
+            {"model": "base", "messages": [{"role": "user"}], **LARGE, **ALL_TOKENS},
+        ),
+    ],
+)
+def test_no_answer_stops_the_others(url: str, pulse: Pulse, path: str, body: dict[str, Any]):
+    with httpx2.Client(base_url=url, timeout=120) as client:
+        assert pulse.shortest(client, "POST", path, json.dumps(body)) <= PAUSE

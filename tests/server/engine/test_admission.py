@@ -10,7 +10,7 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from deltas.delta import PromptStyle
-from server.engine import engine
+from server.engine import reader
 from server.engine.engine import Engine
 from server.engine.prompt import Prompt
 from server.engine.request import Input, Request, Sampling
@@ -56,7 +56,7 @@ async def test_a_full_queue(served: Engine) -> None:
 async def test_token_ids_wait_for_nobodys_text(
     served: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read, may_end = engine.build_prompt, threading.Event()
+    read, may_end = reader.build_prompt, threading.Event()
 
     def build_prompt(
         tokenizer: PreTrainedTokenizerFast,
@@ -69,7 +69,7 @@ async def test_token_ids_wait_for_nobodys_text(
         assert not isinstance(source, str) or may_end.wait(60)
         return read(tokenizer, source, style, generates=generates, room=room)
 
-    monkeypatch.setattr(engine, "build_prompt", build_prompt)
+    monkeypatch.setattr(reader, "build_prompt", build_prompt)
     text = Request("text", "base", words(PROMPT), Sampling(max_tokens=2))
     waiting = asyncio.create_task(served.submit(text))
     assert await generate(served, "tokens", "base", PROMPT, 2)

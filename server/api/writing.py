@@ -1,0 +1,60 @@
+"""Writing: answers become JSON where that keeps nobody waiting."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from fastapi import Response
+from pydantic import BaseModel
+from pydantic_core import to_json
+
+from server.engine.output import Classified, Embedded, Generated, Output
+
+_AT_ONCE = 4096
+"""Values that are written sooner than another thread would take them up."""
+
+_writer = ThreadPoolExecutor(1, thread_name_prefix="answers")
+
+
+async def written(outputs: Iterable[Output], make: Callable[[], BaseModel]) -> bytes:
+    """Make the answer that shows some outputs, and write it down without what is unset."""
+
+    def write() -> bytes:
+        return b"".join(_pieces(make()))
+
+    if sum(map(_values, outputs)) <= _AT_ONCE:
+        return write()
+    return await asyncio.get_running_loop().run_in_executor(_writer, write)
+
+
+def json_response(body: bytes) -> Response:
+    """Send what is JSON already."""
+    return Response(body, media_type="application/json")
+
+
+def _pieces(model: BaseModel) -> Iterable[bytes]:
+    """A model's JSON, an item of its lists at a time: others have their turn in between."""
+    lists = {name for name in model.model_fields_set if isinstance(getattr(model, name), list)}
+    rest = model.model_dump_json(exclude=lists, exclude_unset=True)
+    yield rest[:-1].encode()
+    separator = b"," if rest != "{}" else b""
+    for name in sorted(lists):
+        items = b",".join(map(_item, getattr(model, name)))
+        yield b'%s"%s":[%s]' % (separator, name.encode(), items)
+        separator = b","
+    yield b"}"
+
+
+def _item(value: object) -> bytes:
+    if isinstance(value, BaseModel):
+        return value.model_dump_json(exclude_unset=True).encode()
+    return to_json(value)
+
+
+def _values(output: Output) -> int:
+    """About how many values an output shows."""
+    if isinstance(output, Generated):
+        return sum(1 + len(token.top) for token in output.logprobs or ())
+    if isinstance(output, Embedded):
+        return len(output.embedding)
+    return len(output.scores) if isinstance(output, Classified) else len(output.entities)
