@@ -2,6 +2,8 @@
 
 import ctypes
 import os
+import re
+import statistics
 import subprocess
 import sys
 import time
@@ -111,6 +113,8 @@ def test_fewer_threads_while_others_want_the_processors(kernels: Kernels) -> Non
     with computing(kernels) as threads:
         with neighbours(6 * len(os.sched_getaffinity(0))):
             assert within(60, lambda: not any(map(runs, threads)))
+        if not within(60, lambda: any(map(runs, threads))) and others_run():
+            pytest.skip("Other programs want the processors all the time.")
         assert within(60, lambda: any(map(runs, threads)))
 
 
@@ -140,6 +144,17 @@ def runs(thread: int) -> bool:
     before = ran(thread)
     time.sleep(0.5)
     return ran(thread) > before
+
+
+def others_run() -> bool:
+    """Whether other programs keep a processor busy, beside this one's thread and its reader."""
+    running: list[int] = []
+    for _ in range(20):
+        found = re.search(r"^procs_running (\d+)", Path("/proc/stat").read_text(), re.MULTILINE)
+        assert found
+        running.append(int(found[1]))
+        time.sleep(0.05)
+    return statistics.median(running) > 2
 
 
 def within(seconds: float, condition: Callable[[], bool]) -> bool:
