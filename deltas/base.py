@@ -12,6 +12,7 @@ from transformers.pytorch_utils import Conv1D
 
 from deltas.families import Family, family_of
 from deltas.site import Role, Site
+from deltas.tokenizer import TokenizerSpec
 
 HEAD_SITE = "head"
 LM_HEAD_SITE = "lm_head"
@@ -29,7 +30,7 @@ class BaseSpec:
     """What a delta can be checked against without touching the model.
 
     `sites` maps names to sites; `layers` counts layers, `hidden` is their width and `context`
-    the greatest number of positions.
+    the greatest number of positions. `tokenizer` is None where nothing is known of it.
     """
 
     name: str
@@ -40,6 +41,7 @@ class BaseSpec:
     hidden: int
     vocabulary: int
     context: int
+    tokenizer: TokenizerSpec | None = None
 
     def of_role(self, role: Role) -> list[Site]:
         """The sites of one role, in the order of the modules."""

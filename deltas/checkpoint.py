@@ -1,6 +1,7 @@
 """Checkpoints: directories of files from strangers, read without trusting them."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from io import BufferedReader
 from pathlib import Path
 
@@ -38,6 +39,10 @@ class Checkpoint:
         self._outline = outline
         self.max_weights = max_weights
         self.names = self._folder.names
+
+    def open(self, name: str) -> AbstractContextManager[tuple[BufferedReader, int]]:
+        """Open a regular file and tell its size in bytes; raises InvalidDelta for any other."""
+        return self._folder.open(name)
 
     def json(self, name: str, max_bytes: int = strict_json.MAX_BYTES) -> dict[str, Json]:
         """Read a JSON object; raises InvalidDelta if it is absent, too large or unsound."""

@@ -19,7 +19,7 @@ from deltas.formats.native import Native
 from deltas.formats.peft import Peft
 from deltas.kinds import check
 
-__all__ = ["DIALECTS", "Dialect", "dialect_of", "files_of", "load", "outline"]
+__all__ = ["DIALECTS", "Dialect", "dialect_of", "files_of", "judge", "load", "outline"]
 
 DIALECTS: tuple[Dialect, ...] = (Native(), Peft())
 
@@ -37,16 +37,27 @@ def dialect_of(checkpoint: Checkpoint) -> Dialect:
     raise InvalidDelta(f"No delta was found: none of {markers} is there.")
 
 
-def files_of(directory: Path | Folder) -> frozenset[str]:
+def files_of(directory: Path | Folder, *, judged: bool = False) -> frozenset[str]:
     """The names of the files that make up the delta in a directory; the others are never opened.
 
+    With `judged`, those as well that are not kept but must agree with the base.
     Raises InvalidDelta if there is none, UnsafeDelta if its weights are a pickle or an archive.
     """
     checkpoint = Checkpoint(directory)
-    names = dialect_of(checkpoint).files & checkpoint.names
+    dialect = dialect_of(checkpoint)
+    names = dialect.files & checkpoint.names
     if not any(name.endswith(".safetensors") for name in names):
         checkpoint.refuse_unsafe()
-    return names
+    return names | (dialect.judged & checkpoint.names) if judged else names
+
+
+def judge(directory: Path | Folder, base: BaseSpec) -> None:
+    """Hold what lies beside a delta, and is not kept with it, against the base.
+
+    Raises DeltaError with the reason.
+    """
+    checkpoint = Checkpoint(directory)
+    dialect_of(checkpoint).judge(checkpoint, base)
 
 
 def outline(directory: Path | Folder, base: BaseSpec, dtype: torch.dtype = torch.float32) -> Delta:

@@ -15,11 +15,20 @@ class Dialect(ABC):
     markers: ClassVar[frozenset[str]]
     """File names any of which tells a directory to be of this dialect."""
     files: ClassVar[frozenset[str]]
-    """Names of all files that may be read; no other is opened or kept."""
+    """Names of all files that make up a delta; no other is kept."""
+    judged: ClassVar[frozenset[str]] = frozenset()
+    """Names of further files that are looked at when a delta is put."""
 
     def recognises(self, checkpoint: Checkpoint) -> bool:
         """Whether a directory is of this dialect."""
         return bool(self.markers & checkpoint.names)
+
+    def judge(self, checkpoint: Checkpoint, base: BaseSpec) -> None:
+        """Look at files that are not kept but must agree with the base.
+
+        Raises InvalidDelta or UnsupportedDelta with the reason.
+        """
+        del checkpoint, base
 
     @abstractmethod
     def read(self, checkpoint: Checkpoint, base: BaseSpec) -> Delta:

@@ -102,4 +102,4 @@ def _is_upload(http: Request) -> bool:
 
 def _copy(source: str, roots: Sequence[Path], staging: Staging) -> None:
     folder = asked_source(source, roots)
-    staging.copy(folder, files_of(folder))
+    staging.copy(folder, files_of(folder, judged=True))

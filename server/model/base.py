@@ -1,6 +1,6 @@
 """The base: one frozen Transformers model, its tokenizer and what deltas may know of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -18,6 +18,7 @@ from transformers import (
 from deltas.base import BaseSpec, describe
 from deltas.errors import UnsupportedBase
 from deltas.families import family_of
+from deltas.tokenizer import TokenizerSpec
 from deltas.wiring import freeze
 
 
@@ -98,4 +99,5 @@ def load_base(name: str, directory: Path | str, dtype: torch.dtype, device: torc
     # Some checkpoints ship a tokenizer set to cut and pad; lengths are the engine's business.
     tokenizer.backend_tokenizer.no_truncation()
     tokenizer.backend_tokenizer.no_padding()
+    spec = replace(spec, tokenizer=TokenizerSpec.of(tokenizer, Path(directory)))
     return Base(spec, model, tokenizer)

@@ -98,7 +98,7 @@ class Registry:
         check_name(name)
         folder = opened(directory)
         with self.stage() as staging:
-            staging.copy(folder, formats.files_of(folder))
+            staging.copy(folder, formats.files_of(folder, judged=True))
             return self.put_staged(name, staging, if_match=if_match, if_none_match=if_none_match)
 
     def put_staged(
@@ -119,6 +119,7 @@ class Registry:
         if there is too little for the delta; nothing has changed then.
         """
         check_name(name)
+        formats.judge(staging.path, self._base)
         staging.drop_others(formats.files_of(staging.path))
         digest = staging.digest
         with self._store.gate.passed(), self._writing.hold(name):

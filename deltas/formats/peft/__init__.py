@@ -19,6 +19,8 @@ from deltas.formats.peft.refusals import refusal
 from deltas.formats.peft.sidecar import SIDECAR, Sidecar
 from deltas.formats.peft.task import read_task
 from deltas.formats.peft.weights import Weights
+from deltas.formats.tokenizer import ADDED_TOKENS, SPECIAL_TOKENS, check_tokenizer
+from deltas.tokenizer import TOKENIZER
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -47,6 +49,13 @@ class Peft(Dialect):
     name = "peft"
     markers = frozenset({CONFIG})
     files = frozenset({CONFIG, WEIGHTS, SIDECAR, TEMPLATE, TOKENIZER_CONFIG})
+
+    judged = frozenset({TOKENIZER, SPECIAL_TOKENS, ADDED_TOKENS})
+
+    def judge(self, checkpoint: Checkpoint, base: BaseSpec) -> None:
+        """Hold a tokenizer against the base's, which reads all texts."""
+        if base.tokenizer is not None:
+            check_tokenizer(checkpoint, base.tokenizer)
 
     def read(self, checkpoint: Checkpoint, base: BaseSpec) -> Delta:
         """Read a method's parts and its head; every tensor and field is accounted for."""
