@@ -1,6 +1,7 @@
 """The protocol: connections, before what they bring is a request and after it is answered."""
 
 import asyncio
+import logging
 from functools import partial
 from typing import Any, ClassVar
 
@@ -16,6 +17,10 @@ from server.api.places import Places
 from server.api.problem import Problem
 from server.api.reader import Reader
 from server.api.turns import Turns
+
+# What strangers send is answered: a line for each would fill disks.
+_failures = logging.getLogger(f"{__name__}.failures")
+_failures.setLevel(logging.ERROR)
 
 HEAD_TIMEOUT = 20.0
 """Seconds within which a request's line and headers must come."""
@@ -44,6 +49,7 @@ class BoundedProtocol(H11Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self.logger = _failures
         self.conn = self._framing = Framing()
         self._reader: Reader
         self._timer: asyncio.TimerHandle | None = None
