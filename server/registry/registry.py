@@ -22,6 +22,7 @@ from server.errors import (
     InsufficientStorage,
     PreconditionFailed,
 )
+from server.memory import memory
 from server.registry.keyed_lock import KeyedLock
 from server.registry.lease import Lease
 from server.registry.names import check_name, not_found
@@ -32,6 +33,9 @@ from server.registry.version import BASE_NAME, Version
 
 _COPIES = 2
 """A delta as it is read, and as it is prepared for the device."""
+
+_WORTH_GIVING_BACK = 16 << 20
+"""Bytes of deltas."""
 
 
 @dataclass
@@ -70,6 +74,7 @@ class Registry:
         self._vet = vet
         self._writing = KeyedLock()
         self._reading = Lock()
+        self._read_since = 0
         self._lock = Lock()
         bare = Version.bare(base.family.causal)
         self._tasks = {BASE_NAME: _Task(bare)}
@@ -209,19 +214,20 @@ class Registry:
         outline = formats.outline(staging.path, self._base, self._dtype)
         self._vet(outline)
         self._store.keep(staging, ref.digest)
-        try:
-            # One at a time: the memory that is there for one is there for one alone.
-            with self._reading:
+        # One at a time: the memory that is there for one is there for one alone.
+        with self._reading:
+            try:
                 return self._read(ref, outline.bytes)
-        except BaseException:
-            self._store.drop(ref.digest)
-            raise
-        finally:
-            heap.give_back(outline.bytes)
+            except BaseException:
+                self._store.drop(ref.digest)
+                raise
+            finally:
+                self._give_back(outline.bytes)
 
     def _read(self, ref: DeltaRef, size: int) -> Version:
         """Load a kept delta of `size` bytes and hand it on; raises InsufficientMemory."""
-        if _COPIES * size <= heap.left():
+        left = memory().left
+        if left is None or _COPIES * size <= left:
             try:
                 return self._hand_on(ref)
             except (MemoryError, RuntimeError) as error:
@@ -232,6 +238,13 @@ class Registry:
             f"The delta takes {size / (1 << 20):.0f} MiB of memory, twice while it is loaded, and "
             "the server has too little left. Try a smaller one, or have the operator give it more."
         )
+
+    def _give_back(self, size: int) -> None:
+        """Have memory given back once enough was read for that to be worth its time."""
+        self._read_since += size
+        if self._read_since >= _WORTH_GIVING_BACK:
+            self._read_since = 0
+            heap.give_back()
 
     def _hand_on(self, ref: DeltaRef) -> Version:
         delta = formats.load(self._store.path(ref.digest), self._base, self._dtype)

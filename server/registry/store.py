@@ -17,6 +17,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from threading import Lock, Thread
 from uuid import uuid4
@@ -100,8 +101,13 @@ class Store:
                 return
             with suppress(OSError):
                 (self._run.path / digest).rename(trash)
-        # Whoever drops may be an event loop, which waits for no disk.
-        Thread(target=shutil.rmtree, args=(trash,), kwargs={"ignore_errors": True}).start()
+        remove = partial(shutil.rmtree, trash, ignore_errors=True)
+        try:
+            # Whoever drops may be an event loop, which waits for no disk.
+            Thread(target=remove).start()
+        except RuntimeError:
+            # There is no memory for another thread.
+            remove()
 
     def path(self, digest: str) -> Path:
         """Where a kept delta's files are; raises DeltaUnavailable if they are gone."""

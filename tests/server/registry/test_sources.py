@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 
 from deltas.base import BaseSpec
-from deltas.errors import UnsafeDelta
+from deltas.errors import InvalidDelta, UnsafeDelta
 from deltas.folder import Folder
 from server.errors import InvalidRequest
+from server.registry.registry import Registry
 from server.registry.sources import asked_source, own_source
-from tests.server.registry.prompts import write_prompt
+from tests.server.registry.prompts import number_of, write_prompt
 
 
 @pytest.fixture
@@ -108,3 +109,20 @@ def test_a_pickle_within_the_roots_is_told(folder: Path) -> None:
     (folder / "allowed" / "empty" / "adapter_model.bin").touch()
     with pytest.raises(UnsafeDelta):
         asked_source(str(folder / "allowed" / "empty"), [folder])
+
+
+def test_a_delta_in_the_hub_s_cache_is_put_by_its_path(
+    registry: Registry, base: BaseSpec, tmp_path: Path
+) -> None:
+    repository = tmp_path / "hub" / "models--someone--something"
+    place = write_prompt(repository / "snapshots" / ("0" * 40), base, 7)
+    (repository / "blobs").mkdir()
+    for number, path in enumerate(sorted(place.iterdir())):
+        path.rename(repository / "blobs" / str(number))
+        path.symlink_to(f"../../blobs/{number}")
+    for folder in (own_source(str(place)), asked_source(str(place), [tmp_path])):
+        task, _ = registry.put("spam", folder)
+        assert number_of(registry.load(task.active.ref)) == 7
+        registry.remove("spam")
+    with pytest.raises(InvalidDelta):
+        registry.put("spam", asked_source(str(place), [place]))
