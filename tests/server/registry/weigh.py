@@ -16,6 +16,7 @@ from pathlib import Path
 from deltas.base import BaseSpec, describe
 from deltas.errors import PolydeltaError
 from deltas.site import Role, Site
+from server.model.threads import keep_to_one
 from server.registry.registry import Registry
 from server.registry.store import Store
 from tests.models import tiny_model
@@ -49,6 +50,8 @@ def put(registry: Registry, directory: Path) -> str:
 
 def main(store: str, limit: str, *directories: str) -> None:
     """Put each delta in turn."""
+    # As a server does: its core's threads are its own.
+    keep_to_one()
     registry = Registry(Store(Path(store)), wide_base())
     if int(limit):
         most = memory("VmSize") + int(limit)
