@@ -9,6 +9,7 @@ from deltas.delta import Delta, Part, TaskType
 from deltas.formats.chat_template import TEMPLATE, TOKENIZER_CONFIG, read_chat_template
 from deltas.formats.dialect import Dialect
 from deltas.formats.fields import Fields
+from deltas.formats.peft.foreign import refuse_foreign
 from deltas.formats.peft.heads import check_saved_modules, label_count, read_head
 from deltas.formats.peft.ia3 import Ia3Method
 from deltas.formats.peft.lora import LoraMethod
@@ -32,7 +33,6 @@ METHODS: dict[str, Method] = {
 }
 
 _ABOUT_ITSELF = (
-    "auto_mapping",
     "base_model_name_or_path",
     "inference_mode",
     "peft_version",
@@ -59,13 +59,16 @@ class Peft(Dialect):
 
     def read(self, checkpoint: Checkpoint, base: BaseSpec) -> Delta:
         """Read a method's parts and its head; every tensor and field is accounted for."""
+        fields = checkpoint.json(CONFIG)
+        refuse_foreign(fields)
         checkpoint.require_weights(WEIGHTS)
-        config = Fields(checkpoint.json(CONFIG), CONFIG)
+        config = Fields(fields, CONFIG)
         config.ignore(*_ABOUT_ITSELF)
         method = _method(config.text("peft_type", ""))
-        check_saved_modules(config.texts("modules_to_save"))
         weights = Weights(checkpoint.tensors(WEIGHTS), base.family)
-        source = Source(config, weights, base, read_task(config, base))
+        task = read_task(config, weights, base)
+        check_saved_modules(config.texts("modules_to_save"))
+        source = Source(config, weights, base, task)
         delta = _delta(method, source, Sidecar.read(checkpoint))
         return replace(delta, chat_template=read_chat_template(checkpoint))
 

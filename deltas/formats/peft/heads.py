@@ -56,7 +56,8 @@ def check_saved_modules(names: tuple[str, ...]) -> None:
     if others := sorted(set(names) - SAVED_MODULES):
         raise UnsupportedDelta(
             f"The checkpoint keeps whole trained copies of {', '.join(others[:5])}; only heads "
-            f"({', '.join(sorted(SAVED_MODULES))}) are kept so. Train a LoRA there instead."
+            f"({', '.join(sorted(SAVED_MODULES))}) are kept so. Train without them; a LoRA on "
+            "lm_head is read."
         )
 
 

@@ -37,11 +37,12 @@ _REFUSED = {
     "target_parameters": "LoRA on bare parameters is not done.",
     "trainable_token_indices": "trained token embeddings are not done.",
     "use_bdlora": "block-diagonal factors are not done.",
-    "use_dora": "its scale depends on the base's weights; merge it or convert it with "
-    "peft.save_as_lora.",
+    "use_dora": "its scale depends on the base's weights, and peft.save_as_lora would lose it; "
+    "train it with use_dora=False.",
     "use_qalora": "it is bound to a quantised base.",
 }
 _HARMLESS_STARTS = (True, False, "gaussian", "eva", "orthogonal")
+_CONVERTIBLE_STARTS = ("pissa", "olora")
 
 
 class LoraMethod(Method):
@@ -112,7 +113,10 @@ def _refuse_variants(source: Source) -> None:
     config = source.config
     for ending in (".lora_embedding_A", ".lora_embedding_B"):
         if source.weights.take_all(ending):
-            raise UnsupportedDelta("LoRA on the token embedding is not done; leave it out.")
+            raise UnsupportedDelta(
+                "LoRA on the token embedding is not done; leave it out of target_modules when "
+                "training."
+            )
     for field, reason in _REFUSED.items():
         config.forbid(field, reason)
     if (bias := config.text("bias", "none")) != "none":
@@ -122,10 +126,19 @@ def _refuse_variants(source: Source) -> None:
     start = config.raw("init_lora_weights")
     if start is not None and start not in _HARMLESS_STARTS:
         raise UnsupportedDelta(
-            f"The initialisation {start!r} changed the base's own weights. Save again with "
-            "save_pretrained(..., path_initial_model_for_weight_conversion=...)."
+            f"The initialisation {str(start)[:64]!r} changed the base's own weights. "
+            + _way_round(str(start))
         )
     config.ignore(*_TRAINING_ONLY)
+
+
+def _way_round(start: str) -> str:
+    if start.startswith(_CONVERTIBLE_STARTS):
+        return (
+            "Save again with save_pretrained(..., path_initial_model_for_weight_conversion=...), "
+            "the adapter as it was saved before training."
+        )
+    return "Train with init_lora_weights=True."
 
 
 def _check_pairs(*groups: Mapping[str, Tensor]) -> None:

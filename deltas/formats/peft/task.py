@@ -4,6 +4,7 @@ from deltas.base import BaseSpec
 from deltas.delta import TaskType
 from deltas.errors import UnsupportedDelta
 from deltas.formats.fields import Fields
+from deltas.formats.peft.weights import Weights
 
 _TASKS = {
     "CAUSAL_LM": TaskType.GENERATE,
@@ -11,15 +12,45 @@ _TASKS = {
     "TOKEN_CLS": TaskType.TAG,
     "FEATURE_EXTRACTION": TaskType.EMBED,
 }
+_QUESTIONS = "QUESTION_ANS"
+# Ends of the names of Transformers' classes, which PEFT saves where no task type was set.
+_HEADED = {
+    "ForSequenceClassification": "SEQ_CLS",
+    "ForTokenClassification": "TOKEN_CLS",
+    "ForQuestionAnswering": _QUESTIONS,
+}
 
 
-def read_task(config: Fields, base: BaseSpec) -> TaskType:
-    """Take the task type; where none is set, a decoder generates and an encoder embeds.
+def read_task(config: Fields, weights: Weights, base: BaseSpec) -> TaskType:
+    """Take the task type; where none is set, the model's class tells what a head is for.
 
-    Raises UnsupportedDelta for tasks that are not done.
+    Without a head, a decoder generates and an encoder embeds. Raises UnsupportedDelta for tasks
+    that are not done, and for a head of which nothing is said.
     """
-    usual = "CAUSAL_LM" if base.family.causal else "FEATURE_EXTRACTION"
-    name = config.text("task_type", usual)
+    model = _model_class(config)
+    name = config.text("task_type", "")
+    if not name and weights.heads:
+        name = next((task for end, task in _HEADED.items() if model.endswith(end)), "")
+        if not name:
+            raise UnsupportedDelta(
+                f"The checkpoint holds a head ({', '.join(sorted(weights.heads))}) but no task "
+                'type. Set "task_type" in adapter_config.json: "SEQ_CLS" if it labels texts, '
+                '"TOKEN_CLS" if it labels words.'
+            )
+    return _task(name or ("CAUSAL_LM" if base.family.causal else "FEATURE_EXTRACTION"))
+
+
+def _model_class(config: Fields) -> str:
+    mapping = config.raw("auto_mapping")
+    return str(mapping.get("base_model_class")) if isinstance(mapping, dict) else ""
+
+
+def _task(name: str) -> TaskType:
+    if name == _QUESTIONS:
+        raise UnsupportedDelta(
+            f"'{_QUESTIONS}' marks where an answer starts and ends in a text, which is not done. "
+            "Train it as TOKEN_CLS, to tag the answer's words, or as CAUSAL_LM, to write it."
+        )
     task = _TASKS.get(name)
     if task is None:
         known = ", ".join(_TASKS)

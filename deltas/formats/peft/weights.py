@@ -8,11 +8,15 @@ from torch import Tensor
 from deltas.base import LM_HEAD_SITE
 from deltas.errors import InvalidDelta, UnsupportedDelta
 from deltas.families import Family
+from deltas.formats.peft.wrappers import refuse_wrapped
 
 _SHOWN = 5
 # Prompt-learning methods do not wrap the model a second time, so their heads lack `.model`.
 _WRAPPERS = re.compile(r"^base_model\.(model\.)?")
 _SAVED_COPY = re.compile(r"\.modules_to_save\.[^.]+(?=\.)")
+# What a state dict holds that PEFT did not save itself; it reads this one name of an adapter.
+_ADAPTER_NAME = re.compile(r"(\.(?:lora_\w+|ia3_l))\.default(?=\.|$)")
+_HEAD = re.compile(r"((?:pre_)?classifier|score|qa_outputs)(\.dense|\.out_proj)?\.(weight|bias)")
 
 
 class Weights:
@@ -23,6 +27,7 @@ class Weights:
     """
 
     def __init__(self, tensors: Mapping[str, Tensor], family: Family) -> None:
+        refuse_wrapped(tensors)
         self._left = {_plain(name): tensor for name, tensor in tensors.items()}
         if len(self._left) != len(tensors):
             raise InvalidDelta("Two tensors of the checkpoint have the same meaning.")
@@ -32,6 +37,11 @@ class Weights:
     def has(self, name: str) -> bool:
         """Whether a tensor of this name is left."""
         return name in self._left
+
+    @property
+    def heads(self) -> set[str]:
+        """The names of the modules that are left and may be heads."""
+        return {match[1] for match in map(_HEAD.fullmatch, self._left) if match}
 
     def take(self, name: str) -> Tensor:
         """Take one tensor; raises InvalidDelta if it is absent."""
@@ -64,4 +74,4 @@ class Weights:
 
 
 def _plain(name: str) -> str:
-    return _SAVED_COPY.sub("", _WRAPPERS.sub("", name))
+    return _ADAPTER_NAME.sub(r"\1", _SAVED_COPY.sub("", _WRAPPERS.sub("", name)))

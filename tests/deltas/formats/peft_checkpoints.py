@@ -1,7 +1,8 @@
 """Checkpoints as the PEFT library itself writes them, over the tiny models."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,17 +63,28 @@ def save(family: str, config: PeftConfig, directory: Path, labels: int = LABELS)
 
 def save_over(model: PreTrainedModel, config: PeftConfig, directory: Path) -> PeftModel:
     """The same over a model that is there already."""
-    # PEFT draws what it adds from the global generator.
+    with quietly():
+        wrapped = get_peft_model(model, config).eval()
+        train(wrapped)
+        wrapped.save_pretrained(str(directory))
+    return wrapped
+
+
+@contextmanager
+def quietly() -> Generator[None]:
+    """Let PEFT warn as it likes, and draw what it adds from a generator that is seeded."""
     with warnings.catch_warnings(), torch.random.fork_rng():
         warnings.simplefilter("ignore")
         torch.manual_seed(7)
-        wrapped = get_peft_model(model, config).eval()
-        with torch.no_grad():
-            for parameter in wrapped.parameters():
-                if parameter.requires_grad:
-                    parameter.add_(torch.randn_like(parameter), alpha=0.3)
-        wrapped.save_pretrained(str(directory))
-    return wrapped
+        yield
+
+
+@torch.no_grad()
+def train(model: PeftModel) -> None:
+    """Change what would be trained, at random."""
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.add_(torch.randn_like(parameter), alpha=0.3)
 
 
 @torch.no_grad()

@@ -60,7 +60,7 @@ CONFIGS: dict[str, tuple[dict[str, Any], type[DeltaError], str]] = {
         UnsupportedDelta,
         "'SEQ_2_SEQ_LM' is not done; known are CAUSAL_LM, SEQ_CLS, TOKEN_CLS, FEATURE_EXTRACTION",
     ),
-    "dora": ({"use_dora": True}, UnsupportedDelta, "save_as_lora"),
+    "dora": ({"use_dora": True}, UnsupportedDelta, "train it with use_dora=False"),
     "bias": ({"bias": "all"}, UnsupportedDelta, "bias='none'"),
     "alora": ({"alora_invocation_tokens": [1, 2]}, UnsupportedDelta, "sequence"),
     "trained tokens": ({"trainable_token_indices": [1]}, UnsupportedDelta, "token"),
