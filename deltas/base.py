@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
+from deltas.delta import ProblemType
 from deltas.families import Family, family_of
 from deltas.site import Role, Site
 from deltas.tokenizer import TokenizerSpec
@@ -30,7 +31,8 @@ class BaseSpec:
     """What a delta can be checked against without touching the model.
 
     `sites` maps names to sites; `layers` counts layers, `hidden` is their width and `context`
-    the greatest number of positions. `tokenizer` is None where nothing is known of it.
+    the greatest number of positions. `tokenizer` is None where nothing is known of it;
+    `problem_type` is what its configuration says of classifiers.
     """
 
     name: str
@@ -42,6 +44,7 @@ class BaseSpec:
     vocabulary: int
     context: int
     tokenizer: TokenizerSpec | None = None
+    problem_type: ProblemType | None = None
 
     def of_role(self, role: Role) -> list[Site]:
         """The sites of one role, in the order of the modules."""
@@ -65,6 +68,7 @@ def describe(model: PreTrainedModel, name: str) -> BaseSpec:
         hidden=config.hidden_size,
         vocabulary=config.vocab_size,
         context=config.max_position_embeddings - family.first_position,
+        problem_type=ProblemType(config.problem_type) if config.problem_type else None,
     )
 
 

@@ -21,6 +21,17 @@ class TaskType(Enum):
     EMBED = "embed"
 
 
+class ProblemType(Enum):
+    """What a classifier's scores were trained to be, in Transformers' words."""
+
+    REGRESSION = "regression"
+    """Values, not probabilities."""
+    SINGLE_LABEL = "single_label_classification"
+    """One label holds."""
+    MULTI_LABEL = "multi_label_classification"
+    """Each label holds or not, whatever the others do."""
+
+
 class PromptStyle(Enum):
     """How a plain text becomes a generation prompt: as the delta was trained."""
 
@@ -82,7 +93,8 @@ class Delta:
 
     `task` is how the delta's answers are read; `labels` name a head's outputs in order; `prompt`
     is how generation reads a plain text; `chat_template` is what chats are written out by, empty
-    where the base's own is. Several kinds may be present at once, each at any number of sites.
+    where the base's own is. Where a classifier's `problem_type` is not said, its number of labels
+    decides. Several kinds may be present at once, each at any number of sites.
     """
 
     task: TaskType
@@ -90,6 +102,7 @@ class Delta:
     labels: tuple[str, ...] = ()
     prompt: PromptStyle = PromptStyle.CHAT
     chat_template: str = ""
+    problem_type: ProblemType | None = None
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -64,6 +64,10 @@ class Fields:
                 return choice
         return self._refuse(field, f"one of {', '.join(str(choice.value) for choice in choices)}")
 
+    def option(self, field: str, choices: type[Choice]) -> Choice | None:
+        """Take a text that is one of an enumeration's values, None unless set."""
+        return self.choice(field, choices) if self._left.get(field) is not None else None
+
     def table(self, field: str) -> "Fields":
         """Take an object, empty unless set."""
         value = self._take(field, {})

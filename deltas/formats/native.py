@@ -15,7 +15,7 @@ from torch import Tensor
 from deltas import strict_json
 from deltas.base import HEAD_SITE, BaseSpec
 from deltas.checkpoint import Checkpoint
-from deltas.delta import Delta, Option, Options, Part, PromptStyle, TaskType
+from deltas.delta import Delta, Option, Options, Part, ProblemType, PromptStyle, TaskType
 from deltas.errors import InvalidDelta, UnsupportedDelta, WrongBase
 from deltas.formats.chat_template import TEMPLATE, read_chat_template
 from deltas.formats.dialect import Dialect
@@ -45,13 +45,15 @@ class Native(Dialect):
         labels = config.texts("labels")
         task = config.choice("task", TaskType)
         prompt = config.choice("prompt", PromptStyle)
+        problem = config.option("problem_type", ProblemType)
         config.ignore("card")
         config.finish()
         bare = all(kind_named(kind).role is Role.HEAD for kind in kinds)
         absent = bare and WEIGHTS not in checkpoint.names
         tensors = {} if absent else checkpoint.tensors(WEIGHTS)
         template = read_chat_template(checkpoint) if TEMPLATE in checkpoint.names else ""
-        return Delta(task, tuple(_parts(tensors, kinds)), labels, prompt, template)
+        parts = tuple(_parts(tensors, kinds))
+        return Delta(task, parts, labels, prompt, template, problem)
 
 
 def write(
@@ -143,6 +145,7 @@ def _config(delta: Delta, base: BaseSpec, card: Mapping[str, Json]) -> dict[str,
     for part in delta.parts:
         if options.setdefault(part.kind, part.options) != part.options:
             raise InvalidDelta(f"The parts of kind '{part.kind}' have different options.")
+    problem = delta.problem_type
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -154,6 +157,7 @@ def _config(delta: Delta, base: BaseSpec, card: Mapping[str, Json]) -> dict[str,
         "task": delta.task.value,
         "labels": list(delta.labels),
         "prompt": delta.prompt.value,
+        **({"problem_type": problem.value} if problem else {}),
         "kinds": {kind: dict(settings) for kind, settings in options.items()},
         "card": dict(card),
     }

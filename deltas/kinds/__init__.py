@@ -78,6 +78,10 @@ def _check_task(delta: Delta, base: BaseSpec) -> None:
             raise UnsupportedDelta(f"The base '{base.name}' is an encoder: it cannot generate.")
     elif not any(kind_named(name).role is Role.HEAD for name in delta.kinds):
         raise InvalidDelta(f"A task of type '{delta.task.value}' needs a head; the delta has none.")
+    if delta.problem_type and delta.task is not TaskType.CLASSIFY:
+        raise InvalidDelta(
+            f"Tasks of type '{delta.task.value}' have no problem_type: leave it out, or classify."
+        )
 
 
 def _mismatches(parts: Iterable[Part], base: BaseSpec) -> Iterable[DeltaError]:

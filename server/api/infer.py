@@ -17,7 +17,7 @@ from server.api.outputs import ChosenToken, OutputBody, UsageBody, chosen_tokens
 from server.api.sampling import Alternatives, SamplingFields, TokenCount
 from server.api.writing import json_response, written
 from server.engine.output import FinishReason, Output, Piece
-from server.engine.request import Request
+from server.engine.request import Request, ScoreFunction
 
 router = APIRouter(route_class=BodyRoute, tags=["native"])
 
@@ -25,13 +25,16 @@ router = APIRouter(route_class=BodyRoute, tags=["native"])
 class InferParameters(SamplingFields):
     """Options of generation, greedy unless a temperature is given, and of classification.
 
-    `top` limits a classifier's scores to the likeliest labels.
+    `top` limits a classifier's scores to the likeliest labels. `function_to_apply` makes scores of
+    its logits, as in Transformers' pipelines: unless given, sigmoid for one label and for
+    multi-label tasks, none for regression, else softmax.
     """
 
     temperature: Annotated[FiniteFloat, Field(ge=0, le=10)] = 0.0
     max_tokens: TokenCount = 128
     logprobs: Alternatives | None = None
     top: Annotated[int, Field(ge=1, lt=1 << 31)] | None = None
+    function_to_apply: ScoreFunction | None = None
 
 
 class InferBody(Body):
@@ -56,7 +59,13 @@ class InferBody(Body):
         salt = self.cache_salt or ""
         return [
             Request(
-                f"{request_id}-{i}", self.task, each, sampling, cache_salt=salt, generate=generate
+                f"{request_id}-{i}",
+                self.task,
+                each,
+                sampling,
+                cache_salt=salt,
+                score_function=options.function_to_apply,
+                generate=generate,
             )
             for i, each in enumerate(inputs_of(self.input))
         ]

@@ -150,7 +150,8 @@ class Answer:
             self._observer.started(time.monotonic() - self._submitted)
         elif isinstance(event, Scores):
             self._end(index, "stop")
-            self._queue.put_nowait(read_scores(event.values, self.version, self._prompt))
+            function = self._request.score_function
+            self._queue.put_nowait(read_scores(event.values, self.version, self._prompt, function))
         else:
             self._end(index, "error")
             self._queue.put_nowait(event.error)

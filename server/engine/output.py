@@ -37,7 +37,7 @@ class Generated:
 
 @dataclass(frozen=True, slots=True)
 class Classified:
-    """The likeliest label and the probability of each, likeliest first."""
+    """The label of the greatest score, and each label's score, the greatest first."""
 
     label: str
     score: float

@@ -4,24 +4,43 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from deltas.delta import TaskType
+from deltas.delta import ProblemType, TaskType
 from server.engine.output import Classified, Embedded, Entity, Output, Tagged
 from server.engine.prompt import Prompt
+from server.engine.request import ScoreFunction
 from server.registry.version import Version
 
 
-def read_scores(scores: Tensor, version: Version, prompt: Prompt) -> Output:
-    """Turn scores ([labels], [rows, labels] or [features]) into the task's output."""
+def read_scores(
+    scores: Tensor, version: Version, prompt: Prompt, function: ScoreFunction | None = None
+) -> Output:
+    """Turn scores ([labels], [rows, labels] or [features]) into the task's output.
+
+    A classifier applies `function`, or what its problem type asks for.
+    """
     if version.type is TaskType.EMBED:
         return Embedded(scores.tolist())
-    probabilities = scores.softmax(dim=-1)
     if version.type is TaskType.TAG:
-        rows = probabilities[version.extent.rows :]
+        rows = scores.softmax(dim=-1)[version.extent.rows :]
         return Tagged(tuple(_entities(rows, version.labels, prompt)))
-    values = probabilities.tolist()
+    values = _applied(function or _usual(version), scores).tolist()
     ranked = sorted(zip(version.labels, values, strict=True), key=lambda pair: -pair[1])
     label, score = ranked[0]
     return Classified(label, score, dict(ranked))
+
+
+def _usual(version: Version) -> ScoreFunction:
+    """As Transformers' pipeline for text classification chooses."""
+    if version.problem_type is ProblemType.REGRESSION:
+        return "none"
+    each_alone = version.problem_type is ProblemType.MULTI_LABEL or len(version.labels) == 1
+    return "sigmoid" if each_alone else "softmax"
+
+
+def _applied(function: ScoreFunction, logits: Tensor) -> Tensor:
+    if function == "none":
+        return logits
+    return logits.sigmoid() if function == "sigmoid" else logits.softmax(dim=-1)
 
 
 def _entities(rows: Tensor, labels: Sequence[str], prompt: Prompt) -> list[Entity]:

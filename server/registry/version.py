@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from deltas.delta import Delta, DeltaRef, PromptStyle, TaskType
+from deltas.delta import Delta, DeltaRef, ProblemType, PromptStyle, TaskType
 from deltas.kinds import Extent, extent_of
 
 BASE_NAME = "base"
@@ -14,32 +14,38 @@ class Version:
     """One version of a task; the bare base is the version whose digest is empty.
 
     `bytes` is the size of its tensors, `created` when it was registered, in seconds since the
-    epoch.
+    epoch; `warnings` are sentences for whoever put it.
     """
 
     ref: DeltaRef
     type: TaskType
     kinds: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    problem_type: ProblemType | None = None
     prompt: PromptStyle = PromptStyle.CHAT
     chat_template: str = field(default="", repr=False)
     extent: Extent = field(default_factory=Extent)
     bytes: int = 0
     created: float = 0.0
+    warnings: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, ref: DeltaRef, delta: Delta, created: float) -> "Version":
+    def of(
+        cls, ref: DeltaRef, delta: Delta, created: float, warnings: tuple[str, ...] = ()
+    ) -> "Version":
         """Describe a delta that has been checked."""
         return cls(
             ref=ref,
             type=delta.task,
             kinds=delta.kinds,
             labels=delta.labels,
+            problem_type=delta.problem_type,
             prompt=delta.prompt,
             chat_template=delta.chat_template,
             extent=extent_of(delta),
             bytes=delta.bytes,
             created=created,
+            warnings=warnings,
         )
 
     @classmethod

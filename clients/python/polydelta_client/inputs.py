@@ -1,14 +1,15 @@
 """What a request may carry."""
 
 from collections.abc import Mapping, Sequence
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 
 class Parameters(TypedDict, total=False):
     """Options of a request; None, like absence, leaves the server's default.
 
-    All but `top` and `cache_salt` steer generation; `top` limits a classifier's scores to the
-    likeliest labels, and prompts share what is computed for them with those of equal salt alone.
+    All but the last three steer generation. `top` limits a classifier's scores to the likeliest
+    labels; `function_to_apply` is what makes scores of its logits, "none" gives them as they are.
+    Prompts share what is computed for them with those of equal `cache_salt` alone.
     """
 
     max_tokens: int | None
@@ -26,6 +27,7 @@ class Parameters(TypedDict, total=False):
     n: int | None
     logprobs: int | None
     top: int | None
+    function_to_apply: Literal["softmax", "sigmoid", "none"] | None
     cache_salt: str | None
 
 

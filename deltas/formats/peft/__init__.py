@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from deltas.base import BaseSpec
 from deltas.checkpoint import Checkpoint
-from deltas.delta import Delta, Part, TaskType
+from deltas.delta import Delta, Part, ProblemType, TaskType
 from deltas.formats.chat_template import TEMPLATE, TOKENIZER_CONFIG, read_chat_template
 from deltas.formats.dialect import Dialect
 from deltas.formats.fields import Fields
@@ -86,7 +86,15 @@ def _delta(method: Method, source: Source, sidecar: Sidecar) -> Delta:
     source.config.finish()
     source.weights.finish()
     labels = tuple(_labels(head, source.task, sidecar))
-    return Delta(source.task, (*parts, head) if head else parts, labels, sidecar.prompt)
+    everything = (*parts, head) if head else parts
+    problem = _problem_type(source, sidecar)
+    return Delta(source.task, everything, labels, sidecar.prompt, problem_type=problem)
+
+
+def _problem_type(source: Source, sidecar: Sidecar) -> ProblemType | None:
+    """PEFT does not save it: Transformers takes it from the base's configuration."""
+    said = sidecar.problem_type
+    return said or (source.base.problem_type if source.task is TaskType.CLASSIFY else None)
 
 
 def _labels(head: Part | None, task: TaskType, sidecar: Sidecar) -> Iterable[str]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from deltas.checkpoint import Checkpoint
-from deltas.delta import PromptStyle
+from deltas.delta import ProblemType, PromptStyle
 from deltas.formats.fields import Fields
 
 SIDECAR = "polydelta.json"
@@ -14,12 +14,14 @@ class Sidecar:
     """The names of a head's outputs in order, how plain texts are prompted, how states are pooled.
 
     Empty `labels` become LABEL_0 and so on, as Transformers has it; an empty `pooling` is the
-    mean for encoders.
+    mean for encoders; `problem_type` says what a classifier's scores are, else the base's
+    configuration does.
     """
 
     labels: tuple[str, ...] = ()
     prompt: PromptStyle = PromptStyle.CHAT
     pooling: str = ""
+    problem_type: ProblemType | None = None
 
     @classmethod
     def read(cls, checkpoint: Checkpoint) -> "Sidecar":
@@ -31,6 +33,7 @@ class Sidecar:
             labels=fields.texts("labels"),
             prompt=fields.choice("prompt", PromptStyle, PromptStyle.CHAT),
             pooling=fields.text("pooling", ""),
+            problem_type=fields.option("problem_type", ProblemType),
         )
         fields.finish()
         return sidecar

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from deltas.base import BaseSpec, describe
-from deltas.delta import Delta, Option, Part, PromptStyle, TaskType
+from deltas.delta import Delta, Option, Part, ProblemType, PromptStyle, TaskType
 from deltas.errors import DeltaError, InvalidDelta, UnsafeDelta, UnsupportedDelta, WrongBase
 from deltas.formats import files_of, load, native
 from deltas.kinds import KINDS, check
@@ -53,11 +54,15 @@ def as_table(delta: Delta) -> dict[tuple[str, str], tuple[dict[str, Any], Any]]:
     }
 
 
-def test_every_kind_survives_writing_and_reading(base: BaseSpec, tmp_path: Path) -> None:
-    delta = everything(base)
+@pytest.mark.parametrize("problem", [None, *ProblemType])
+def test_every_kind_survives_writing_and_reading(
+    problem: ProblemType | None, base: BaseSpec, tmp_path: Path
+) -> None:
+    delta = replace(everything(base), problem_type=problem)
     native.write(delta, tmp_path / "new" / "place", base, {"data": "none", "score": 0.5})
     found = load(tmp_path / "new" / "place", base)
     assert as_table(found) == as_table(delta)
+    assert found.problem_type is problem
     assert (found.task, found.labels, found.prompt) == (delta.task, delta.labels, delta.prompt)
 
 
@@ -154,6 +159,11 @@ CONFIGS: dict[str, tuple[Edit, type[DeltaError]]] = {
     "an unknown task": (lambda c: c.update(task="rank"), InvalidDelta),
     "a task of another type": (lambda c: c.update(task=["classify"]), InvalidDelta),
     "an unknown prompt style": (lambda c: c.update(prompt="x"), InvalidDelta),
+    "an unknown problem": (lambda c: c.update(problem_type="ranking"), InvalidDelta),
+    "a problem of a task that has none": (
+        lambda c: c.update(task="generate", problem_type="regression"),
+        InvalidDelta,
+    ),
     "too few labels": (lambda c: c.update(labels=["a"]), InvalidDelta),
     "labels that are no texts": (lambda c: c.update(labels=[1, 2]), InvalidDelta),
     "an unknown kind": (lambda c: c["kinds"].update(magic={}), UnsupportedDelta),

@@ -10,7 +10,7 @@ from peft import LoraConfig, PeftModel
 from torch.nn.functional import normalize
 
 from deltas.base import BaseSpec, describe
-from deltas.delta import PromptStyle
+from deltas.delta import ProblemType, PromptStyle
 from deltas.errors import DeltaError, UnsupportedDelta
 from deltas.formats import files_of, load
 from tests.deltas.formats.peft_checkpoints import reference, save
@@ -71,9 +71,35 @@ def test_it_names_labels_and_how_texts_are_prompted(base: BaseSpec, tmp_path: Pa
     assert (delta.labels, delta.prompt) == (("no", "yes", "both"), PromptStyle.TEXT)
 
 
+def test_it_says_what_scores_are_before_the_bases_configuration(tmp_path: Path) -> None:
+    plain = describe(tiny_model("bert"), "tiny")
+    ranker = describe(tiny_model("bert", problem_type="regression"), "tiny")
+    lora(tmp_path, "bert", "SEQ_CLS", problem_type=None)
+    assert load(tmp_path, plain).problem_type is None
+    assert load(tmp_path, ranker).problem_type is ProblemType.REGRESSION
+    said = {"problem_type": "multi_label_classification"}
+    (tmp_path / "polydelta.json").write_text(json.dumps(said))
+    for base in (plain, ranker):
+        assert load(tmp_path, base).problem_type is ProblemType.MULTI_LABEL
+
+
+@pytest.mark.parametrize("task", ["TOKEN_CLS", "FEATURE_EXTRACTION"])
+def test_tasks_that_are_no_classifiers_have_no_problem(task: str, tmp_path: Path) -> None:
+    ranker = describe(tiny_model("bert", problem_type="regression"), "tiny")
+    lora(tmp_path, "bert", task)
+    assert load(tmp_path, ranker).problem_type is None
+
+
 @pytest.mark.parametrize(
     "sidecar",
-    [{"labels": ["a"]}, {"labels": "abc"}, {"x": 1}, {"prompt": "x"}, {"pooling": ["mean"]}],
+    [
+        {"labels": ["a"]},
+        {"labels": "abc"},
+        {"x": 1},
+        {"prompt": "x"},
+        {"pooling": ["mean"]},
+        {"problem_type": "ranking"},
+    ],
 )
 def test_a_wrong_one_is_refused(sidecar: dict[str, Any], base: BaseSpec, tmp_path: Path) -> None:
     lora(tmp_path, "llama", "SEQ_CLS", **sidecar)
