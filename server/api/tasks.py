@@ -40,7 +40,10 @@ class VersionBody(BaseModel):
 
 
 class TaskBody(BaseModel):
-    """A task, its active version, and where that version's tensors are."""
+    """A task, its active version, and where that version's tensors are.
+
+    `warnings` say what is odd about the active version, such as that it changes nothing.
+    """
 
     id: str
     type: TaskType
@@ -53,6 +56,7 @@ class TaskBody(BaseModel):
     bytes: int
     requests: int
     base: str
+    warnings: list[str]
 
     @classmethod
     def of(cls, task: Registration, engine: Engine) -> "TaskBody":
@@ -70,6 +74,7 @@ class TaskBody(BaseModel):
             bytes=active.bytes,
             requests=task.requests,
             base=engine.base.name,
+            warnings=list(active.warnings),
         )
 
 

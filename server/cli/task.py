@@ -27,6 +27,8 @@ def add(name: Name, source: Source, url: Url = None) -> None:
     with Polydelta(url) as client, err.status(f"Adding {name} …"):
         task = client.tasks.put(name, source)
     err.print(f"{task.id}: version {task.version}, {task.kind}, {size(task.bytes)}")
+    for warning in task.warnings:
+        err.print(f"warning: {warning}")
 
 
 @app.command("ls")
@@ -74,4 +76,5 @@ def _details(task: Task) -> list[tuple[str, object]]:
         ("size", size(task.bytes)),
         ("requests", task.requests),
         ("base", task.base or ""),
+        *(("warning", warning) for warning in task.warnings),
     ]

@@ -1,5 +1,6 @@
 """The registry: which task is served by which version of its delta."""
 
+import logging
 import time
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
@@ -14,6 +15,7 @@ from deltas.base import BaseSpec
 from deltas.delta import Delta, DeltaRef
 from deltas.errors import DeltaError
 from deltas.folder import Folder, opened
+from deltas.probe import warnings_of
 from server import heap
 from server.errors import (
     Conflict,
@@ -30,6 +32,8 @@ from server.registry.registration import Registration
 from server.registry.staging import Staging
 from server.registry.store import Store
 from server.registry.version import BASE_NAME, Version
+
+_log = logging.getLogger(__name__)
 
 _COPIES = 2
 """A delta as it is read, and as it is prepared for the device."""
@@ -248,8 +252,11 @@ class Registry:
 
     def _hand_on(self, ref: DeltaRef) -> Version:
         delta = formats.load(self._store.path(ref.digest), self._base, self._dtype)
+        warnings = warnings_of(delta, self._base)
+        for warning in warnings:
+            _log.warning("Task %s: %s", ref.task, warning)
         self.on_checked(ref, delta)
-        return Version.of(ref, delta, time.time())
+        return Version.of(ref, delta, time.time(), warnings)
 
     def _active(self, name: str) -> Version | None:
         with self._lock:

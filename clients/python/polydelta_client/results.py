@@ -1,6 +1,6 @@
 """What the server answers, as frozen dataclasses."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 
@@ -40,7 +40,11 @@ class Generation:
 
 @dataclass(frozen=True)
 class Classification:
-    """The output of a classifying task; `scores` maps labels to probabilities."""
+    """The output of a classifying task: the label of the greatest score, and every label's.
+
+    Scores are probabilities, but where the task was trained for regression or `function_to_apply`
+    asked for others.
+    """
 
     label: str
     score: float
@@ -103,17 +107,17 @@ class Inference:
 
     @property
     def label(self) -> str:
-        """The likeliest label."""
+        """The label of the greatest score."""
         return self._only(Classification).label
 
     @property
     def score(self) -> float:
-        """The probability of `label`."""
+        """The score of `label`."""
         return self._only(Classification).score
 
     @property
     def scores(self) -> dict[str, float]:
-        """The probability of each label."""
+        """The score of each label."""
         return self._only(Classification).scores
 
     @property
@@ -162,7 +166,8 @@ class Task:
     """A task: `version` is the active one, `resident` on "device", "host" or "disk".
 
     `type` is "generate", "classify", "tag" or "embed"; `labels` is None where there are none;
-    `requests` counts those served.
+    `requests` counts those served; `warnings` say what is odd about the active version, such as
+    that it changes nothing.
     """
 
     id: str
@@ -176,6 +181,7 @@ class Task:
     bytes: int
     requests: int
     base: str
+    warnings: list[str] = field(default_factory=list[str])
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +53,29 @@ def test_a_task_is_shown_as_the_contract_says(live: Live, directory: Path):
         "bytes": version["bytes"],
         "requests": 0,
         "base": "tiny-llama",
+        "warnings": [],
     }
     live.infer("fresh", "hello")
     used = live.http.get(URL).json()
     assert used == task | {"resident": "device", "requests": 1}
     assert used in live.http.get("/v1/tasks").json()["tasks"]
+
+
+def test_a_delta_that_changes_nothing_is_told(live: Live):
+    trained = samples.classifier(live.spec, ("no", "yes"))
+    parts = [
+        part if part.kind == "head" else part.over([tensor * 0 for tensor in part.memory])
+        for part in trained.parts
+    ]
+    directory = live.write("idle", replace(trained, parts=tuple(parts)))
+    try:
+        put = live.http.put(URL, json={"source": directory.as_uri()}).json()
+        (warning,) = put["warnings"]
+        assert "'lora' changes nothing" in warning
+        again = live.http.put(URL, json={"source": directory.as_uri()}).json()
+        assert again["warnings"] == live.http.get(URL).json()["warnings"] == [warning]
+    finally:
+        live.http.delete(URL)
 
 
 def test_the_base_is_a_task_that_is_always_there(live: Live):

@@ -3,7 +3,10 @@ import json
 from pathlib import Path
 
 import pytest
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM
 
+from tests.deltas.formats.peft_checkpoints import quietly
 from tests.server.cli.conftest import LABELS, Polydelta
 
 pytestmark = pytest.mark.usefixtures("at_server")
@@ -43,6 +46,20 @@ def test_a_task_is_added_shown_and_removed(polydelta: Polydelta, spam: Path) -> 
     assert "lora+head" in polydelta("task", "show", "other").out
     assert polydelta("task", "rm", "other").code == 0
     assert "other" not in polydelta("task", "ls").out
+
+
+def test_a_task_that_changes_nothing_is_added_with_a_warning(
+    polydelta: Polydelta, decoder: Path, tmp_path: Path
+) -> None:
+    model = AutoModelForCausalLM.from_pretrained(decoder)
+    config = LoraConfig(task_type="CAUSAL_LM", target_modules=["q_proj"])
+    with quietly():
+        get_peft_model(model, config).save_pretrained(str(tmp_path))
+    added = polydelta("task", "add", "idle", str(tmp_path))
+    assert added.code == 0
+    assert "warning: The kind 'lora' changes nothing" in added.err
+    assert "changes nothing" in polydelta("task", "show", "idle").out
+    polydelta("task", "rm", "idle")
 
 
 @pytest.mark.parametrize(
