@@ -17,6 +17,7 @@ from deltas.strict_json import Json
 MAX_WEIGHTS = 2 * 1024**3
 """Greatest size of a weights file in bytes."""
 
+_POINTER = b"version https://git-lfs."
 _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".npy", ".npz")
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst")
 
@@ -47,11 +48,13 @@ class Checkpoint:
     def json(self, name: str, max_bytes: int = strict_json.MAX_BYTES) -> dict[str, Json]:
         """Read a JSON object; raises InvalidDelta if it is absent, too large or unsound."""
         with self._folder.open(name) as (file, _):
+            _refuse_pointer(file, name)
             return strict_json.parse(file.read(max_bytes + 1), name, max_bytes)
 
     def text(self, name: str, max_bytes: int) -> str:
         """Read a text in UTF-8; raises InvalidDelta if it is absent, too large or no such text."""
         with self._folder.open(name) as (file, _):
+            _refuse_pointer(file, name)
             data = file.read(max_bytes + 1)
         if len(data) > max_bytes:
             raise InvalidDelta(f"{name} is larger than {max_bytes} bytes.")
@@ -71,6 +74,7 @@ class Checkpoint:
                 raise InvalidDelta(
                     f"{name} has {size} bytes; at most {self.max_weights} are allowed."
                 )
+            _refuse_pointer(file, name)
             entries = read_header(file, size, name)
             if self._outline:
                 return {key: entry.empty("meta") for key, entry in entries.items()}
@@ -93,6 +97,14 @@ class Checkpoint:
                 )
             if name.lower().endswith(_ARCHIVES):
                 raise UnsafeDelta(f"{name} is an archive; unpack it and give its files.")
+
+
+def _refuse_pointer(file: BufferedReader, name: str) -> None:
+    if file.peek(len(_POINTER)).startswith(_POINTER):
+        raise InvalidDelta(
+            f"{name} is a Git LFS pointer, which stands for the file itself. Fetch that by "
+            "`git lfs pull` in its repository, or download it from where it came, and give it."
+        )
 
 
 def _read(file: BufferedReader, entries: Mapping[str, Entry], name: str) -> dict[str, Tensor]:

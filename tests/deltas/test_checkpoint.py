@@ -121,6 +121,18 @@ def test_a_pickle_or_archive_under_another_name_is_told(start: bytes, tmp_path: 
         read(tmp_path, start + b"\xff" * 64)
 
 
+# As git leaves it where LFS has not fetched the file.
+POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 9\n".encode()
+
+
+def test_a_pointer_in_a_files_place_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InvalidDelta, match=r"Git LFS pointer.*git lfs pull"):
+        read(tmp_path, POINTER)
+    (tmp_path / "config.json").write_bytes(POINTER)
+    with pytest.raises(InvalidDelta, match=r"config\.json is a Git LFS pointer"):
+        Checkpoint(tmp_path).json("config.json")
+
+
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "a.pt", "A.PKL", "delta.zip", "x.tar.gz"])
 def test_unsafe_files_are_never_opened_and_the_way_round_is_named(
     name: str, tmp_path: Path
