@@ -6,6 +6,8 @@ PYTHON ?= python3
 BASE ?= smollm2
 HOST ?= 127.0.0.1
 PORT ?= 8000
+# How many cases `make fuzz` runs of each fuzzer.
+CASES ?= 60000
 # Where torch comes from; empty means the default index, whose Linux build carries CUDA.
 # TORCH_INDEX=https://download.pytorch.org/whl/cpu is a tenth of that size.
 TORCH_INDEX ?=
@@ -15,7 +17,7 @@ pip := $(bin)/python -m pip --disable-pip-version-check
 # An empty file for each thing that is installed, so that a second run starts at once.
 done := .venv/done
 
-.PHONY: run test check format lock clean
+.PHONY: run test fuzz check format lock clean
 .DELETE_ON_ERROR:
 
 run: $(done)/server $(done)/base-$(BASE)
@@ -23,6 +25,9 @@ run: $(done)/server $(done)/base-$(BASE)
 
 test: $(done)/dev $(done)/base-smollm2 $(done)/base-minilm
 	$(bin)/pytest
+
+fuzz: $(done)/dev
+	$(bin)/python -m tests.fuzz $(CASES)
 
 check: $(done)/dev
 	$(bin)/ruff check
