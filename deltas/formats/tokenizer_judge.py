@@ -46,7 +46,8 @@ def main() -> None:
 
 
 def _numbers(theirs: Mapping[str, int], base: Mapping[str, int], *, whole: bool) -> str:
-    """Tokens that only one of them has, or that have other numbers."""
+    """Tokens that only one of them has, or that have other numbers; the least numbers first."""
+    theirs, base = _in_order(theirs), _in_order(base)
     if more := [f"{token!r} ({number})" for token, number in theirs.items() if token not in base]:
         return f"it has {len(more)} tokens more, {_some(more)}"
     if whole and (fewer := [repr(token) for token in base if token not in theirs]):
@@ -58,6 +59,11 @@ def _numbers(theirs: Mapping[str, int], base: Mapping[str, int], *, whole: bool)
     ]:
         return f"{len(moved)} tokens have other numbers, {_some(moved)}"
     return ""
+
+
+def _in_order(vocabulary: Mapping[str, int]) -> dict[str, int]:
+    # The library keeps no order.
+    return dict(sorted(vocabulary.items(), key=lambda item: item[1]))
 
 
 def _matching(theirs: Tokenizer, base: Tokenizer) -> str:
