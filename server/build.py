@@ -66,6 +66,7 @@ def _limits(settings: Settings, base: Base) -> Limits:
         max_batch_tokens=settings.max_batch_tokens or _batch_tokens(base),
         max_sequences=settings.max_sequences,
         max_waiting=settings.max_waiting,
+        max_wait=settings.max_wait,
         max_deltas=settings.max_deltas,
         host_cache_bytes=int(settings.host_cache_gb * GIGABYTE),
         kv_cache_bytes=int(settings.kv_cache_gb * GIGABYTE),

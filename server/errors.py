@@ -10,8 +10,9 @@ PolydeltaError                  (deltas.errors, with its delta branch)
     │   ├── Conflict            409  the name holds another delta
     │   └── PreconditionFailed  412
     ├── Unavailable             trying again may help; carries `retry_after` in seconds
-    │   ├── QueueFull           429
+    │   ├── QueueFull           429  no place is expected soon enough
     │   ├── Overloaded          503
+    │   ├── DeadlineExceeded    504  its turn did not come within the time that its client gave
     │   ├── ShuttingDown        503
     │   └── DeltaUnavailable    503  its files could not be read
     ├── InvalidSettings         what the server was told does not fit; it does not start
@@ -86,11 +87,16 @@ class Unavailable(ServerError):
 
     status = 503
     code = "unavailable"
-    retry_after: ClassVar[int] = 1
+    retry_after: float = 1.0
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        if retry_after is not None:
+            self.retry_after = retry_after
 
 
 class QueueFull(Unavailable):
-    """Too many requests wait already."""
+    """No place is expected soon enough, or too many requests wait already."""
 
     status = 429
     code = "queue_full"
@@ -100,6 +106,13 @@ class Overloaded(Unavailable):
     """Too many requests are open at once, of whatever sort."""
 
     code = "overloaded"
+
+
+class DeadlineExceeded(Unavailable):
+    """The request's turn did not come within the time that its client gave."""
+
+    status = 504
+    code = "deadline_exceeded"
 
 
 class ShuttingDown(Unavailable):

@@ -40,6 +40,7 @@ class Metrics:
         )
         self._read = self._counter("vllm:prompt_tokens", "Prompt tokens")
         self._written = self._counter("vllm:generation_tokens", "Generated tokens")
+        self._refused = self._counter("polydelta_refused", "Requests refused for want of a place")
         self._ended = self._counter(
             "vllm:request_success", "Sequences that ended well", "finished_reason"
         )
@@ -54,6 +55,10 @@ class Metrics:
     def admitted(self, prompt_tokens: int) -> None:
         """Count a request's prompt."""
         self._read.inc(prompt_tokens)
+
+    def refused(self) -> None:
+        """Count a request for which no place was expected soon enough."""
+        self._refused.inc()
 
     def started(self, queued: float) -> None:
         """Count the seconds that a sequence waited for its first step."""
@@ -100,6 +105,11 @@ class _Readings(Collector):
         )
         yield GaugeMetricFamily(
             "vllm:num_requests_running", "Sequences that run", value=stats.running
+        )
+        yield GaugeMetricFamily(
+            "polydelta_expected_wait_seconds",
+            "Time until a place is expected",
+            value=stats.expected_wait,
         )
         yield GaugeMetricFamily(
             "vllm:kv_cache_usage_perc", "Share of the cache in use", value=stats.cache_usage

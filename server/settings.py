@@ -93,6 +93,9 @@ class Settings(BaseSettings):
     max_waiting: PositiveInt = Field(
         default=1024, description="requests that may wait for their turn"
     )
+    max_wait: Seconds = Field(
+        default=0.5, description="seconds that a request may be expected to wait for its turn"
+    )
     max_deltas: PositiveInt = Field(default=16, description="deltas on the device at once")
     host_cache_gb: Gigabytes = Field(
         default=1.0, description="host memory for deltas off the device"

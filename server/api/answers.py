@@ -10,6 +10,7 @@ from typing import Annotated, TypeAlias
 from fastapi import Depends
 from fastapi import Request as HTTPRequest
 
+from server.api.caller import CallDep
 from server.api.connection import while_connected
 from server.api.dependencies import EngineDep
 from server.api.inputs import MAX_BATCH
@@ -80,11 +81,12 @@ async def answering(engine: Engine, requests: Sequence[Request]) -> AsyncGenerat
 Submit: TypeAlias = Callable[[Sequence[Request]], Awaitable[Answers]]
 
 
-async def _submit(http: HTTPRequest, engine: EngineDep) -> AsyncIterator[Submit]:
+async def _submit(http: HTTPRequest, engine: EngineDep, call: CallDep) -> AsyncIterator[Submit]:
     async with AsyncExitStack() as stack:
 
         async def submit(requests: Sequence[Request]) -> Answers:
-            entering = stack.enter_async_context(answering(engine, requests))
+            asked = [replace(request, call=call) for request in requests]
+            entering = stack.enter_async_context(answering(engine, asked))
             return await while_connected(http.receive, entering)
 
         yield submit

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, TypeAlias
 
 from fastapi import APIRouter, Response
@@ -14,6 +14,7 @@ from pydantic.json_schema import SkipJsonSchema
 from deltas.errors import PolydeltaError
 from server.api.answers import answering
 from server.api.body import Body, BodyRoute, Items
+from server.api.caller import CallDep
 from server.api.connection import while_connected
 from server.api.dependencies import EngineDep
 from server.api.identity import new_id
@@ -22,6 +23,7 @@ from server.api.inputs import MAX_BATCH
 from server.api.problem import ErrorBody, Problem
 from server.api.writing import json_response
 from server.engine.engine import Engine
+from server.engine.request import Call
 from server.errors import InvalidRequest
 
 logger = logging.getLogger(__name__)
@@ -81,33 +83,39 @@ class BatchAnswer(BaseModel):
 
 
 @router.post("/v1/infer/batch", response_model=BatchAnswer)
-async def infer_batch(body: BatchBody, http: HTTPRequest, engine: EngineDep) -> Response:
+async def infer_batch(
+    body: BatchBody, http: HTTPRequest, engine: EngineDep, call: CallDep
+) -> Response:
     """Answer many requests; each succeeds or fails by itself."""
     rows = sum(each.rows for each in body.requests if isinstance(each, InferBody))
     if rows > MAX_BATCH:
         message = f"The requests have {rows} inputs times n; at most {MAX_BATCH} are taken at once"
         raise InvalidRequest(f"{message}: split the batch.", "requests")
     name = new_id("batch")
-    results = await while_connected(http.receive, _batch(name, body.requests, engine))
+    results = await while_connected(http.receive, _batch(name, body.requests, engine, call))
     return json_response(b'{"id":"%s","results":[%s]}' % (name.encode(), b",".join(results)))
 
 
-async def _batch(name: str, elements: list[Element], engine: Engine) -> list[bytes]:
+async def _batch(name: str, elements: list[Element], engine: Engine, call: Call) -> list[bytes]:
     turns = asyncio.Lock()
     tasks: list[asyncio.Task[bytes]] = []
     async with asyncio.TaskGroup() as group:
         for i, element in enumerate(elements):
-            tasks.append(group.create_task(_result(f"{name}-{i}", element, engine, turns)))
+            work = _result(f"{name}-{i}", element, engine, call, turns)
+            tasks.append(group.create_task(work))
             # Between two of them others have their turn.
             await asyncio.sleep(0)
     return [task.result() for task in tasks]
 
 
-async def _result(name: str, element: Element, engine: Engine, turns: asyncio.Lock) -> bytes:
+async def _result(
+    name: str, element: Element, engine: Engine, call: Call, turns: asyncio.Lock
+) -> bytes:
     if isinstance(element, Malformed):
         return _failed(element.problem)
     try:
-        async with answering(engine, element.requests(name)) as answers:
+        requests = [replace(request, call=call) for request in element.requests(name)]
+        async with answering(engine, requests) as answers:
             outputs = await answers.outputs()
             # Many may end in one step: they are written one in each turn of the event loop.
             async with turns:

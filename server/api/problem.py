@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
+from math import ceil
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -158,7 +159,9 @@ def _of_ours(error: PolydeltaError) -> Problem:
     if isinstance(error, RequestError):
         param = error.param
     if isinstance(error, Unavailable):
-        headers["retry-after"] = str(error.retry_after)
+        # Whole seconds are the standard's; OpenAI's clients and ours read milliseconds first.
+        headers["retry-after"] = str(max(1, ceil(error.retry_after)))
+        headers["retry-after-ms"] = str(ceil(error.retry_after * 1e3))
     if isinstance(error, Conflict):
         # OpenAI's clients repeat a 409 unless told not to.
         headers["x-should-retry"] = "false"

@@ -3,12 +3,13 @@
 import json
 import time
 from dataclasses import dataclass
+from http import HTTPStatus
 from itertools import pairwise
 from typing import Any
 
 import httpx2
 
-from server.bench.errors import BenchError
+from server.bench.errors import BenchError, Refused
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class Timing:
 async def complete(client: httpx2.AsyncClient, body: dict[str, Any]) -> Timing:
     """Ask for a completion of exactly `max_tokens` tokens and time what comes.
 
-    Raises BenchError if the request fails or another number of tokens comes.
+    Raises Refused if the server has no place, BenchError if the request fails otherwise or another
+    number of tokens comes.
     """
     model, tokens = str(body["model"]), int(body["max_tokens"])
     start = time.perf_counter()
@@ -41,7 +43,7 @@ async def complete(client: httpx2.AsyncClient, body: dict[str, Any]) -> Timing:
     try:
         async with client.stream("POST", "/v1/completions", json=body) as r:
             if not r.is_success:
-                raise _failure(model, json.loads(await r.aread()))
+                raise _refusal(model, r, json.loads(await r.aread()))
             async for event in httpx2.EventSource(r):
                 if event.data == "[DONE]":
                     break
@@ -61,6 +63,14 @@ def _tokens(model: str, chunk: dict[str, Any]) -> int | None:
         raise _failure(model, chunk)
     usage = chunk.get("usage")
     return usage["completion_tokens"] if usage else None
+
+
+def _refusal(model: str, response: httpx2.Response, body: dict[str, Any]) -> BenchError:
+    failure = _failure(model, body)
+    if response.status_code != HTTPStatus.TOO_MANY_REQUESTS:
+        return failure
+    milliseconds = response.headers.get("retry-after-ms")
+    return Refused(str(failure), float(milliseconds or 1000) / 1e3)
 
 
 def _failure(model: str, body: dict[str, Any]) -> BenchError:

@@ -16,7 +16,7 @@ from server.bench.endpoint import Endpoint
 from server.bench.errors import BenchError, GivenUp
 
 # Every vocabulary has these ids, and few of them are special tokens.
-_TOKENS = range(10, 100)
+PROMPT_TOKENS = range(10, 100)
 _PROBE_PAUSE = 0.1
 # A run has a bound of its own; only a server that is not there is told at once.
 _TIMEOUT = httpx2.Timeout(None, connect=5.0)
@@ -98,7 +98,7 @@ def requests(models: Sequence[str], load: Load, seed: str) -> Iterator[tuple[str
     draw = random.Random(seed)
     for number in range(load.requests):
         model = models[number // load.together % len(models)]
-        yield model, draw.choices(_TOKENS, k=load.input_tokens)
+        yield model, draw.choices(PROMPT_TOKENS, k=load.input_tokens)
 
 
 def _calls(models: Sequence[str], load: Load, seed: str) -> Iterable[tuple[str, list[list[int]]]]:

@@ -14,7 +14,14 @@ from server.bench.peers import PEERS, install, installed
 from server.bench.subject import Subject
 from server.bench.turns import Course
 from server.cache import user_cache
-from server.cli import bench_alone, bench_cold, bench_compare, bench_fidelity, bench_profile
+from server.cli import (
+    bench_alone,
+    bench_cold,
+    bench_compare,
+    bench_fidelity,
+    bench_overload,
+    bench_profile,
+)
 from server.cli.bench_flags import (
     BASE,
     KINDS,
@@ -29,6 +36,7 @@ from server.cli.bench_flags import (
     Kinds,
     Measures,
     OutputTokens,
+    Overload,
     Peers,
     Plot,
     Profiling,
@@ -78,6 +86,7 @@ def bench(
     plot: Plot = None,
     profile: Profiling = False,
     cold: Cold = False,
+    overload: Overload = False,
     cache: Cache = None,
     output: Format = "text",
 ) -> None:
@@ -96,7 +105,9 @@ def bench(
         )
         for name in measure or ["decode"]
     ]
-    given = {"dtype": dtype, "cache": cache and str(cache)}
+    # Only an overload is about whom a server refuses.
+    wait = None if overload else "3600"
+    given = {"dtype": dtype, "cache": cache and str(cache), "max_wait": wait}
     settings = {name: value for name, value in given.items() if value}
     subject = Subject(url, base, settings, cpu_quota)
     form = Form(targets == "all", rank)
@@ -104,19 +115,22 @@ def bench(
     few = measures[0].tasks
     _refuse(
         {
-            "choose one of --profile, --cold and --peer": profile + cold + bool(peer) > 1,
+            "choose one of --profile, --cold, --overload and --peer": (
+                profile + cold + overload + bool(peer) > 1
+            ),
             "--profile runs an engine of its own; leave out --url": profile and url,
             "--peer compares what peers serve, too; leave out the kinds": peer and kinds,
             "several --measure and --plot need a --peer": not peer and (measures[1:] or plot),
-            "--registered needs a run without --profile, --cold and --peer": registered
-            and (profile or cold or peer),
+            "--registered needs a run without --profile, --cold, --overload and --peer": registered
+            and (profile or cold or overload or peer),
             f"--registered must be more than the {few} tasks to mix": registered
             and registered <= few,
-            "--beside needs a run without --profile and --cold": beside and (profile or cold),
+            "--beside needs a run without --profile, --cold and --overload": beside
+            and (profile or cold or overload),
             "--cpu-quota is for servers started here, without --profile": cpu_quota
             and (url or profile),
-            "--slots is for a server started here without --profile and --peer": slots
-            and (url or profile or peer),
+            "--slots is for a server started here without --profile, --overload and --peer": slots
+            and (url or profile or overload or peer),
         }
     )
     course = Course(repeat, beside)
@@ -127,6 +141,8 @@ def bench(
             # Its requests are one run.
             plan = Plan(replace(measures[0].load, seconds=None), concurrency or 0)
             bench_cold.print_cold(subject, plan, mix, repeat * few, slots, output)
+        elif overload:
+            bench_overload.print_overload(subject, measures[0].load, mix, few, output)
         elif peer:
             peers = installed(peer, cache or user_cache())
             bench_compare.compare(subject, peers, measures, form, course, plot, output)

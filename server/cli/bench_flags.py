@@ -105,6 +105,14 @@ Cold = Annotated[
         "run beside it, as many as --concurrency asks for.",
     ),
 ]
+Overload = Annotated[
+    bool,
+    _flag(
+        "overload",
+        help="Say instead what the admitted wait while up to 20 times as many clients ask as "
+        "--concurrency gives places.",
+    ),
+]
 Targets = Annotated[
     Literal["attention", "all"],
     _flag("targets", help="The projections of a layer that random deltas change."),

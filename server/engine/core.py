@@ -13,6 +13,7 @@ from torch import Tensor
 from deltas.errors import PolydeltaError
 from server.engine.event import Event, Failed, Scores, Started, Token
 from server.engine.output import FinishReason
+from server.engine.pace import Pace
 from server.engine.residency import Residency
 from server.engine.scheduler import Scheduled, Scheduler
 from server.engine.sequence import Key, Sequence
@@ -46,6 +47,7 @@ class EngineCore:
     ) -> None:
         self.residency = residency
         self.scheduler = scheduler
+        self.pace = Pace()
         self.busy_since: float | None = None
         """When the step under way began, by the monotonic clock; None between steps."""
         self._runner = runner
@@ -87,7 +89,11 @@ class EngineCore:
         scheduled = self.scheduler.schedule()
         for sequence, error in self.scheduler.take_failed():
             self._fail(sequence, error)
+        began = time.monotonic()
         self._compute(scheduled)
+        if scheduled:
+            rows = sum(one.rows for one in scheduled)
+            self.pace.took(time.monotonic() - began, rows, len(scheduled))
         events, self._events = self._events, []
         if events:
             self._deliver(events)

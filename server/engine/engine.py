@@ -9,6 +9,7 @@ from collections.abc import Sequence as List
 
 from deltas.delta import DeltaRef, TaskType
 from deltas.errors import PolydeltaError
+from server.engine.admission import Admission
 from server.engine.answer import Answer
 from server.engine.blocks import BlockPool
 from server.engine.core import EngineCore
@@ -26,6 +27,7 @@ from server.engine.stats import Stats
 from server.engine.templates import Templates
 from server.errors import (
     CapabilityMismatch,
+    DeadlineExceeded,
     EngineDead,
     QueueFull,
     RowFailed,
@@ -58,7 +60,7 @@ class Engine:
         self.draining = False
         self._limits = limits
         self._answers: dict[str, Answer] = {}
-        self._started: set[Key] = set()
+        self._deadlines: dict[str, asyncio.TimerHandle] = {}
         self._error: Exception | None = None
         self._idle = asyncio.Event()
         self._idle.set()
@@ -70,6 +72,7 @@ class Engine:
         self._reader = Reader(base, self.context, templates)
         self.runner = Runner(base, blocks)
         self.core = self._build_core(blocks)
+        self._admission = Admission(limits, self.core.pace, self._displace)
         registry.on_checked = self.core.residency.offer
         registry.on_forgotten = self.core.residency.forget
 
@@ -113,22 +116,27 @@ class Engine:
 
         `lease` pins the version that is to answer, where that is not simply the active one.
         """
-        self._check_open(request)
+        self._check_open()
         lease = lease or self.registry.lease(request.task)
+        keys: List[Key] = ()
         try:
             version = lease.version
             self._check_capability(request, version)
+            # Reading a prompt takes long: whoever is refused is so before.
+            keys = self._take(request, version)
             generates = version.type is TaskType.GENERATE
             prompt = await self._reader.read(request, version, generates=generates)
-            # The engine may have filled up, begun to drain or died while the prompt was read.
-            self._check_open(request)
+            self._check_still_wanted(request, keys)
+            self._admission.read(keys, len(prompt.tokens))
             answer = Answer(request, lease, prompt, self.base.tokenizer, self.observer, self._close)
             sequences = sequences_of(request, version, prompt.tokens)
         except BaseException:
+            self._admission.drop(keys)
             lease.release()
             raise
         self._answers[request.id] = answer
         self._idle.clear()
+        self._watch_deadline(answer, request.call.patience)
         self.observer.admitted(len(prompt.tokens))
         self.core.submit(sequences)
         return answer
@@ -138,15 +146,16 @@ class Engine:
         running: Counter[str] = Counter()
         waiting: Counter[str] = Counter()
         deltas: set[str] = set()
-        for answer in self._answers.values():
-            if answer.version.ref.digest:
-                deltas.add(answer.task)
-            for key in answer.open_keys:
-                (running if key in self._started else waiting)[answer.task] += 1
+        for row in self._admission.rows:
+            ref = row.version.ref
+            if ref.digest:
+                deltas.add(ref.task)
+            (running if row.running else waiting)[ref.task] += 1
         blocks, prefixes = self.core.scheduler.blocks, self.core.scheduler.prefixes
         return Stats(
             waiting=waiting.total(),
             running=running.total(),
+            expected_wait=self._admission.wait,
             cache_usage=blocks.usage if blocks is not None else 0.0,
             running_tasks=tuple(sorted(deltas & running.keys())),
             waiting_tasks=tuple(sorted(deltas & waiting.keys())),
@@ -188,15 +197,47 @@ class Engine:
             limits.threads,
         )
 
-    def _check_open(self, request: Request) -> None:
+    def _check_open(self) -> None:
         if not self.alive:
             raise EngineDead("The engine has stopped; the server must be restarted.")
         if self.draining:
             raise ShuttingDown("The server is shutting down; try another one.")
-        open_rows = sum(len(answer.open_keys) for answer in self._answers.values())
-        limit = self._limits.max_sequences + self._limits.max_waiting
-        if open_rows + request.sampling.n > limit:
-            raise QueueFull(f"{open_rows} requests wait already; try again shortly.")
+
+    def _take(self, request: Request, version: Version) -> List[Key]:
+        scheduler = self.core.scheduler
+        lacks_slot = scheduler.lacks_slots and self.residence(version.ref) != "device"
+        stuck = scheduler.lacks_blocks or lacks_slot
+        try:
+            return self._admission.take(request, version, self.context, stuck=stuck)
+        except QueueFull:
+            self.observer.refused()
+            raise
+
+    def _check_still_wanted(self, request: Request, keys: List[Key]) -> None:
+        """Much may have happened while a prompt was read."""
+        self._check_open()
+        if not self._admission.holds(keys):
+            raise _displaced()
+        patience = request.call.patience
+        if patience is not None and patience <= 0:
+            raise _too_late()
+
+    def _watch_deadline(self, answer: Answer, patience: float | None) -> None:
+        if patience is not None:
+            loop = asyncio.get_running_loop()
+            self._deadlines[answer.id] = loop.call_later(patience, self._expire, answer)
+
+    def _expire(self, answer: Answer) -> None:
+        """Give up an answer that has not begun in time; one that has goes on."""
+        if not self._admission.runs(answer.open_keys):
+            answer.fail(_too_late())
+
+    def _displace(self, request: str) -> None:
+        self.observer.refused()
+        answer = self._answers.get(request)
+        # One whose prompt is being read finds out when that is done.
+        if answer is not None:
+            answer.fail(_displaced())
 
     def _check_capability(self, request: Request, version: Version) -> None:
         generates = version.type is TaskType.GENERATE
@@ -218,9 +259,10 @@ class Engine:
             answer = self._answers.get(event.key[0])
             if answer is None:
                 continue
-            self._started.add(event.key)
+            self._admission.note(event)
             try:
                 if answer.handle(event):
+                    self._admission.end(event.key)
                     aborts.append(event.key)
             except Exception as error:
                 _log.exception("A row's answer could not be read.")
@@ -232,8 +274,11 @@ class Engine:
             return
         if not self._answers:
             self._idle.set()
+        deadline = self._deadlines.pop(answer.id, None)
+        if deadline is not None:
+            deadline.cancel()
         keys = answer.keys
-        self._started.difference_update(keys)
+        self._admission.drop(keys)
         self.core.abort(keys)
         answer.lease.release()
 
@@ -267,3 +312,11 @@ def _cache_blocks(base: Base, limits: Limits) -> int:
     if not base.generates:
         return 0
     return max(2, limits.kv_cache_bytes // bytes_per_block(base.spec, base.dtype))
+
+
+def _too_late() -> DeadlineExceeded:
+    return DeadlineExceeded("The request's turn did not come within the time that you gave it.")
+
+
+def _displaced() -> QueueFull:
+    return QueueFull("Too many requests wait, and others are more entitled; try again.")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 class Limits:
     """Limits of one engine.
 
-    `max_batch_tokens` rows a step, `max_sequences` running at once, `max_waiting` behind them,
+    `max_batch_tokens` rows a step, `max_sequences` running at once, `max_waiting` behind them, for
+    whom a place is expected within `max_wait` seconds or who have less than their share,
     `max_deltas` device slots; `host_cache_bytes` of deltas in host memory, `kv_cache_bytes` of
     keys and values, which `prefix_cache` lets sequences with equal beginnings share. A step that
     lasts `stall_seconds` is taken for one that never ends. `threads` compute a step, None for as
@@ -17,6 +18,7 @@ class Limits:
     max_batch_tokens: int = 512
     max_sequences: int = 64
     max_waiting: int = 1024
+    max_wait: float = 0.1
     max_deltas: int = 16
     host_cache_bytes: int = 1 << 30
     kv_cache_bytes: int = 1 << 30

@@ -9,6 +9,9 @@ class Observer(Protocol):
     def admitted(self, prompt_tokens: int) -> None:
         """A request was accepted."""
 
+    def refused(self) -> None:
+        """A request was refused, or gave its place in the queue to another."""
+
     def started(self, queued: float) -> None:
         """A sequence got its first rows into a step."""
 
@@ -26,6 +29,9 @@ class Silent:
     """An observer that nobody listens to."""
 
     def admitted(self, prompt_tokens: int) -> None:
+        """Do nothing."""
+
+    def refused(self) -> None:
         """Do nothing."""
 
     def started(self, queued: float) -> None:

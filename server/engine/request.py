@@ -1,12 +1,16 @@
 """Requests: what callers ask of the engine."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from server.model.sampling import Sampling
 
-__all__ = ["Input", "Message", "Request", "Sampling", "ScoreFunction"]
+__all__ = ["Call", "Input", "Message", "Request", "Sampling", "ScoreFunction"]
+
+_BYTES_A_TOKEN = 4
+"""What a text's token has on average, roughly: good enough before the text is read."""
 
 Message: TypeAlias = Mapping[str, str]
 """One chat message: `role` and `content`."""
@@ -16,6 +20,25 @@ Input: TypeAlias = str | tuple[int, ...] | tuple[Message, ...]
 
 ScoreFunction: TypeAlias = Literal["softmax", "sigmoid", "none"]
 """What makes scores of a classifier's logits; `none` leaves them as they are."""
+
+
+@dataclass(eq=False, slots=True)
+class Call:
+    """What requests that came together have in common: who asks, and how long they wait.
+
+    `caller` is whose share of the places they take, `deadline` when their answers must have begun,
+    by the monotonic clock. `admitted` are the tasks of those that were taken: the first of a call
+    decides for the others, too.
+    """
+
+    caller: str = ""
+    deadline: float | None = None
+    admitted: set[str] = field(default_factory=set[str])
+
+    @property
+    def patience(self) -> float | None:
+        """Seconds left until the deadline, if there is one."""
+        return None if self.deadline is None else self.deadline - time.monotonic()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +59,15 @@ class Request:
     score_function: ScoreFunction | None = None
     generate: bool | None = None
     """True or False where the caller needs a task that generates, or one that does not."""
+    call: Call = field(default_factory=Call)
+
+    @property
+    def size(self) -> int:
+        """About how many tokens the input has, without reading it."""
+        if isinstance(self.input, str):
+            return 1 + len(self.input) // _BYTES_A_TOKEN
+        return sum(1 if isinstance(part, int) else _length(part) for part in self.input)
+
+
+def _length(message: Message) -> int:
+    return 1 + sum(map(len, message.values())) // _BYTES_A_TOKEN

@@ -1,6 +1,7 @@
 """The scheduler: who computes how many rows in the next step, in integers alone."""
 
 from collections import Counter, deque
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 
 from deltas.errors import PolydeltaError
@@ -12,6 +13,12 @@ from server.engine.sequence import Sequence
 
 _PATIENCE = 256
 """Steps after which a sequence without a slot keeps younger ones from taking one."""
+
+_AGEING = 8
+"""Of so many places that others get, the next goes to the sequence that waits longest."""
+
+_REMEMBERED = 1024
+"""Tasks and callers whose last turn is known; whoever had none for longer has none any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +49,19 @@ class Scheduler:
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []
         self.preemptions = 0
+        self.lacks_blocks = False
+        """Whether a sequence had to wait in the last step for want of cache blocks."""
+        self.lacks_slots = False
+        """Whether a sequence had to wait in the last step because all slots were pinned."""
         self.blocks = blocks
         self.prefixes = prefixes
         self._residency = residency
         self._max_rows = max_rows
         self._max_sequences = max_sequences
         self._failed: list[tuple[Sequence, PolydeltaError]] = []
+        self._since_oldest = 0
+        self._last_turns: dict[Hashable, int] = {}
+        self._turns = 0
 
     def add(self, sequence: Sequence) -> None:
         """Queue a new sequence."""
@@ -57,7 +71,9 @@ class Scheduler:
         """Choose the next step's rows, ordered so that rows of one slot are neighbours."""
         self._residency.settle()
         chosen: list[Scheduled] = []
-        if self._continue_running(chosen):
+        self.lacks_slots = False
+        self.lacks_blocks = not self._continue_running(chosen)
+        if self.waiting and not self.lacks_blocks:
             self._admit(chosen)
         return sorted(chosen, key=lambda scheduled: scheduled.sequence.slot or BASE_SLOT)
 
@@ -105,8 +121,10 @@ class Scheduler:
     def _admit(self, chosen: list[Scheduled]) -> None:
         budget = self._max_rows - sum(scheduled.rows for scheduled in chosen)
         starving = False
-        for sequence in self._in_turn():
-            if len(self.running) >= self._max_sequences or budget <= 0:
+        # Those that wait are many: they are put in order only where one of them may begin.
+        in_turn = self._in_turn() if self._has_place(budget) else ()
+        for sequence in in_turn:
+            if not self._has_place(budget):
                 return
             rows = self._first_rows(sequence, budget, alone=not chosen)
             if rows == 0 or (starving and not sequence.is_base):
@@ -116,26 +134,58 @@ class Scheduler:
                 continue
             if not self._begin(sequence):
                 self._let_go(sequence)
+                self.lacks_blocks = True
                 return
             rows = min(rows, sequence.pending)
+            self._remember(sequence)
             self.waiting.remove(sequence)
             self.running.append(sequence)
             self._reserve(sequence, rows)
             chosen.append(Scheduled(sequence, rows))
             budget -= rows
 
-    def _in_turn(self) -> list[Sequence]:
-        """Waiting sequences, tasks taking turns; within a task the oldest is first.
+    def _has_place(self, budget: int) -> bool:
+        return len(self.running) < self._max_sequences and budget > 0
 
-        What a task has running already counts as its turns, and what was preempted has had its own.
+    def _in_turn(self) -> list[Sequence]:
+        """Waiting sequences: tasks take turns, within a task its callers, of one caller the oldest.
+
+        Now and then the oldest of all is first, so that nobody waits for ever.
         """
-        turns = Counter(sequence.version.ref.task for sequence in self.running)
-        order: list[tuple[int, Sequence]] = []
-        for sequence in self.waiting:
-            task = sequence.version.ref.task
-            order.append((-1 if sequence.preempted else turns[task], sequence))
-            turns[task] += 1
+        order = self._taking_turns(self.waiting, _party)
+        order = self._taking_turns(order, _task)
+        if self._since_oldest >= _AGEING:
+            order.remove(self.waiting[0])
+            order.insert(0, self.waiting[0])
+        return order
+
+    def _taking_turns(
+        self, waiting: Iterable[Sequence], whose: Callable[[Sequence], Hashable]
+    ) -> list[Sequence]:
+        """Let those whose sequences they are take turns, each keeping its own order.
+
+        What one has running already counts as its turns, and what was preempted has had its own.
+        Among equals comes first whose last turn is longest ago.
+        """
+        turns = Counter(map(whose, self.running))
+        order: list[tuple[tuple[int, int], Sequence]] = []
+        for sequence in waiting:
+            one = whose(sequence)
+            turn = -1 if sequence.preempted else turns[one]
+            order.append(((turn, self._last_turns.get(one, 0)), sequence))
+            turns[one] += 1
         return [sequence for _, sequence in sorted(order, key=lambda pair: pair[0])]
+
+    def _remember(self, sequence: Sequence) -> None:
+        """Note whose turn it is, and for how long it has not been the oldest's."""
+        self._since_oldest = 0 if sequence is self.waiting[0] else self._since_oldest + 1
+        self._turns += 1
+        for one in (_task(sequence), _party(sequence)):
+            # Put last again: the first is then the one whose turn is longest ago.
+            self._last_turns.pop(one, None)
+            self._last_turns[one] = self._turns
+        while len(self._last_turns) > _REMEMBERED:
+            del self._last_turns[next(iter(self._last_turns))]
 
     def _first_rows(self, sequence: Sequence, budget: int, *, alone: bool) -> int:
         if self.blocks is not None:
@@ -169,6 +219,7 @@ class Scheduler:
             return False
         if sequence.slot is None and not self._residency.loading(ref):
             sequence.passed_over += 1
+            self.lacks_slots = True
         return sequence.slot is not None
 
     def _reserve(self, sequence: Sequence, rows: int) -> bool:
@@ -194,3 +245,11 @@ class Scheduler:
         if not sequence.is_base:
             self._residency.release(sequence.version.ref)
         sequence.reset()
+
+
+def _task(sequence: Sequence) -> str:
+    return sequence.version.ref.task
+
+
+def _party(sequence: Sequence) -> tuple[str, str]:
+    return sequence.version.ref.task, sequence.caller

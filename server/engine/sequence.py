@@ -40,6 +40,7 @@ class Sequence:
     generates: bool
     generator: torch.Generator
     salt: str = ""
+    caller: str = ""
     prompt: int = 0
     computed: int = 0
     reused: int = 0
@@ -127,6 +128,7 @@ def sequences_of(request: Request, version: Version, tokens: Tokens[int]) -> lis
             generates=generates,
             generator=torch.Generator().manual_seed(first + index),
             salt=request.cache_salt,
+            caller=request.call.caller,
         )
         for index in range(request.sampling.n if generates else 1)
     ]

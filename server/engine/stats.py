@@ -7,12 +7,14 @@ from dataclasses import dataclass
 class Stats:
     """What the engine is doing now; the tasks listed are those with a delta.
 
+    `expected_wait` is how many seconds a task that has nothing running waits for a place.
     `prefix_queries` and `prefix_hits` count since the start the tokens that were looked for in
     the prefix cache and those found, `preemptions` the sequences that had to start over.
     """
 
     waiting: int
     running: int
+    expected_wait: float
     cache_usage: float
     running_tasks: tuple[str, ...]
     waiting_tasks: tuple[str, ...]

@@ -111,6 +111,29 @@ def test_what_a_cold_request_adds_is_a_median_of_pairs() -> None:
     assert [cold.cold.p50, cold.resident.p50, cold.bare.p50] == pytest.approx([500, 200, 100])
 
 
+def test_an_overload_names_what_the_admitted_wait(polydelta: Polydelta, decoder: Path) -> None:
+    few = ("--tasks", "2", "--kinds", "lora", "--dtype", "float32")
+    load = ("--requests", "40", "--concurrency", "2", "--input-tokens", "8")
+    command = ("bench", "--overload", "--base", str(decoder), *few, *load, "--output-tokens", "6")
+    found = json.loads(polydelta(*command, "-o", "json").out)
+    levels = found["levels"]
+    assert [(level["factor"], level["clients"]) for level in levels] == [
+        (1, 2),
+        (2, 4),
+        (10, 20),
+        (20, 40),
+    ]
+    assert levels[0]["refused"] == 0
+    assert levels[0]["kept"] is None
+    for level, ratio in zip(levels, found["ratios"], strict=True):
+        assert ratio == level["first_token"]["p99"] / levels[0]["first_token"]["p99"]
+        assert 0 <= level["refused"] < 1
+        assert level["throughput"] > 0
+    table = polydelta(*command).out
+    assert "P99 / 1X" in table
+    assert "20x" in table
+
+
 def test_streams_beside_cold_requests_that_fail_say_why(url: str) -> None:
     # The base has room for six tokens more: the stream fails before the requests are through.
     plan = Plan(Load(1, 1, 250, 10_000), streams=1)
@@ -184,7 +207,8 @@ def test_a_load_that_cannot_run_says_why(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--profile", "--cold"), "choose one of --profile, --cold and --peer"),
+        (("--profile", "--cold"), "choose one of --profile, --cold, --overload and --peer"),
+        (("--overload", "--beside", "1"), "--beside needs a run without"),
         (("--profile", "--url", "http://any"), "leave out --url"),
         (("--peer", "all", "--kinds", "lora"), "leave out the kinds"),
         (("--kinds", "base"), "mixes nothing"),

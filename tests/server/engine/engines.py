@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 
 import torch
@@ -35,6 +36,7 @@ class Starts:
         self.count += 1
 
     def admitted(self, prompt_tokens: int) -> None: ...
+    def refused(self) -> None: ...
     def first_token(self, elapsed: float) -> None: ...
     def next_token(self, elapsed: float) -> None: ...
     def finished(self, task: str, reason: str, elapsed: float, tokens: int) -> None: ...
@@ -69,9 +71,9 @@ def tiny_base(family: str, dtype: torch.dtype = torch.float32) -> Base:
     return Base(describe(model, f"tiny-{family}"), model, tiny_tokenizer())
 
 
-def tiny_limits(**changes: int) -> Limits:
-    """The default limits but for a small cache and what is asked for."""
-    return replace(Limits(kv_cache_bytes=1 << 24), **changes)
+def tiny_limits(**changes: float) -> Limits:
+    """The default limits but for a small cache, any wait and what is asked for."""
+    return replace(Limits(kv_cache_bytes=1 << 24, max_wait=inf), **changes)
 
 
 def cache_of(base: Base, tokens: int) -> int:

@@ -1,0 +1,57 @@
+"""Callers: who asks and for how long they wait, by the headers of their requests."""
+
+import hashlib
+import re
+import time
+from math import isfinite
+from typing import Annotated, TypeAlias
+
+from fastapi import Depends, Request
+from starlette.datastructures import Headers
+
+from server.engine.request import Call
+
+_PREFERENCE = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d+(?:\.\d+)?)", re.IGNORECASE)
+_TIMEOUTS = {"x-stainless-read-timeout": 1.0, "x-envoy-expected-rq-timeout-ms": 1e-3}
+"""Headers in which OpenAI's clients and Envoy tell their own patience, and their units."""
+
+
+def patience_of(headers: Headers) -> float | None:
+    """The seconds that a client waits for its answer to begin, by the least of what it sends.
+
+    It may prefer so (RFC 7240: `Prefer: wait=10`; parts of a second are taken, too). What is no
+    number of seconds counts as absent.
+    """
+    preferred = [float(each) for each in _PREFERENCE.findall(",".join(headers.getlist("prefer")))]
+    told = [
+        seconds * unit
+        for name, unit in _TIMEOUTS.items()
+        if (seconds := _number(headers.get(name, ""))) is not None
+    ]
+    return min([*preferred, *told], default=None)
+
+
+def caller_of(request: Request) -> str:
+    """Whose share of the places a request takes: its credentials' digest, else its address."""
+    credentials = request.headers.get("authorization", "")
+    if credentials:
+        return hashlib.sha256(credentials.encode()).hexdigest()
+    return request.client.host if request.client else ""
+
+
+async def _call(request: Request) -> Call:
+    patience = patience_of(request.headers)
+    deadline = None if patience is None else time.monotonic() + patience
+    return Call(caller_of(request), deadline)
+
+
+CallDep: TypeAlias = Annotated[Call, Depends(_call)]
+"""What a request's headers say of the rows that it asks for."""
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if isfinite(number) and number >= 0 else None

@@ -1,0 +1,61 @@
+"""`polydelta bench --overload`: what the admitted wait while many more ask than have a place."""
+
+from contextlib import ExitStack
+
+from server.bench.load import Load
+from server.bench.mix import Mix
+from server.bench.overload import FACTORS, Overload, measure_overload
+from server.bench.subject import Subject
+from server.bench.tasks import count_kinds, tasks_for
+from server.bench.traffic import Traffic
+from server.cli.bench_alone import cell
+from server.cli.flags import Format
+from server.cli.printing import err, out, print_json, print_table
+from server.cli.progress import progress
+
+
+def print_overload(subject: Subject, load: Load, mix: Mix, count: int, output: Format) -> None:
+    """Put up to 20 times as many clients on a server as it has places and print the waits."""
+    with ExitStack() as stack:
+        if subject.url is None:
+            err.print(f"Starting a server with {subject.base} …")
+        url = stack.enter_context(subject.serve(count, max_sequences=str(load.concurrency)))
+        with progress("Preparing", count) as done:
+            tasks = stack.enter_context(tasks_for(url, subject.base, mix, count, done))
+        models = Traffic([task.id for task in tasks], bare=mix.bare).mixed(load.concurrency)
+        with progress("Measuring", len(FACTORS) * load.requests) as done:
+            levels = measure_overload(url, load, models, done)
+    overload = Overload.of(subject.base, load, count_kinds(tasks), levels)
+    print_json(overload) if output == "json" else _print(overload)
+
+
+def _print(overload: Overload) -> None:
+    load = overload.load
+    kinds = ", ".join(f"{count} {kind}" for kind, count in overload.kinds.items())
+    out.print(
+        f"{overload.base}: {load.requests} answers to {load.input_tokens} tokens in and about "
+        f"{load.output_tokens} out, {load.concurrency} places\ntasks: {kinds}\n",
+        markup=False,
+    )
+    rows = [
+        (
+            f"{level.factor}x",
+            cell(level.first_token),
+            f"{ratio:.2f}",
+            f"{level.refused:.0%}",
+            "-" if level.kept is None else f"{level.kept:.0%}",
+            f"{level.throughput:.1f}",
+        )
+        for level, ratio in zip(overload.levels, overload.ratios, strict=True)
+    ]
+    print_table(_HEADINGS, rows)
+
+
+_HEADINGS = (
+    "LOAD",
+    "FIRST TOKEN, MS (P50 / P99)",
+    "P99 / 1X",
+    "REFUSED",
+    "ADMITTED WHEN TOLD TO COME",
+    "OUTPUT TOKENS/S",
+)
