@@ -11,11 +11,11 @@ from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from server.api.delivery import Delivery
 from server.api.framing import Framing
 from server.api.identity import new_id
 from server.api.places import Places
 from server.api.problem import Problem
-from server.api.reader import Reader
 from server.api.turns import Turns
 
 # What strangers send is answered: a line for each would fill disks.
@@ -51,14 +51,14 @@ class BoundedProtocol(H11Protocol):
         super().__init__(config, server_state, app_state, _loop)
         self.logger = _failures
         self.conn = self._framing = Framing()
-        self._reader: Reader
+        self._delivery: Delivery
         self._timer: asyncio.TimerHandle | None = None
         self._timed: type[Any] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Expect the first head."""
         super().connection_made(transport)
-        self._reader = Reader(transport)
+        self._delivery = Delivery(transport)
         self._watch()
         self.places.make_room(len(self.connections))
 
@@ -80,17 +80,17 @@ class BoundedProtocol(H11Protocol):
     def pause_writing(self) -> None:
         """Watch the reader."""
         super().pause_writing()
-        self._reader.falls_behind()
+        self._delivery.falls_behind()
 
     def resume_writing(self) -> None:
         """Leave the reader alone."""
         super().resume_writing()
-        self._reader.catches_up()
+        self._delivery.catches_up()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Expect nothing more."""
         super().connection_lost(exc)
-        self._reader.catches_up()
+        self._delivery.catches_up()
         self._unwatch()
         self.places.busy(self.transport)
 

@@ -1,4 +1,4 @@
-"""The reader: whether a client takes what it is sent."""
+"""Delivery: whether a client takes what it is sent."""
 
 import asyncio
 import logging
@@ -8,7 +8,7 @@ from server.api.patience import Patience
 _log = logging.getLogger(__name__)
 
 
-class Reader:
+class Delivery:
     """Cuts a connection whose client leaves bytes waiting for longer than patience has it.
 
     Closing it would not do: a transport that closes still waits until its bytes are taken.
