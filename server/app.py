@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -20,6 +19,7 @@ from server.api import (
     problem,
     tasks,
 )
+from server.api.document import PROBLEMS, Documented
 from server.api.hosts import TrustedHosts
 from server.api.identity import RequestIds
 from server.api.intake import Intake
@@ -33,10 +33,6 @@ from server.settings import Settings
 _RESOURCES = (
     infer, batch, tasks, completions, chat, embeddings, models, lora, health, metrics
 )  # fmt: skip
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    "4XX": {"model": problem.ProblemBody, "description": "The request cannot be answered"},
-    "5XX": {"model": problem.ProblemBody, "description": "The server cannot answer"},
-}
 
 
 def create_app(engine: Engine, settings: Settings, max_requests: int) -> FastAPI:
@@ -52,7 +48,9 @@ def create_app(engine: Engine, settings: Settings, max_requests: int) -> FastAPI
             app.state.writes.close()
 
     # A redirect would lead to wherever the request's Host header says.
-    app = FastAPI(title="Polydelta", lifespan=lifespan, responses=_PROBLEMS, redirect_slashes=False)
+    app = Documented(
+        title="Polydelta", lifespan=lifespan, responses=PROBLEMS, redirect_slashes=False
+    )
     app.state.engine = engine
     app.state.writes = Writes(settings.max_uploads)
     app.state.source_roots = settings.source_roots

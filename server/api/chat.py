@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from server.api.answers import Answers, SubmitDep
 from server.api.body import BodyRoute
 from server.api.connection import while_connected
+from server.api.document import STREAM
 from server.api.events import event_stream
 from server.api.fields import fields
 from server.api.identity import new_id
@@ -116,7 +117,7 @@ class ChatChunk(Head):
     choices: list[ChunkChoice]
 
 
-@router.post("/v1/chat/completions", response_model=ChatCompletion)
+@router.post("/v1/chat/completions", response_model=ChatCompletion, responses=STREAM)
 async def chat(body: ChatBody, http: HTTPRequest, submit: SubmitDep) -> Response:
     """Continue a chat with the task that `model` names."""
     name = new_id("chatcmpl")

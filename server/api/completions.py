@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from server.api.answers import Answers, SubmitDep
 from server.api.body import BodyRoute
 from server.api.connection import while_connected
+from server.api.document import STREAM
 from server.api.events import event_stream
 from server.api.fields import fields
 from server.api.identity import new_id
@@ -70,7 +71,7 @@ class Completion(Head):
     usage: UsageBody | None = None
 
 
-@router.post("/v1/completions", response_model=Completion)
+@router.post("/v1/completions", response_model=Completion, responses=STREAM)
 async def complete(body: CompletionBody, http: HTTPRequest, submit: SubmitDep) -> Response:
     """Continue prompts with the task that `model` names."""
     name = new_id("cmpl")

@@ -4,7 +4,7 @@ None of them waits, and still they are coroutines: others run on another thread,
 """
 
 from pathlib import Path as Directory
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from fastapi import Depends, Path, Request
 from pydantic import AfterValidator, WithJsonSchema
@@ -14,6 +14,7 @@ from server.engine.engine import Engine
 from server.metrics import Metrics
 from server.registry.names import NAME_RULE, PLAIN_NAME, is_plain
 from server.registry.registry import Registry
+from server.registry.version import BASE_NAME
 
 
 async def _engine(request: Request) -> Engine:
@@ -49,9 +50,9 @@ def _check_name(name: str) -> str:
     return name
 
 
-TaskName: TypeAlias = Annotated[
-    str,
-    AfterValidator(_check_name),
-    WithJsonSchema({"type": "string", "pattern": f"^{PLAIN_NAME}$"}),
-]
+_FORM: dict[str, Any] = {"type": "string", "pattern": f"^{PLAIN_NAME}$"}
+
+_PlainName: TypeAlias = Annotated[str, AfterValidator(_check_name), WithJsonSchema(_FORM)]
+TaskName: TypeAlias = Annotated[_PlainName, WithJsonSchema({**_FORM, "not": {"const": BASE_NAME}})]
+ModelId: TypeAlias = Annotated[_PlainName, Path()]
 TaskId: TypeAlias = Annotated[TaskName, Path()]

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, FiniteFloat
 from server.api.answers import Answers, SubmitDep
 from server.api.body import Body, BodyRoute
 from server.api.connection import while_connected
+from server.api.document import STREAM
 from server.api.events import event_stream
 from server.api.identity import new_id
 from server.api.inputs import CacheSalt, TaskInput, inputs_of
@@ -102,7 +103,7 @@ class InferUsage(Source):
     usage: UsageBody
 
 
-@router.post("/v1/infer", response_model=InferAnswer)
+@router.post("/v1/infer", response_model=InferAnswer, responses=STREAM)
 async def infer(body: InferBody, http: HTTPRequest, submit: SubmitDep) -> Response:
     """Answer one input, or a list of them, with one task."""
     name = new_id("infer")

@@ -34,7 +34,7 @@ class UnloadBody(Body):
     lora_name: TaskName
 
 
-@router.post("/load_lora_adapter")
+@router.post("/load_lora_adapter", response_class=PlainTextResponse)
 async def load(
     body: LoadBody, registry: RegistryDep, roots: SourceRootsDep, writes: WritesDep
 ) -> PlainTextResponse:
@@ -45,7 +45,7 @@ async def load(
     return PlainTextResponse(f"Success: LoRA adapter '{body.lora_name}' added successfully.")
 
 
-@router.post("/unload_lora_adapter")
+@router.post("/unload_lora_adapter", response_class=PlainTextResponse)
 async def unload(body: UnloadBody, registry: RegistryDep, writes: WritesDep) -> PlainTextResponse:
     """Remove a task."""
     await writes.run(registry.remove, body.lora_name)

@@ -5,7 +5,7 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from server.api.dependencies import EngineDep, RegistryDep, TaskId
+from server.api.dependencies import EngineDep, ModelId, RegistryDep
 from server.api.fields import fields
 from server.engine.engine import Engine
 from server.registry.registration import Registration
@@ -40,7 +40,7 @@ def list_models(engine: EngineDep, registry: RegistryDep) -> ModelList:
 
 
 @router.get("/{name}")
-def show_model(name: TaskId, engine: EngineDep, registry: RegistryDep) -> Model:
+def show_model(name: ModelId, engine: EngineDep, registry: RegistryDep) -> Model:
     """Show the base or one task."""
     return _base(engine) if name == BASE_NAME else _task(registry.get(name), engine)
 

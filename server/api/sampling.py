@@ -17,6 +17,7 @@ MAX_STOPS = 8
 TokenCount: TypeAlias = Annotated[int, Field(ge=1, le=MAX_TOKENS)]
 Alternatives: TypeAlias = Annotated[int, Field(ge=0, le=MAX_LOGPROBS)]
 StopText: TypeAlias = Annotated[str, Field(min_length=1, max_length=256)]
+StopTexts: TypeAlias = Annotated[Items[StopText], Field(max_length=MAX_STOPS)]
 
 
 def _listed(value: Any) -> Any:
@@ -35,9 +36,8 @@ class SamplingFields(UnsupportedSampling):
     frequency_penalty: Annotated[FiniteFloat, Field(ge=-2, le=2)] = 0.0
     seed: Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)] | None = None
     stop: Annotated[
-        Items[StopText],
-        BeforeValidator(_listed, json_schema_input_type=str | list[str]),
-        Field(max_length=MAX_STOPS),
+        StopTexts,
+        BeforeValidator(_listed, json_schema_input_type=StopText | StopTexts),
     ] = Field(default_factory=list[str])
     n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] = 1
     min_tokens: Annotated[int, Field(ge=0, le=MAX_TOKENS)] = 0

@@ -1,6 +1,6 @@
 """`/v1/tasks`: the tasks that there are, and changing them while traffic runs."""
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from fastapi import APIRouter, Header, Response
 from pydantic import BaseModel
@@ -11,7 +11,6 @@ from server.api.dependencies import EngineDep, RegistryDep, TaskId
 from server.api.writes import WritesDep
 from server.engine.engine import Engine
 from server.engine.residency import Residence
-from server.errors import InvalidRequest
 from server.registry.registration import Registration
 from server.registry.version import Version
 
@@ -93,7 +92,11 @@ def list_tasks(engine: EngineDep, registry: RegistryDep) -> TaskList:
     return TaskList(tasks=[TaskBody.of(task, engine) for task in registry.all()])
 
 
-@router.get("/{name}", response_model=TaskBody)
+@router.get(
+    "/{name}",
+    response_model=TaskBody,
+    responses={304: {"description": "If-None-Match names the active version"}},
+)
 def show_task(
     name: TaskId,
     engine: EngineDep,
@@ -117,14 +120,12 @@ async def put_task(
     engine: EngineDep,
     response: Response,
     if_match: Condition = None,
-    if_none_match: Condition = None,
+    if_none_match: Annotated[Literal["*"] | None, Header()] = None,
 ) -> TaskBody:
     """Add a task or replace its delta, at once and for later requests only.
 
     201 if that made a difference, 200 if the task has this very delta already.
     """
-    if if_none_match not in (None, "*"):
-        raise InvalidRequest("If-None-Match takes * alone here.", "if-none-match")
     expected = if_match.removeprefix("W/").strip('"') if if_match else None
     registration, new = await incoming.put(
         name, if_match=expected, if_none_match=if_none_match is not None

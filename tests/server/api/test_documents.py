@@ -1,4 +1,5 @@
 from tests.server.api.live import Live
+from tests.server.api.problems import check
 
 
 def test_the_documents_name_every_route_and_its_problems(live: Live):
@@ -22,6 +23,32 @@ def test_the_documents_name_every_route_and_its_problems(live: Live):
     } <= schema["paths"].keys()
     for operations in schema["paths"].values():
         for operation in operations.values():
-            problem = operation["responses"]["4XX"]["content"]["application/json"]["schema"]
-            assert problem == {"$ref": "#/components/schemas/ProblemBody"}
+            for status in ("4XX", "5XX"):
+                problem = {"schema": {"$ref": "#/components/schemas/ProblemBody"}}
+                content = {"application/problem+json": problem}
+                assert operation["responses"][status]["content"] == content
             assert "422" not in operation["responses"]
+
+
+def test_the_documents_tell_streams_and_plain_texts(live: Live):
+    paths = live.http.get("/openapi.json").json()["paths"]
+    for path in ("/v1/infer", "/v1/completions", "/v1/chat/completions"):
+        content = paths[path]["post"]["responses"]["200"]["content"]
+        assert content.keys() == {"application/json", "text/event-stream"}
+    assert paths["/metrics"]["get"]["responses"]["200"]["content"].keys() == {"text/plain"}
+    loaded = paths["/v1/load_lora_adapter"]["post"]["responses"]["200"]
+    assert loaded["content"].keys() == {"text/plain"}
+
+
+def test_the_documents_tell_what_names_and_conditions_may_be(live: Live):
+    paths = live.http.get("/openapi.json").json()["paths"]
+    put = {each["name"]: each for each in paths["/v1/tasks/{name}"]["put"]["parameters"]}
+    assert put["name"]["schema"]["not"] == {"const": "base"}
+    assert put["if-none-match"]["schema"]["anyOf"] == [
+        {"type": "string", "const": "*"},
+        {"type": "null"},
+    ]
+    shown = paths["/v1/models/{name}"]["get"]["parameters"]
+    assert "not" not in shown[0]["schema"]
+    response = live.http.put("/v1/tasks/x", files={}, headers={"if-none-match": '"1"'})
+    check(response, 400, "invalid_request", "if-none-match")
