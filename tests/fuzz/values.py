@@ -1,6 +1,7 @@
 """Values that a stranger may write into JSON, and what one change to a document may be."""
 
 import json
+from copy import deepcopy
 from random import Random
 from typing import Any
 
@@ -30,7 +31,8 @@ def value(random: Random) -> Any:
         case 1:
             return nested(random)
         case _:
-            return random.choice(_PLAIN)
+            # A copy: what is put into a document may be changed there.
+            return deepcopy(random.choice(_PLAIN))
 
 
 def nested(random: Random) -> Any:
