@@ -54,5 +54,6 @@ _FORM: dict[str, Any] = {"type": "string", "pattern": f"^{PLAIN_NAME}$"}
 
 _PlainName: TypeAlias = Annotated[str, AfterValidator(_check_name), WithJsonSchema(_FORM)]
 TaskName: TypeAlias = Annotated[_PlainName, WithJsonSchema({**_FORM, "not": {"const": BASE_NAME}})]
-ModelId: TypeAlias = Annotated[_PlainName, Path()]
 TaskId: TypeAlias = Annotated[TaskName, Path()]
+ModelId: TypeAlias = Annotated[_PlainName, Path()]
+"""The base, too, which can be shown and not changed."""

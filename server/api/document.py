@@ -12,7 +12,9 @@ PROBLEMS: Responses = {
     "4XX": {"model": ProblemBody, "description": "The request cannot be answered"},
     "5XX": {"model": ProblemBody, "description": "The server cannot answer"},
 }
-STREAM: Responses = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
+_EVENT = {"type": "object", "required": ["data"], "properties": {"data": {"type": "string"}}}
+
+STREAM: Responses = {200: {"content": {"text/event-stream": {"itemSchema": _EVENT}}}}
 """What a route that streams on request answers besides JSON."""
 
 

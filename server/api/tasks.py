@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from deltas.delta import TaskType
 from server.api.checkpoint import BODY_SCHEMA, IncomingDep
-from server.api.dependencies import EngineDep, RegistryDep, TaskId
+from server.api.dependencies import EngineDep, ModelId, RegistryDep, TaskId
 from server.api.writes import WritesDep
 from server.engine.engine import Engine
 from server.engine.residency import Residence
@@ -98,7 +98,7 @@ def list_tasks(engine: EngineDep, registry: RegistryDep) -> TaskList:
     responses={304: {"description": "If-None-Match names the active version"}},
 )
 def show_task(
-    name: TaskId,
+    name: ModelId,
     engine: EngineDep,
     registry: RegistryDep,
     response: Response,
