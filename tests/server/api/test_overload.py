@@ -52,6 +52,12 @@ def fill(
     return threads
 
 
+def step_takes(live: Live, seconds: float) -> None:
+    """Let the engine believe so."""
+    for _ in range(300):
+        live.engine.core.pace.took(seconds, 1, 1)
+
+
 def test_a_polite_client_is_answered_beside_a_flood(small: Live) -> None:
     """A hundred clients of one task on eighty places, and one of another task."""
     body = {"task": "lora", "input": "x", "parameters": {"max_tokens": 64, "ignore_eos": True}}
@@ -90,6 +96,7 @@ def test_a_polite_client_is_answered_beside_a_flood(small: Live) -> None:
 def test_a_refusal_says_when_to_come_again(small: Live) -> None:
     with paced(small.engine) as steps:
         threads = fill(small, 16, steps)
+        step_takes(small, 0.05)
         refused = small.post("/v1/infer", task="lora", input="x")
         assert refused.status_code == 429
         assert refused.json()["error"]["code"] == "queue_full"
@@ -132,12 +139,6 @@ def test_a_batch_is_taken_whole_or_not_at_all(small: Live) -> None:
 )
 def test_a_clients_patience(headers: dict[str, str], patience: float | None) -> None:
     assert patience_of(Headers(headers)) == patience
-
-
-def step_takes(live: Live, seconds: float) -> None:
-    """Let the engine believe so."""
-    for _ in range(300):
-        live.engine.core.pace.took(seconds, 1, 1)
 
 
 def test_who_waits_past_its_deadline_is_told(small: Live) -> None:
