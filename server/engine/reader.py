@@ -82,4 +82,5 @@ def _length(source: Input) -> int:
     """Characters of text."""
     if isinstance(source, str):
         return len(source)
-    return sum(len(part["content"]) for part in source if not isinstance(part, int))
+    messages = (part for part in source if not isinstance(part, int))
+    return sum(len(text) for message in messages for text in message.values())
