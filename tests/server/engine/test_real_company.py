@@ -6,6 +6,7 @@ A tiny base hides what rounding does to a text: here a single other bit soon is 
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import TypeAlias
 
@@ -80,11 +81,12 @@ async def at_once(engine: Engine, asked: Prompts) -> Answers:
     return dict(zip(asked, found, strict=True))
 
 
+@pytest.mark.timeout(1800)  # Minutes, and others may want the processors.
 @pytest.mark.parametrize(("quantize", "count"), [(False, 64), (True, 8)])
 async def test_greedy_answers(quantize: bool, count: int, tmp_path: Path) -> None:
     base = decoder(quantize)
     asked = prompts(base, count)
-    limits = Limits(threads=2)
+    limits = Limits(threads=2, max_wait=inf)
     async with serving(engine(base, tmp_path / "alone", limits)) as lonely:
         expected = await alone(lonely, asked)
         hits = lonely.stats().prefix_hits
