@@ -34,7 +34,7 @@ fuzz: $(done)/dev
 fuzz-api: $(done)/dev .fuzz/done
 	$(bin)/python -m tests.fuzz.api .fuzz/bin/st --max-time $$((60 * $(MINUTES)))
 
-soak: $(done)/dev
+soak: $(done)/dev $(done)/base-smollm2
 	$(bin)/python -m tests.soak $(MINUTES)
 	$(bin)/python -m tests.soak.health
 

@@ -19,18 +19,24 @@ _LAST_LINES = 5
 
 
 @contextmanager
-def server(arguments: Sequence[str], quota: float | None = None) -> Generator[str]:
+def server(
+    arguments: Sequence[str],
+    quota: float | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> Generator[str]:
     """Run `polydelta serve ARGUMENTS` on a free port; yields its URL once it is ready.
 
-    `quota` is how many processors it may use. Raises BenchError with the end of its output if it
-    does not start.
+    `quota` is how many processors it may use, `variables` are added to the environment. Raises
+    BenchError with the end of its output if it does not start.
     """
     port = free_port()
     # -P: a module of the working directory may be called server, too.
     command = [sys.executable, "-P", "-m", "server.cli", "serve", *arguments, "--port", str(port)]
     with (
         tempfile.TemporaryDirectory() as store,
-        serving([*command, "--store", store], port, "/health/ready", quota=quota) as url,
+        serving(
+            [*command, "--store", store], port, "/health/ready", quota=quota, variables=variables
+        ) as url,
     ):
         yield url
 

