@@ -94,7 +94,7 @@ class Settings(BaseSettings):
         default=1024, description="requests that may wait for their turn"
     )
     max_wait: Seconds = Field(
-        default=0.5, description="seconds that a request may be expected to wait for its turn"
+        default=0.1, description="seconds that a request may be expected to wait for its turn"
     )
     max_deltas: PositiveInt = Field(default=16, description="deltas on the device at once")
     host_cache_gb: Gigabytes = Field(

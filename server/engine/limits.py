@@ -18,7 +18,7 @@ class Limits:
     max_batch_tokens: int = 512
     max_sequences: int = 64
     max_waiting: int = 1024
-    max_wait: float = 0.5
+    max_wait: float = 0.1
     max_deltas: int = 16
     host_cache_bytes: int = 1 << 30
     kv_cache_bytes: int = 1 << 30
