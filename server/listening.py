@@ -30,7 +30,9 @@ def listening(settings: Settings) -> Generator[list[socket.socket]]:
         try:
             found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
             for family, _, _, _, address in found:
-                taken = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
+                # Only of a socket that says so does asyncio know that it is TCP, and sends at once.
+                tcp = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+                taken = stack.enter_context(tcp)
                 _bind(taken, (address[0], port, *address[2:]))
                 # All addresses of a name share the port that the first one was given for 0.
                 port = taken.getsockname()[1]

@@ -194,7 +194,8 @@ def test_nothing_is_put_while_it_drains_and_nothing_is_left(
     store = tmp_path / "store"
     with process(decoder, store, drain=60, roots=[directory]) as (running, http), ExitStack() as on:
         assert http.put("/v1/tasks/kept", files=files).status_code == 201
-        lines = on.enter_context(http.stream("POST", "/v1/infer", json=LONG)).iter_lines()
+        longer = {**LONG, "parameters": {**LONG["parameters"], "n": 128}}
+        lines = on.enter_context(http.stream("POST", "/v1/infer", json=longer)).iter_lines()
         next(lines)
         on.enter_context(begun(http))
         until_staged(store, 1)
