@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from typing import cast
 
 from fastapi import Response
 from pydantic import BaseModel
@@ -34,15 +35,19 @@ def json_response(body: bytes) -> Response:
 
 def _pieces(model: BaseModel) -> Iterable[bytes]:
     """A model's JSON, an item of its lists at a time: others have their turn in between."""
-    lists = {name for name in model.model_fields_set if isinstance(getattr(model, name), list)}
-    rest = model.model_dump_json(exclude=lists, exclude_unset=True)
-    yield rest[:-1].encode()
-    separator = b"," if rest != "{}" else b""
-    for name in sorted(lists):
-        items = b",".join(map(_item, getattr(model, name)))
-        yield b'%s"%s":[%s]' % (separator, name.encode(), items)
-        separator = b","
-    yield b"}"
+    separator = b"{"
+    for name in type(model).model_fields:
+        if name in model.model_fields_set:
+            yield separator + _field(model, name)
+            separator = b","
+    yield b"}" if separator == b"," else b"{}"
+
+
+def _field(model: BaseModel, name: str) -> bytes:
+    value = getattr(model, name)
+    if isinstance(value, list):
+        return b'"%s":[%s]' % (name.encode(), b",".join(map(_item, cast("list[object]", value))))
+    return model.model_dump_json(include={name}, exclude_unset=True)[1:-1].encode()
 
 
 def _item(value: object) -> bytes:

@@ -13,8 +13,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from deltas.base import BaseSpec, describe
 from deltas.errors import PolydeltaError
+from deltas.kernels import load_kernels
 from deltas.site import Role, Site
 from server.model.threads import keep_to_one
 from server.registry.registry import Registry
@@ -50,8 +53,9 @@ def put(registry: Registry, directory: Path) -> str:
 
 def main(store: str, limit: str, *directories: str) -> None:
     """Put each delta in turn."""
-    # As a server does: its core's threads are its own.
+    # As a server does: its core's threads are its own, and its kernels there from the start.
     keep_to_one()
+    load_kernels(torch.float32)
     registry = Registry(Store(Path(store)), wide_base())
     if int(limit):
         most = memory("VmSize") + int(limit)
