@@ -15,7 +15,7 @@ from server.api.limits import MAX_JSON_BYTES
 from server.bench.process import server
 from tests.server.api.hostile import Document
 
-PAUSE = 0.15
+PAUSE = 0.05
 """Seconds that /health/live may take longer while a body is dealt with."""
 TRIES = 6
 """A busy machine may be late now and then; a body that stalls the server does so every time."""
