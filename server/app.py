@@ -6,7 +6,14 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from server.api import (
+from server.api.http import problem
+from server.api.http.document import PROBLEMS, Documented
+from server.api.http.hosts import TrustedHosts
+from server.api.http.identity import RequestIds
+from server.api.http.intake import Intake
+from server.api.http.limits import BodyLimits
+from server.api.http.origins import TrustedOrigins
+from server.api.routes import (
     batch,
     chat,
     completions,
@@ -16,15 +23,8 @@ from server.api import (
     lora,
     metrics,
     models,
-    problem,
     tasks,
 )
-from server.api.document import PROBLEMS, Documented
-from server.api.hosts import TrustedHosts
-from server.api.identity import RequestIds
-from server.api.intake import Intake
-from server.api.limits import BodyLimits
-from server.api.origins import TrustedOrigins
 from server.api.writes import Writes
 from server.engine.engine import Engine
 from server.metrics import Metrics

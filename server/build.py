@@ -7,17 +7,17 @@ from server.engine.engine import Engine, context_of
 from server.engine.limits import Limits
 from server.engine.templates import Templates
 from server.errors import InvalidSettings
-from server.memory import GIGABYTE, memory, resident
 from server.model.base import Base, load_base
 from server.model.precision import choose_device, choose_dtype
 from server.model.source import resolve_base
 from server.model.threads import keep_to_one
-from server.need import Need, check_need
-from server.processors import processors
 from server.registry.registry import Registry
 from server.registry.sources import own_source
 from server.registry.store import Store
 from server.settings import Settings
+from server.system.memory import GIGABYTE, memory, resident
+from server.system.need import Need, check_need
+from server.system.processors import processors
 
 
 def build_engine(settings: Settings) -> Engine:

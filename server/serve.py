@@ -11,14 +11,14 @@ from types import FrameType
 
 import uvicorn
 
-from server.api.places import Places
-from server.api.protocol import BoundedProtocol
-from server.api.turns import Turns
+from server.api.http.places import Places
+from server.api.http.protocol import BoundedProtocol
+from server.api.http.turns import Turns
 from server.app import create_app
 from server.engine.engine import Engine
 from server.listening import BACKLOG
-from server.open_files import connections_within
 from server.settings import Settings
+from server.system.open_files import connections_within
 
 _log = logging.getLogger(__name__)
 

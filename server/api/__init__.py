@@ -1,1 +1,1 @@
-"""The HTTP interface: one file per resource, its schemas beside its routes."""
+"""The HTTP interface: what routes have in common; routes and plumbing lie below."""

@@ -11,8 +11,8 @@ from fastapi import Depends
 from fastapi import Request as HTTPRequest
 
 from server.api.caller import CallDep
-from server.api.connection import while_connected
 from server.api.dependencies import EngineDep
+from server.api.http.connection import while_connected
 from server.api.inputs import MAX_BATCH
 from server.engine.answer import Answer
 from server.engine.engine import Engine

@@ -9,9 +9,9 @@ from fastapi import Depends, Request
 from pydantic import Field
 
 from deltas.formats import files_of
-from server.api.body import Body, read_body
 from server.api.dependencies import RegistryDep, SourceRootsDep
-from server.api.upload import Upload
+from server.api.http.body import Body, read_body
+from server.api.http.upload import Upload
 from server.api.writes import WritesDep
 from server.registry.registration import Registration
 from server.registry.sources import asked_source

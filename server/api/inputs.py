@@ -4,16 +4,13 @@ from typing import Annotated, Any, Literal, TypeAlias, cast
 
 from pydantic import Discriminator, Field, Tag
 
-from server.api.body import Body, Items
+from server.api.http.body import Body, Items
 from server.engine.request import Input, Message
 
 MAX_CHARACTERS = 1 << 19
 MAX_TOKENS = 1 << 20
 MAX_BATCH = 256
 MAX_MESSAGES = 1024
-
-FORMS = frozenset({"(text)", "(texts)", "(messages)", "(parts)", "(tokens)", "(token lists)"})
-"""The tags of the forms below, which stand in the locations of pydantic's errors."""
 
 Text: TypeAlias = Annotated[str, Field(max_length=MAX_CHARACTERS)]
 Texts: TypeAlias = Annotated[Items[Text], Field(min_length=1, max_length=MAX_BATCH)]

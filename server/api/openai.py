@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, Field
 
-from server.api.body import Body
+from server.api.http.body import Body
 from server.api.inputs import CacheSalt
 from server.api.outputs import UsageBody
 from server.api.sampling import SamplingFields

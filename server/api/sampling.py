@@ -4,7 +4,7 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import BeforeValidator, Field, FiniteFloat
 
-from server.api.body import Items
+from server.api.http.body import Items
 from server.api.inputs import MAX_TOKENS
 from server.api.unsupported import UnsupportedSampling
 from server.engine.request import Sampling

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, TypeAlias
 
 from server.bench.quota import make_group
-from server.openmp import users_environment
+from server.system.openmp import users_environment
 
 _KEEPER = Path(__file__).parent / "runners" / "keeper.py"
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from server.bench.errors import BenchError
-from server.cgroups import ROOT, lineages, read_control
+from server.system.cgroups import ROOT, lineages, read_control
 
 _PERIOD = 100_000
 """Microseconds over which a group's time is counted: the kernel's own choice."""

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from server.cli.machine import Machine
-from server.memory import GIGABYTE
-from server.need import Need
+from server.system.memory import GIGABYTE
+from server.system.need import Need
 
 # The conversion of the embedded base writes half a gigabyte; a larger base needs more.
 _LEAST_DISK = 2.0

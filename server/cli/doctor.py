@@ -7,8 +7,8 @@ import typer
 from server.cache import user_cache
 from server.cli.flags import Format, flag
 from server.cli.printing import err, out, print_json, print_table
-from server.memory import GIGABYTE, Memory
-from server.processors import Processors
+from server.system.memory import GIGABYTE, Memory
+from server.system.processors import Processors
 
 _AS_TOLD = "As a server would be told."
 

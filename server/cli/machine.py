@@ -13,9 +13,9 @@ from deltas.kernels import load_kernels
 from deltas.kernels.build import find_compiler
 from deltas.kernels.loading import staleness
 from server.bench.speeds import product_speed, reading_speed, take_all
-from server.memory import Memory, memory
 from server.model.precision import choose_device, choose_dtype
-from server.processors import Processors, processors
+from server.system.memory import Memory, memory
+from server.system.processors import Processors, processors
 
 _PACKAGES = ("polydelta", "torch", "transformers", "tokenizers", "safetensors")
 _INSTRUCTIONS = (

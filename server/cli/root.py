@@ -18,7 +18,7 @@ from server.cli.lines import use_lines
 from server.cli.printing import err
 from server.cli.serve import serve
 from server.cli.train import train
-from server.openmp import settle_openmp
+from server.system.openmp import settle_openmp
 
 app = typer.Typer(
     name="polydelta",

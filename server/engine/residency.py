@@ -30,7 +30,7 @@ from deltas.wiring import Wiring
 from server.engine.host import HostCache
 from server.engine.spill import Spill
 from server.errors import DeltaUnavailable
-from server.heap import is_exhaustion
+from server.system.heap import is_exhaustion
 
 _log = logging.getLogger(__name__)
 

@@ -16,7 +16,6 @@ from deltas.delta import Delta, DeltaRef
 from deltas.errors import DeltaError
 from deltas.folder import Folder, opened
 from deltas.probe import warnings_of
-from server import heap
 from server.errors import (
     Conflict,
     DeltaUnavailable,
@@ -24,7 +23,6 @@ from server.errors import (
     InsufficientStorage,
     PreconditionFailed,
 )
-from server.memory import memory
 from server.registry.keyed_lock import KeyedLock
 from server.registry.lease import Lease
 from server.registry.names import check_name, not_found
@@ -32,6 +30,8 @@ from server.registry.registration import Registration
 from server.registry.staging import Staging
 from server.registry.store import Store
 from server.registry.version import BASE_NAME, Version
+from server.system import heap
+from server.system.memory import memory
 
 _log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import polydelta_client
-from server.api.tasks import router
+from server.api.routes.tasks import router
 
 CLIENT = Path(polydelta_client.__file__).parents[1]
 README = (CLIENT / "README.md").read_text()

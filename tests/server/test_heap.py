@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from server.heap import is_exhaustion
+from server.system.heap import is_exhaustion
 
 
 def test_exhaustion_is_told_by_whoever_meets_it() -> None:

@@ -7,9 +7,9 @@ import pytest
 
 from server.build import build_engine
 from server.errors import InvalidSettings
-from server.memory import GIGABYTE, Memory, MemoryLimit, find_limit, memory, resident
-from server.need import Need, check_need
 from server.settings import Settings
+from server.system.memory import GIGABYTE, Memory, MemoryLimit, find_limit, memory, resident
+from server.system.need import Need, check_need
 from tests.server.control_groups import BOX, UNIFIED, V2, lay_out, mount
 
 V1 = f"{UNIFIED}/memory"

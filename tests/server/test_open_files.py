@@ -6,7 +6,7 @@ import pytest
 
 LOOK = """
 import resource, sys
-from server.open_files import connections_within
+from server.system.open_files import connections_within
 resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]), int(sys.argv[2])))
 print(connections_within(2048), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 """

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from server.processors import processors
+from server.system.processors import processors
 
 HOSTILE = {
     "OMP_NUM_THREADS": "1",
@@ -36,7 +36,7 @@ def test_the_command_line_finds_all_processors_whatever_openmp_was_told() -> Non
 
 IDLE = """
 import json, os, time
-from server.openmp import settle_openmp
+from server.system.openmp import settle_openmp
 settle_openmp()
 import torch
 default = torch.get_num_threads()
@@ -58,7 +58,7 @@ def test_threads_are_as_many_as_processors_and_sleep_when_idle(variables: dict[s
 
 GIVEN = """
 import json, os
-from server.openmp import settle_openmp, users_environment
+from server.system.openmp import settle_openmp, users_environment
 given = dict(os.environ)
 assert users_environment() == given
 settle_openmp()

@@ -13,8 +13,8 @@ import pytest
 from server.bench.errors import BenchError
 from server.bench.kept import kept
 from server.build import count_threads
-from server.processors import Processors, Quota, find_quota, one_a_core, processors
 from server.settings import Settings
+from server.system.processors import Processors, Quota, find_quota, one_a_core, processors
 from tests.server.control_groups import BOX, POD, SPLIT, UNIFIED, V1, V2, cfs, lay_out, mount
 
 SYSTEMS: dict[str, tuple[tuple[str, ...], tuple[str, ...], dict[str, str], Any]] = {
@@ -163,7 +163,7 @@ def test_a_system_without_affinity_allows_all(monkeypatch: pytest.MonkeyPatch) -
 
 LOOK = """
 import json
-from server.processors import processors
+from server.system.processors import processors
 found = processors()
 print(json.dumps([found.allowed, found.quota and found.quota.processors, found.threads]))
 """

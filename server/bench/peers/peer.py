@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from server.bench.peers.environment import Environment
 from server.bench.side import Side
-from server.processors import processors
+from server.system.processors import processors
 
 
 @dataclass(frozen=True)

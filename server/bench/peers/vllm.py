@@ -10,7 +10,7 @@ from server.bench.peers.environment import Environment
 from server.bench.peers.peer import Peer, Setup
 from server.bench.process import free_port, serving
 from server.bench.side import BASE, Served, Side
-from server.processors import one_a_core
+from server.system.processors import one_a_core
 
 # Built against a CUDA Torch on the default index: with them present, vLLM does not even import.
 _BROKEN = ("torchvision", "torchaudio", "torchcodec")

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from server.api.limits import MAX_JSON_BYTES
-from server.api.parsing import parse
+from server.api.http.limits import MAX_JSON_BYTES
+from server.api.http.parsing import parse
 from server.errors import InvalidRequest
 
 Schema = dict[str, Any]

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from server.api import inputs, limits, patience, protocol
+from server.api import inputs
+from server.api.http import limits, patience, protocol
 from tests.server.api.live import Live
 from tests.server.api.problems import SECRET, check
 

@@ -7,9 +7,9 @@ from typing import Any
 import openai
 import pytest
 
-from server.api import limits
+from server.api.http import limits
+from server.api.http.parsing import MAX_CONTAINERS, MAX_DEPTH, MAX_TEXTS, MAX_VALUES
 from server.api.inputs import MAX_BATCH
-from server.api.parsing import MAX_CONTAINERS, MAX_DEPTH, MAX_TEXTS, MAX_VALUES
 from server.api.unsupported import UnsupportedChat, UnsupportedSampling
 from tests.server.api.live import Live
 from tests.server.api.problems import check

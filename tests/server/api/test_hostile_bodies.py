@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from server.api.limits import MAX_JSON_BYTES
+from server.api.http.limits import MAX_JSON_BYTES
 from server.bench.process import server
 from tests.server.api.hostile import Document
 

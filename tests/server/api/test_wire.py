@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from server.api import patience, protocol
+from server.api.http import patience, protocol
 from tests.server.api.live import Live, serving, wait_until
 from tests.server.api.problems import check
 from tests.server.engine.pacing import paced

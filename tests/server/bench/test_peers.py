@@ -8,7 +8,7 @@ from server.bench.errors import BenchError
 from server.bench.peers import ALL, PEERS, install, installed
 from server.bench.peers.environment import Environment
 from server.bench.peers.peer import Peer, Setup
-from server.processors import one_a_core, processors
+from server.system.processors import one_a_core, processors
 from tests.server.bench.environments import borrow
 
 

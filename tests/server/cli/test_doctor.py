@@ -7,8 +7,8 @@ import pytest
 from server.cli.advice import advice, single_stream_bound
 from server.cli.doctor import describe_memory, describe_processors
 from server.cli.machine import Gpu, Machine
-from server.memory import Memory, MemoryLimit
-from server.processors import Processors, Quota, processors
+from server.system.memory import Memory, MemoryLimit
+from server.system.processors import Processors, Quota, processors
 from tests.server.cli.conftest import Polydelta
 
 EIGHT = Processors(present=8, allowed=8, cores=8, quota=None)

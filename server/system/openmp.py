@@ -2,7 +2,7 @@
 
 import os
 
-from server.processors import processors
+from server.system.processors import processors
 
 _DROPPED = (
     *("OMP_DYNAMIC", "OMP_PLACES", "OMP_PROC_BIND", "OMP_THREAD_LIMIT", "OMP_WAIT_POLICY"),

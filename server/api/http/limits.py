@@ -8,8 +8,8 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server.api.patience import Patience
-from server.api.problem import Problem
+from server.api.http.patience import Patience
+from server.api.http.problem import Problem
 
 MAX_JSON_BYTES = 1 << 20
 """Parsing lets no other thread run, so far less is taken than of uploads."""

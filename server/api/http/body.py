@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, FailFast, ValidationError
 from starlette.exceptions import HTTPException
 
-from server.api.parsing import parse
+from server.api.http.parsing import parse
 
 T = TypeVar("T")
 

@@ -11,12 +11,12 @@ from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from server.api.delivery import Delivery
-from server.api.framing import Framing
-from server.api.identity import new_id
-from server.api.places import Places
-from server.api.problem import Problem
-from server.api.turns import Turns
+from server.api.http.delivery import Delivery
+from server.api.http.framing import Framing
+from server.api.http.identity import new_id
+from server.api.http.places import Places
+from server.api.http.problem import Problem
+from server.api.http.turns import Turns
 
 # What strangers send is answered: a line for each would fill disks.
 _failures = logging.getLogger(f"{__name__}.failures")

@@ -2,7 +2,7 @@
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from server.api.problem import Problem
+from server.api.http.problem import Problem
 from server.engine.engine import Engine
 from server.errors import Overloaded, ShuttingDown, Unavailable
 

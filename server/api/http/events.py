@@ -11,8 +11,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from deltas.errors import PolydeltaError
-from server.api.connection import while_connected
-from server.api.problem import ErrorBody, Problem
+from server.api.http.connection import while_connected
+from server.api.http.problem import ErrorBody, Problem
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,6 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from deltas.errors import DeltaError, PolydeltaError, UnsafeDelta
-from server.api.inputs import FORMS
 from server.errors import Conflict, InvalidRequest, RequestError, ServerError, Unavailable
 from server.registry.names import NAME_RULE
 
@@ -179,7 +178,8 @@ def _of_validation(error: RequestValidationError) -> Problem:
 
 def _place(location: tuple[int | str, ...]) -> str | None:
     steps = location[1:] if location[:1] in (("body",), ("path",), ("header",)) else location
-    return ".".join(str(step) for step in steps if step not in FORMS) or None
+    # The tag of an input's form, as in "(text)", is no place in the body.
+    return ".".join(str(step) for step in steps if not str(step).startswith("(")) or None
 
 
 def _openai_type(status: int) -> str:

@@ -10,10 +10,10 @@ from pydantic import BaseModel
 
 from deltas.delta import TaskType
 from server.api.answers import SubmitDep
-from server.api.body import BodyRoute
-from server.api.connection import while_connected
 from server.api.fields import fields
-from server.api.identity import new_id
+from server.api.http.body import BodyRoute
+from server.api.http.connection import while_connected
+from server.api.http.identity import new_id
 from server.api.inputs import Prompt, inputs_of
 from server.api.openai import ModelName
 from server.api.unsupported import UnsupportedEmbedding

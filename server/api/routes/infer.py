@@ -8,11 +8,11 @@ from fastapi import Request as HTTPRequest
 from pydantic import BaseModel, Field, FiniteFloat
 
 from server.api.answers import Answers, SubmitDep
-from server.api.body import Body, BodyRoute
-from server.api.connection import while_connected
-from server.api.document import STREAM
-from server.api.events import event_stream
-from server.api.identity import new_id
+from server.api.http.body import Body, BodyRoute
+from server.api.http.connection import while_connected
+from server.api.http.document import STREAM
+from server.api.http.events import event_stream
+from server.api.http.identity import new_id
 from server.api.inputs import CacheSalt, TaskInput, inputs_of
 from server.api.outputs import ChosenToken, OutputBody, UsageBody, chosen_tokens, output_body
 from server.api.sampling import Alternatives, SamplingFields, TokenCount

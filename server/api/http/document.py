@@ -4,7 +4,7 @@ from typing import Any, TypeAlias
 
 from fastapi import FastAPI
 
-from server.api.problem import MEDIA_TYPE, ProblemBody
+from server.api.http.problem import MEDIA_TYPE, ProblemBody
 
 Responses: TypeAlias = dict[int | str, dict[str, Any]]
 

@@ -13,14 +13,14 @@ from pydantic.json_schema import SkipJsonSchema
 
 from deltas.errors import PolydeltaError
 from server.api.answers import answering
-from server.api.body import Body, BodyRoute, Items
 from server.api.caller import CallDep
-from server.api.connection import while_connected
 from server.api.dependencies import EngineDep
-from server.api.identity import new_id
-from server.api.infer import InferAnswer, InferBody, answer_of
+from server.api.http.body import Body, BodyRoute, Items
+from server.api.http.connection import while_connected
+from server.api.http.identity import new_id
+from server.api.http.problem import ErrorBody, Problem
 from server.api.inputs import MAX_BATCH
-from server.api.problem import ErrorBody, Problem
+from server.api.routes.infer import InferAnswer, InferBody, answer_of
 from server.api.writing import json_response
 from server.engine.engine import Engine
 from server.engine.request import Call

@@ -6,9 +6,9 @@ from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse
 from pydantic import Field
 
-from server.api.body import Body, BodyRoute
 from server.api.dependencies import RegistryDep, SourceRootsDep, TaskName
 from server.api.fields import fields
+from server.api.http.body import Body, BodyRoute
 from server.api.writes import WritesDep
 from server.registry.sources import asked_source
 

@@ -6,8 +6,8 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from server.api.intake import READING
-from server.api.problem import Problem
+from server.api.http.intake import READING
+from server.api.http.problem import Problem
 
 _REFUSAL = (
     "Pages of other origins may not do this. If yours should, start the server with --cors-origins "

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from server.cgroups import ROOT, control_groups, read_control
+from server.system.cgroups import ROOT, control_groups, read_control
 
 GIGABYTE = 1 << 30
 """The unit of the settings."""

@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass
 
 from server.errors import InvalidSettings
-from server.memory import GIGABYTE, Memory
+from server.system.memory import GIGABYTE, Memory
 
 _log = logging.getLogger(__name__)
 

@@ -9,12 +9,12 @@ from pydantic import BaseModel, model_validator
 from pydantic_core import PydanticCustomError
 
 from server.api.answers import Answers, SubmitDep
-from server.api.body import BodyRoute
-from server.api.connection import while_connected
-from server.api.document import STREAM
-from server.api.events import event_stream
 from server.api.fields import fields
-from server.api.identity import new_id
+from server.api.http.body import BodyRoute
+from server.api.http.connection import while_connected
+from server.api.http.document import STREAM
+from server.api.http.events import event_stream
+from server.api.http.identity import new_id
 from server.api.inputs import MAX_TOKENS, Messages
 from server.api.openai import GenerationBody, Head, head, usage_chunk
 from server.api.outputs import UsageBody, finite

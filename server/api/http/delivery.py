@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-from server.api.patience import Patience
+from server.api.http.patience import Patience
 
 _log = logging.getLogger(__name__)
 

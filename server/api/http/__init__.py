@@ -1,0 +1,1 @@
+"""The plumbing: requests and answers as HTTP knows them, whatever they are about."""

@@ -1,0 +1,1 @@
+"""The system: what it gives this process, and how little of it is asked for."""
