@@ -7,7 +7,8 @@ from tokenizers import Encoding
 from transformers import PreTrainedTokenizerFast
 
 from deltas.delta import PromptStyle
-from server.engine.request import Input, Message
+from server.engine.message import Chat, Message
+from server.engine.request import Input
 from server.engine.room import ANY, Room
 from server.errors import InvalidRequest
 
@@ -29,17 +30,17 @@ class Prompt:
     continued: bool = True
 
 
-def chat_of(source: Input, style: PromptStyle, *, generates: bool) -> tuple[Message, ...] | None:
-    """The messages that a chat template writes out; None where there are none in an input.
+def chat_of(source: Input, style: PromptStyle, *, generates: bool) -> Chat | None:
+    """The chat that a template writes out; None where there are no messages in an input.
 
     Generation reads a plain text in the given style.
     """
     if isinstance(source, str):
         chats = generates and style is PromptStyle.CHAT
-        return ({"role": "user", "content": source},) if chats else None
+        return Chat((Message("user", source),)) if chats else None
     if not source or isinstance(source[0], int):
         return None
-    return tuple(part for part in source if not isinstance(part, int))
+    return Chat(tuple(part for part in source if not isinstance(part, int)))
 
 
 def chat_prompt(tokenizer: PreTrainedTokenizerFast, text: str, room: Room = ANY) -> Prompt:
@@ -95,12 +96,16 @@ def _size(tokenizer: PreTrainedTokenizerFast) -> int:
     return len(tokenizer)
 
 
-def _written(tokenizer: PreTrainedTokenizerFast, messages: tuple[Message, ...]) -> str:
+def _written(tokenizer: PreTrainedTokenizerFast, chat: Chat) -> str:
     if not tokenizer.chat_template:
         raise InvalidRequest("This base has no chat template; send a text.", param="input")
     try:
+        variables = chat.shown()
         text = tokenizer.apply_chat_template(
-            [dict(message) for message in messages], tokenize=False, add_generation_prompt=True
+            variables["messages"],
+            tools=variables["tools"],
+            tokenize=False,
+            add_generation_prompt=True,
         )
     except Exception as error:
         # A template rejects what it does not foresee (roles, order) with errors of its own.

@@ -49,7 +49,7 @@ class Reader:
         if chat:
             text = await self._templates.write(version.chat_template, chat)
             work = partial(chat_prompt, self._tokenizer, text, room)
-            prompt = await self._on_thread(work, _length(text))
+            prompt = await self._on_thread(work, len(text))
         else:
             read = partial(
                 build_prompt, self._tokenizer, source, style, generates=generates, room=room
@@ -82,5 +82,4 @@ def _length(source: Input) -> int:
     """Characters of text."""
     if isinstance(source, str):
         return len(source)
-    messages = (part for part in source if not isinstance(part, int))
-    return sum(len(text) for message in messages for text in message.values())
+    return sum(part.characters for part in source if not isinstance(part, int))

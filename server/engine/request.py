@@ -1,19 +1,16 @@
 """Requests: what callers ask of the engine."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from server.engine.message import Message
 from server.model.sampling import Sampling
 
-__all__ = ["Call", "Input", "Message", "Request", "Sampling", "ScoreFunction"]
+__all__ = ["Call", "Input", "Request", "Sampling", "ScoreFunction"]
 
 _BYTES_A_TOKEN = 4
 """What a text's token has on average, roughly: good enough before the text is read."""
-
-Message: TypeAlias = Mapping[str, str]
-"""One chat message: `role` and `content`."""
 
 Input: TypeAlias = str | tuple[int, ...] | tuple[Message, ...]
 """A text, token ids or chat messages."""
@@ -70,4 +67,4 @@ class Request:
 
 
 def _length(message: Message) -> int:
-    return 1 + sum(map(len, message.values())) // _BYTES_A_TOKEN
+    return 1 + message.characters // _BYTES_A_TOKEN

@@ -37,7 +37,7 @@ def main() -> None:
     connection = Connection(int(sys.argv[1]))
     # What is imported or looked up at first use is there before no file can be opened any more.
     for template in _PROBES:
-        _answer({"template": template, "messages": [], "variables": {}})
+        _answer({"template": template, "chat": {"messages": [], "tools": None}, "variables": {}})
     _confine()
     connection.send_bytes(READY)
     while True:
@@ -73,7 +73,8 @@ def _answer(job: dict[str, Any]) -> dict[str, str]:
 
 def _written(job: dict[str, Any]) -> str:
     rendered, _ = render_jinja_template(
-        conversations=[job["messages"]],
+        conversations=[job["chat"]["messages"]],
+        tools=job["chat"]["tools"],
         chat_template=job["template"],
         add_generation_prompt=True,
         **job["variables"],

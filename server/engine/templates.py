@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import Pipe
@@ -17,7 +17,7 @@ from threading import Lock
 
 from deltas.delta import Delta
 from deltas.errors import InvalidDelta
-from server.engine.request import Message
+from server.engine.message import Chat, Message
 from server.errors import InvalidRequest, ServerError
 
 _log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ _ANSWER_SECONDS = 10.0
 _BARRED_SECONDS = 30.0
 """How long a template that had to be ended is not tried again."""
 
-_PROBE = ({"role": "user", "content": "Hello"},)
+_PROBE = Chat((Message("user", "Hello"),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +56,10 @@ class Templates:
         # A slow template keeps others of its like waiting, and nobody else.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="templates")
 
-    async def write(self, template: str, messages: Sequence[Message]) -> str:
+    async def write(self, template: str, chat: Chat) -> str:
         """Write a chat out; raises InvalidRequest with the template's own words if it does not."""
         loop = asyncio.get_running_loop()
-        answer = await loop.run_in_executor(self._thread, self._ask, template, messages)
+        answer = await loop.run_in_executor(self._thread, self._ask, template, chat)
         if "text" not in answer:
             reason = answer.get("refusal") or answer["unsound"]
             raise InvalidRequest(
@@ -80,8 +80,8 @@ class Templates:
         with self._lock:
             self._end()
 
-    def _ask(self, template: str, messages: Sequence[Message]) -> dict[str, str]:
-        job = {"template": template, "messages": messages, "variables": self._variables}
+    def _ask(self, template: str, chat: Chat) -> dict[str, str]:
+        job = {"template": template, "chat": chat.shown(), "variables": self._variables}
         with self._lock:
             if self._barred.get(template, 0.0) > time.monotonic():
                 return {"unsound": "it did not end lately"}

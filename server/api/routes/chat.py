@@ -15,7 +15,8 @@ from server.api.http.connection import while_connected
 from server.api.http.document import STREAM
 from server.api.http.events import event_stream
 from server.api.http.identity import new_id
-from server.api.inputs import MAX_TOKENS, Messages
+from server.api.inputs import MAX_TOKENS
+from server.api.messages import Messages, messages_of
 from server.api.openai import GenerationBody, Head, head, usage_chunk
 from server.api.outputs import UsageBody, finite
 from server.api.sampling import Alternatives, TokenCount
@@ -48,11 +49,10 @@ class ChatBody(GenerationBody, UnsupportedChat):
         """What the engine is asked."""
         most = self.max_completion_tokens or self.max_tokens or MAX_TOKENS
         alternatives = self.top_logprobs or 0 if self.logprobs else None
-        messages = tuple(each.message() for each in self.messages)
         return Request(
             name,
             self.model,
-            messages,
+            messages_of(self.messages),
             self.sampling(most, alternatives),
             cache_salt=self.cache_salt or "",
             generate=True,

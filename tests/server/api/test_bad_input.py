@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from server.api import inputs
+from server.api import messages
 from server.api.http import limits, patience, protocol
 from tests.server.api.live import Live
 from tests.server.api.problems import SECRET, check
@@ -40,7 +40,7 @@ def valid(path: str) -> dict[str, Any]:
         (INFER, {"input": ["x"] * 257}, "input"),
         (INFER, {"input": ["x"] * 129, "parameters": {"n": 2}}, "input"),
         (INFER, {"input": ["x", 3]}, "input.1"),
-        (INFER, {"input": "x" * (inputs.MAX_CHARACTERS + 1)}, "input"),
+        (INFER, {"input": "x" * (messages.MAX_CHARACTERS + 1)}, "input"),
         (INFER, {"input": "\ud800"}, "input"),
         (INFER, {"input": [{"role": "wizard", "content": SECRET}]}, "input.0.role"),
         (INFER, {"input": [{"role": "user", "content": [{"type": "image"}]}]}, None),

@@ -69,7 +69,7 @@ def test_it_is_part_of_the_version(live: Live, own: str) -> None:
 
 
 def test_its_refusal_is_the_caller_s(live: Live, own: str) -> None:
-    chat = [{"role": "tool", "content": "x"}]
+    chat = [{"role": "tool", "content": "x", "tool_call_id": "c"}]
     answer = live.post("/v1/chat/completions", model=own, messages=chat)
     assert "No tools here" in check(answer, 400, "invalid_request", "messages")
     answer = live.post("/v1/infer", task=own, input=chat)

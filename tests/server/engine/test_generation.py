@@ -19,6 +19,7 @@ from transformers import (
 
 from deltas.base import describe
 from server.engine.engine import Engine
+from server.engine.message import Message
 from server.engine.output import Generated, Piece
 from server.engine.request import Input, Request, Sampling
 from server.errors import InvalidRequest
@@ -30,7 +31,7 @@ from tests.server.engine.engines import ask, serving, tiny_limits
 from tests.server.engine.references import TOLERANCE, plain
 
 TEXT = "The meeting is at noon: naïve café — 東京 🙂"
-MESSAGES = ({"role": "system", "content": "Answer."}, {"role": "user", "content": TEXT})
+MESSAGES = (Message("system", "Answer."), Message("user", TEXT))
 TOKENS = 48
 RANDOM = Sampling(max_tokens=TOKENS, temperature=1.5, seed=11, ignore_eos=True)
 
@@ -114,7 +115,7 @@ async def test_greedy_text_is_transformers_own(
         (TEXT, True, ids_of(base)),
         (tuple(ids_of(base)), False, ids_of(base)),
         (TEXT, False, chat_ids(base, [{"role": "user", "content": TEXT}])),
-        (MESSAGES, False, chat_ids(base, MESSAGES)),
+        (MESSAGES, False, chat_ids(base, [message.shown() for message in MESSAGES])),
     ]
     sampling = Sampling(max_tokens=TOKENS, ignore_eos=True)
     found = await asyncio.gather(
@@ -263,8 +264,9 @@ async def test_the_context_ends_a_text(engine: Engine, base: Base) -> None:
     assert answer.usage.prompt_tokens == len(ids_of(base))
 
 
-async def test_messages_that_the_template_does_not_take(engine: Engine) -> None:
-    with pytest.raises(InvalidRequest):
-        await write(engine, ({"role": "user"},), Sampling())
+async def test_messages_that_the_template_does_not_take(engine: Engine, base: Base) -> None:
+    base.tokenizer.chat_template = "{{ raise_exception('No such turn') }}"
+    with pytest.raises(InvalidRequest, match="No such turn"):
+        await write(engine, MESSAGES, Sampling())
     with pytest.raises(InvalidRequest):
         await write(engine, "", Sampling())

@@ -8,6 +8,7 @@ import torch
 from deltas.formats import native
 from server.engine.engine import Engine
 from server.engine.limits import Limits
+from server.engine.message import Message
 from server.engine.output import Classified, Tagged
 from server.engine.request import Request
 from server.errors import EngineDead, InvalidRequest
@@ -16,7 +17,7 @@ from tests.models import CONTEXT, VOCABULARY
 from tests.samples import classifier, tagger
 from tests.server.engine.engines import ask, cache_of, serving, tiny_base, tiny_engine, words
 
-MESSAGES = ({"role": "user", "content": words([9])},)
+MESSAGES = (Message("user", words([9])),)
 
 
 @pytest.fixture

@@ -13,16 +13,19 @@ import pytest
 
 from deltas.delta import Delta, TaskType
 from deltas.errors import InvalidDelta
+from server.engine.message import Chat, Message
 from server.engine.template_worker import MAX_TEXT
 from server.engine.templates import Templates
 from server.errors import InvalidRequest
 from tests.bases import byte_tokenizer
 
-CHAT = (
-    {"role": "system", "content": "Be brief. <|user|>"},
-    {"role": "user", "content": "naïve café — 東京 🙂"},
-    {"role": "assistant", "content": "No\n\nyes."},
-    {"role": "user", "content": ""},
+CHAT = Chat(
+    (
+        Message("system", "Be brief. <|user|>"),
+        Message("user", "naïve café — 東京 🙂"),
+        Message("assistant", "No\n\nyes."),
+        Message("user", ""),
+    )
 )
 ROLES = (
     "{% for m in messages %}{{ bos_token }}{{ m.role }}: {{ m['content'] | trim }}\n{% endfor %}"
@@ -71,7 +74,7 @@ def environment(pid: int) -> bytes:
 @pytest.mark.parametrize("template", [ROLES, FEATURES, byte_tokenizer(chat=True).chat_template])
 async def test_a_chat_is_written_as_transformers_does(template: str, templates: Templates) -> None:
     expected = byte_tokenizer(chat=True).apply_chat_template(
-        [dict(message) for message in CHAT],
+        [{"role": message.role, "content": message.content} for message in CHAT.messages],
         chat_template=template,
         tokenize=False,
         add_generation_prompt=True,

@@ -1,0 +1,97 @@
+"""Messages: a chat's turns, as values of which chat templates see Transformers' form."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call that an assistant's message makes; `arguments` are an object as JSON text."""
+
+    id: str
+    name: str
+    arguments: str
+
+    def shown(self) -> dict[str, Any]:
+        """The call as chat templates take it, its arguments parsed."""
+        function = {"name": self.name, "arguments": json.loads(self.arguments)}
+        return {"id": self.id, "type": "function", "function": function}
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a chat.
+
+    `reasoning` and `tool_calls` are an assistant's; `tool_call_id` says which call a tool's message
+    answers, and `name` who speaks: a tool, or one of several users.
+    """
+
+    role: Role
+    content: str
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str = ""
+    name: str = ""
+
+    @property
+    def characters(self) -> int:
+        """How much text it holds."""
+        calls = sum(len(call.name) + len(call.arguments) for call in self.tool_calls)
+        return len(self.role) + len(self.content) + len(self.reasoning) + calls
+
+    def shown(self) -> dict[str, Any]:
+        """The message as chat templates take it: what it lacks is not there, but for the content.
+
+        Templates join the content to texts of their own, which None would not bear.
+        """
+        shown: dict[str, Any] = {"role": self.role, "content": self.content}
+        if self.reasoning:
+            shown["reasoning_content"] = self.reasoning
+        if self.tool_calls:
+            shown["tool_calls"] = [call.shown() for call in self.tool_calls]
+        if self.tool_call_id:
+            shown["tool_call_id"] = self.tool_call_id
+        if self.name:
+            shown["name"] = self.name
+        return shown
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that answers may call; `parameters` is a JSON schema of an object, as text."""
+
+    name: str
+    description: str = ""
+    parameters: str = '{"type": "object", "properties": {}}'
+
+    def shown(self) -> dict[str, Any]:
+        """The tool as chat templates take it."""
+        function: Mapping[str, Any] = {
+            "name": self.name,
+            "description": self.description,
+            "parameters": json.loads(self.parameters),
+        }
+        return {"type": "function", "function": function}
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """What a chat template writes out: the turns so far, and the tools that the next may call."""
+
+    messages: tuple[Message, ...]
+    tools: tuple[Tool, ...] = ()
+
+    @property
+    def characters(self) -> int:
+        """How much text it holds."""
+        tools = sum(len(tool.description) + len(tool.parameters) for tool in self.tools)
+        return tools + sum(message.characters for message in self.messages)
+
+    def shown(self) -> dict[str, Any]:
+        """The variables of which a chat template makes text."""
+        tools = [tool.shown() for tool in self.tools]
+        return {"messages": [each.shown() for each in self.messages], "tools": tools or None}
