@@ -55,10 +55,6 @@ class UnsupportedSampling(Body):
     grammar: Empty = None
     json_schema: Empty = None
 
-    logit_bias: Empty = None
-    allowed_token_ids: Nothing = None
-    bad_words: Empty = None
-    stop_token_ids: Empty = None
     logits_processors: Empty = None
     vllm_xargs: Empty = None
 

@@ -62,9 +62,11 @@ class Answer:
         self._cached: int | None = None
         self._queue: asyncio.Queue[Piece | Output | PolydeltaError] = asyncio.Queue()
         count = request.sampling.n if self.generates else 1
-        stop = request.sampling.stop
+        stop, hold = request.sampling.stop, request.sampling.min_tokens
         context = prompt.tokens if prompt.continued else ()
-        self._choices = [_Choice(Detokenizer(tokenizer, i, stop, context)) for i in range(count)]
+        self._choices = [
+            _Choice(Detokenizer(tokenizer, i, stop, context, hold)) for i in range(count)
+        ]
 
     @property
     def version(self) -> Version:

@@ -17,9 +17,9 @@ from server.engine.pace import Pace
 from server.engine.residency import Residency
 from server.engine.scheduler import Scheduled, Scheduler
 from server.engine.sequence import Key, Sequence
-from server.errors import RowFailed
+from server.errors import InvalidRequest, RowFailed
 from server.model.runner import Forward, Runner
-from server.model.sampler import Chosen, Row, sample
+from server.model.sampler import Chosen, Lack, Row, sample
 from server.model.threads import take
 
 _log = logging.getLogger(__name__)
@@ -183,9 +183,9 @@ class EngineCore:
         self._end(sequence)
 
     def _write(self, sequences: List[Sequence], logits: Tensor) -> None:
-        rows = [Row(s.sampling, s.generator, s.text, len(s.generated)) for s in sequences]
+        rows = [Row(s.sampling, s.generator, s.text, len(s.generated), s.rules) for s in sequences]
         try:
-            chosen = sample(logits, rows, self._end_tokens)
+            chosen = sample(logits, rows)
         except Exception as error:
             if len(sequences) == 1:
                 self._crashed(sequences[0], error)
@@ -196,9 +196,9 @@ class EngineCore:
         for sequence, pick in zip(sequences, chosen, strict=True):
             self._append(sequence, pick)
 
-    def _append(self, sequence: Sequence, pick: Chosen | None) -> None:
-        if pick is None:
-            self._fail(sequence, RowFailed("The base gave no finite answer to this input."))
+    def _append(self, sequence: Sequence, pick: Chosen | Lack) -> None:
+        if isinstance(pick, Lack):
+            self._fail(sequence, _error_of(pick))
             return
         self.scheduler.publish(sequence)
         sequence.tokens.append(pick.token)
@@ -208,10 +208,12 @@ class EngineCore:
             self._end(sequence)
 
     def _finish(self, sequence: Sequence, token: int) -> tuple[FinishReason | None, bool]:
-        if token in self._end_tokens and not sequence.sampling.ignore_eos:
+        sampling = sequence.sampling
+        ends = token in self._end_tokens and not sampling.ignore_eos
+        if ends or token in sampling.stop_token_ids:
             return "stop", True
         full = sequence.cache_length(sequence.pending) >= self._context
-        if full or len(sequence.generated) >= sequence.sampling.max_tokens:
+        if full or len(sequence.generated) >= sampling.max_tokens:
             return "length", False
         return None, False
 
@@ -232,3 +234,12 @@ class EngineCore:
         if not sequence.is_base:
             self.residency.blame(sequence.version.ref)
         self._fail(sequence, RowFailed.of(error))
+
+
+def _error_of(lack: Lack) -> PolydeltaError:
+    if lack is Lack.FINITE:
+        return RowFailed("The base gave no finite answer to this input.")
+    return InvalidRequest(
+        "What the request allows, forbids and holds back leaves no token that may come next; "
+        "ask for less of these at once."
+    )

@@ -16,7 +16,7 @@ class Detokenizer:
 
     `context` are the tokens that the text continues; a decoder that takes the space off a text's
     beginning takes it off theirs. Text that may be the beginning of a stop string is held back
-    until that is decided.
+    until that is decided. What ends within the first `least` tokens stops nothing.
     """
 
     def __init__(
@@ -25,6 +25,7 @@ class Detokenizer:
         index: int,
         stop: Sequence[str],
         context: Sequence[int] = (),
+        least: int = 0,
     ) -> None:
         self._backend = tokenizer.backend_tokenizer
         self._index = index
@@ -33,6 +34,10 @@ class Detokenizer:
         self._told = list(context[-_CONTEXT:])
         self._new: list[int] = []
         self._held = ""
+        self._early = least
+        """So many tokens more are written before one may complete a stop string."""
+        self._safe = 0
+        """The length of the held text that those tokens have written."""
 
     def push(self, token: int | None, finish: FinishReason | None) -> Piece | None:
         """Add a token, if any, and return the text that is now certain.
@@ -43,6 +48,9 @@ class Detokenizer:
         if token is not None:
             self._new.append(token)
         self._held += self._decode(whole=finish is None)
+        if self._early:
+            self._early -= token is not None
+            self._safe = len(self._held)
         cut = self._cut()
         if cut is not None:
             return self._piece(cut, "stop")
@@ -66,7 +74,11 @@ class Detokenizer:
         return self._backend.decode(tokens, skip_special_tokens=True)
 
     def _cut(self) -> int | None:
-        found = [at for stop in self._stop if (at := self._held.find(stop)) >= 0]
+        found = [
+            at
+            for stop in self._stop
+            if (at := self._held.find(stop, max(0, self._safe - len(stop) + 1))) >= 0
+        ]
         return min(found, default=None)
 
     def _doubtful(self) -> int:
@@ -80,4 +92,5 @@ class Detokenizer:
 
     def _piece(self, length: int, finish: FinishReason | None) -> Piece:
         text, self._held = self._held[:length], self._held[length:]
+        self._safe = max(0, self._safe - length)
         return Piece(self._index, text, finish)

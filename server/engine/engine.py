@@ -126,10 +126,11 @@ class Engine:
             keys = self._take(request, version)
             generates = version.type is TaskType.GENERATE
             prompt = await self._reader.read(request, version, generates=generates)
+            rules = await self._reader.rules(request) if generates else ()
             self._check_still_wanted(request, keys)
             self._admission.read(keys, len(prompt.tokens))
             answer = Answer(request, lease, prompt, self.base.tokenizer, self.observer, self._close)
-            sequences = sequences_of(request, version, prompt.tokens)
+            sequences = sequences_of(request, version, prompt.tokens, rules)
         except BaseException:
             self._admission.drop(keys)
             lease.release()

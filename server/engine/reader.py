@@ -1,4 +1,4 @@
-"""The reader: what a request gives becomes a prompt, away from the event loop."""
+"""The reader: what a request gives becomes a prompt and rules, away from the event loop."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,10 +10,12 @@ from deltas.delta import PromptStyle, TaskType
 from server.engine.prompt import Prompt, build_prompt, chat_of, chat_prompt
 from server.engine.request import Input, Request
 from server.engine.room import Room
+from server.engine.rules import rules_of
 from server.engine.templates import Templates
 from server.errors import InvalidRequest
 from server.model.base import Base
 from server.model.reach import reach_of
+from server.model.rules import Rule
 from server.registry.version import Version
 
 Result = TypeVar("Result")
@@ -26,6 +28,7 @@ class Reader:
     """Reads inputs, texts on threads of its own; `context` is how many tokens fit the base."""
 
     def __init__(self, base: Base, context: int, templates: Templates) -> None:
+        self._base = base
         self._tokenizer = base.tokenizer
         self._vocabulary = base.spec.vocabulary
         self._context = context
@@ -61,6 +64,17 @@ class Reader:
         if max(prompt.tokens) >= self._vocabulary:
             raise InvalidRequest("The input holds a token unknown to the base.", param="input")
         return prompt
+
+    async def rules(self, request: Request) -> tuple[Rule, ...]:
+        """Make the rules by which a request's text is written.
+
+        Raises InvalidRequest for tokens that the base does not have.
+        """
+        sampling = request.sampling
+        make = partial(rules_of, sampling, self._base)
+        if sampling.bad_words or sampling.logit_bias or sampling.allowed_token_ids:
+            return await self._on_thread(make, 0)
+        return make()
 
     def close(self) -> None:
         """Read nothing more."""

@@ -13,6 +13,7 @@ from deltas.kinds import Extent
 from deltas.segments import BASE_SLOT
 from server.engine.request import Request
 from server.model.batch import Item
+from server.model.rules import Rule
 from server.model.sampling import Sampling
 from server.registry.version import Version
 
@@ -30,7 +31,8 @@ class Sequence:
     `tokens` are the input rows, the delta's virtual ones first, then what was generated.
     `computed` counts the rows whose keys are cached, `reused` those of them that were found so;
     `published` counts the blocks, from the first, that others may find, and `keys` are what they
-    are found by. `slot` is None while the sequence waits.
+    are found by. `rules` are what choices of one request share. `slot` is None while the sequence
+    waits.
     """
 
     key: Key
@@ -39,6 +41,7 @@ class Sequence:
     sampling: Sampling
     generates: bool
     generator: torch.Generator
+    rules: Tokens[Rule] = ()
     salt: str = ""
     caller: str = ""
     prompt: int = 0
@@ -111,7 +114,9 @@ class Sequence:
         )
 
 
-def sequences_of(request: Request, version: Version, tokens: Tokens[int]) -> list[Sequence]:
+def sequences_of(
+    request: Request, version: Version, tokens: Tokens[int], rules: Tokens[Rule] = ()
+) -> list[Sequence]:
     """Make one sequence for each choice that a request wants, or one for a head to read.
 
     Each draws from a generator of its own; a seed gives every choice the same luck again.
@@ -127,6 +132,7 @@ def sequences_of(request: Request, version: Version, tokens: Tokens[int]) -> lis
             sampling=request.sampling,
             generates=generates,
             generator=torch.Generator().manual_seed(first + index),
+            rules=rules,
             salt=request.cache_salt,
             caller=request.call.caller,
         )

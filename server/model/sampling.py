@@ -9,6 +9,10 @@ class Sampling:
 
     Temperature 0 is greedy; top_k 0 and top_p 1 keep every token. `logprobs` counts the
     alternatives reported with each token's own log-probability; None reports nothing.
+
+    `logit_bias` are tokens with what is added to their logits. No token comes but those of
+    `allowed_token_ids`, where they are given, and none that would complete one of `bad_words`. A
+    token of `stop_token_ids` ends the text without being part of it.
     """
 
     max_tokens: int = 128
@@ -25,3 +29,7 @@ class Sampling:
     n: int = 1
     logprobs: int | None = None
     ignore_eos: bool = False
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    allowed_token_ids: tuple[int, ...] | None = None
+    bad_words: tuple[str, ...] = ()
+    stop_token_ids: frozenset[int] = frozenset()

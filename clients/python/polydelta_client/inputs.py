@@ -9,7 +9,8 @@ class Parameters(TypedDict, total=False):
 
     All but the last three steer generation. `top` limits a classifier's scores to the likeliest
     labels; `function_to_apply` is what makes scores of its logits, "none" gives them as they are.
-    Prompts share what is computed for them with those of equal `cache_salt` alone.
+    `logit_bias` names tokens by their ids in digits; `stop_token_ids` end a text without being part
+    of it. Prompts share what is computed for them with those of equal `cache_salt` alone.
     """
 
     max_tokens: int | None
@@ -24,6 +25,10 @@ class Parameters(TypedDict, total=False):
     seed: int | None
     stop: str | Sequence[str] | None
     ignore_eos: bool | None
+    logit_bias: Mapping[str, float] | None
+    allowed_token_ids: Sequence[int] | None
+    bad_words: Sequence[str] | None
+    stop_token_ids: Sequence[int] | None
     n: int | None
     logprobs: int | None
     top: int | None

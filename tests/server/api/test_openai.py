@@ -134,6 +134,49 @@ def test_completion_logprobs_and_stream(client: openai.OpenAI):
     assert tokens == choice.logprobs.tokens
 
 
+def test_rules_of_what_may_come(live: Live, client: openai.OpenAI):
+    plain = live.infer("base", "hello", max_tokens=6, ignore_eos=True, logprobs=0)
+    first, second = (token["id"] for token in plain["outputs"][0]["logprobs"][:2])
+    options: dict[str, Any] = {"max_tokens": 6, "temperature": 0, "ignore_eos": True}
+    for rules in (
+        {"logit_bias": {str(first): -100}},
+        {"allowed_token_ids": [second, 50]},
+        {"bad_words": [live.engine.base.tokenizer.decode([second])]},
+        {"stop_token_ids": [second], "min_tokens": 2},
+        {"min_tokens": 3, "stop": [live.engine.base.tokenizer.decode([second])]},
+    ):
+        native = live.infer("base", "hello", **options, **rules)["outputs"][0]
+        assert native != live.infer("base", "hello", **options)["outputs"][0] or "stop" in rules
+        asked = {"ignore_eos": True, **rules}
+        chat = client.chat.completions.create(
+            model="base", messages=HELLO, temperature=0, max_tokens=6, extra_body=asked
+        )
+        assert chat.choices[0].message.content == native["text"]
+        assert chat.choices[0].finish_reason == native["finish_reason"]
+    stopped = live.infer("base", "hello", **options, stop_token_ids=[second])
+    assert stopped["outputs"][0]["finish_reason"] == "stop"
+    assert stopped["usage"]["completion_tokens"] == 2
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "param"),
+    [
+        ("logit_bias", {"five": 1}, "logit_bias"),
+        ("logit_bias", {"5": 101}, "logit_bias.5"),
+        ("logit_bias", {"99999": 1}, "logit_bias"),
+        ("allowed_token_ids", [], "allowed_token_ids"),
+        ("bad_words", [""], "bad_words.0"),
+        ("bad_words", ["  "], "bad_words"),
+        ("stop_token_ids", [-1], "stop_token_ids.0"),
+    ],
+)
+def test_rules_that_are_none(client: openai.OpenAI, field: str, value: Any, param: str):
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.completions.create(model="base", prompt="x", extra_body={field: value})
+    assert caught.value.param is not None
+    assert caught.value.param.startswith(param)
+
+
 def test_embeddings_in_both_encodings(reader: Live):
     with openai.OpenAI(base_url=f"{reader.url}/v1", api_key="none") as client:
         packed = client.embeddings.create(model="base", input=["a prize", "noon"])

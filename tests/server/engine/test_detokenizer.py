@@ -46,9 +46,10 @@ def pieces(
     tokens: Sequence[int],
     stop: Sequence[str] = (),
     context: Sequence[int] = (),
+    least: int = 0,
 ) -> list[Piece]:
     """What a choice of these tokens, cut by its length, is told as."""
-    detokenizer = Detokenizer(tokenizer, 0, stop, context)
+    detokenizer = Detokenizer(tokenizer, 0, stop, context, least)
     told: list[Piece] = []
     for at, token in enumerate(tokens):
         piece = detokenizer.push(token, "length" if at == len(tokens) - 1 else None)
@@ -137,3 +138,13 @@ def test_an_end_token_gives_out_what_was_held(silent: bool) -> None:
     assert detokenizer.push(token, None) is None
     end = None if silent else BYTES.eos_token_id
     assert detokenizer.push(end, "stop") == Piece(2, "n", "stop")
+
+
+def test_a_stop_string_counts_once_enough_tokens_are_written() -> None:
+    tokens = BYTES.backend_tokenizer.encode("1, 2, 3, 4").ids
+    assert len(tokens) == 10
+    for least, expected in ((0, "1"), (1, "1"), (2, "1, 2"), (8, "1, 2, 3, 4"), (4, "1, 2")):
+        told = pieces(BYTES, tokens, [","], least=least)
+        assert "".join(piece.text for piece in told) == expected
+    # What begins early and ends later does stop.
+    assert "".join(piece.text for piece in pieces(BYTES, tokens, [", 2"], least=3)) == "1"

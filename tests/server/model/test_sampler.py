@@ -12,7 +12,8 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from server.model.sampler import Chosen, Row, sample
+from server.model.rules import Penalties, Rule
+from server.model.sampler import Chosen, Lack, Row, sample
 from server.model.sampling import Sampling
 
 VOCABULARY = 97
@@ -30,16 +31,19 @@ SAMPLINGS = [
 ]
 
 
-def row(sampling: Sampling, seed: int = 0, generated: int = 2) -> Row:
-    return Row(sampling, torch.Generator().manual_seed(seed), TEXT, generated)
+def row(sampling: Sampling, seed: int = 0) -> Row:
+    rules: tuple[Rule, ...] = (Penalties(sampling.repetition_penalty),)
+    if sampling.repetition_penalty == 1:
+        rules = ()
+    return Row(sampling, torch.Generator().manual_seed(seed), TEXT, 2, rules)
 
 
 def logits(rows: int, seed: int = 1) -> Tensor:
     return torch.randn(rows, VOCABULARY, generator=torch.Generator().manual_seed(seed)) * 3
 
 
-def chosen(found: list[Chosen | None]) -> list[int]:
-    return [one.token for one in found if one is not None]
+def chosen(found: list[Chosen | Lack]) -> list[int]:
+    return [one.token for one in found if isinstance(one, Chosen)]
 
 
 def processors(sampling: Sampling) -> list[LogitsProcessor]:
@@ -60,7 +64,7 @@ def test_draws_follow_the_reference_distribution(sampling: Sampling) -> None:
         expected = processor(torch.tensor([TEXT]), expected)
     probabilities = expected.softmax(dim=-1)[0]
     rows = [row(sampling, seed) for seed in range(DRAWS)]
-    drawn = torch.tensor(chosen(sample(scores.expand(DRAWS, -1), rows, ())))
+    drawn = torch.tensor(chosen(sample(scores.expand(DRAWS, -1), rows)))
     counts = torch.bincount(drawn, minlength=VOCABULARY) / DRAWS
     assert not counts[probabilities == 0].any()
     deviation = (probabilities * (1 - probabilities) / DRAWS).sqrt()
@@ -70,50 +74,24 @@ def test_draws_follow_the_reference_distribution(sampling: Sampling) -> None:
 
 def test_rows_are_independent_of_their_company() -> None:
     scores = logits(len(SAMPLINGS))
-    together = chosen(sample(scores, [row(s, seed=4) for s in SAMPLINGS], ()))
+    together = chosen(sample(scores, [row(s, seed=4) for s in SAMPLINGS]))
     alone = [
-        chosen(sample(scores[[index]], [row(s, seed=4)], ()))[0]
-        for index, s in enumerate(SAMPLINGS)
+        chosen(sample(scores[[index]], [row(s, seed=4)]))[0] for index, s in enumerate(SAMPLINGS)
     ]
     assert together == alone
 
 
 def test_greedy_ignores_the_generator() -> None:
     scores = logits(2)
-    found = chosen(sample(scores, [row(Sampling(), 1), row(Sampling(), 2)], ()))
+    found = chosen(sample(scores, [row(Sampling(), 1), row(Sampling(), 2)]))
     assert found == scores.argmax(dim=-1).tolist()
-
-
-def test_repetition_penalty_alone() -> None:
-    scores = logits(1)
-    expected = RepetitionPenaltyLogitsProcessor(5.0)(torch.tensor([TEXT]), scores.clone())
-    found = chosen(sample(scores, [row(Sampling(repetition_penalty=5.0))], ()))
-    assert found == expected.argmax(dim=-1).tolist()
-
-
-def test_presence_and_frequency_count_what_was_generated() -> None:
-    scores = torch.zeros(1, VOCABULARY)
-    scores[0, [5, 9, 60]] = torch.tensor([1.0, 2.1, 1.5])
-    penalised = Sampling(presence_penalty=0.5, frequency_penalty=0.5)
-    # The last three tokens are 31, 60 and 9: token 5 belongs to the prompt and keeps its logit.
-    assert chosen(sample(scores, [row(penalised, generated=3)], ())) == [9]
-    strong = Sampling(presence_penalty=1.0, frequency_penalty=0.5)
-    assert chosen(sample(scores, [row(strong, generated=3)], ())) == [5]
-
-
-def test_end_tokens_are_held_back_until_min_tokens() -> None:
-    scores = torch.zeros(1, VOCABULARY)
-    scores[0, 2] = 9.0
-    scores[0, 7] = 1.0
-    assert chosen(sample(scores, [row(Sampling(min_tokens=3))], {2})) == [7]
-    assert chosen(sample(scores, [row(Sampling(min_tokens=2))], {2})) == [2]
 
 
 def test_logprobs_are_those_of_the_unmodified_logits() -> None:
     scores = logits(1)
     wanted = Sampling(temperature=0.3, top_k=2, repetition_penalty=2.0, logprobs=4)
-    (found,) = sample(scores, [row(wanted)], ())
-    assert found is not None
+    (found,) = sample(scores, [row(wanted)])
+    assert isinstance(found, Chosen)
     reference = scores[0].log_softmax(dim=-1)
     assert found.logprob == pytest.approx(float(reference[found.token]))
     values, indices = reference.topk(4)
@@ -126,8 +104,8 @@ def test_a_row_that_is_not_finite_stands_alone(poison: float) -> None:
     scores = logits(3)
     scores[1, 4] = poison
     rows = [row(Sampling(temperature=1.0)), row(Sampling(temperature=1.0)), row(Sampling())]
-    first, second, third = sample(scores, rows, ())
-    assert second is None
-    assert first is not None
-    assert third is not None
+    first, second, third = sample(scores, rows)
+    assert second is Lack.FINITE
+    assert isinstance(first, Chosen)
+    assert isinstance(third, Chosen)
     assert third.token == int(scores[2].argmax())

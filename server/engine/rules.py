@@ -1,0 +1,75 @@
+"""Rules of a request: what its sampling asks for, in the order in which it acts."""
+
+from collections.abc import Collection, Iterator
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerFast
+
+from server.errors import InvalidRequest
+from server.model.base import Base
+from server.model.rules import AllowedTokens, BadWords, Bias, HeldTokens, Penalties, Rule
+from server.model.sampling import Sampling
+
+
+def rules_of(sampling: Sampling, base: Base) -> tuple[Rule, ...]:
+    """Make the rules, which keep nothing of a sequence: all choices of a request share them.
+
+    A bias comes before penalties, as in Transformers and vLLM; what forbids tokens comes last.
+    Raises InvalidRequest for tokens that the base does not have.
+    """
+    _check_tokens(sampling, base.spec.vocabulary)
+    return tuple(_rules(sampling, base))
+
+
+def _rules(sampling: Sampling, base: Base) -> Iterator[Rule]:
+    device = base.device
+    if sampling.logit_bias:
+        tokens, values = zip(*sampling.logit_bias, strict=True)
+        yield Bias(torch.tensor(tokens, device=device), torch.tensor(values, device=device))
+    penalties = Penalties(
+        sampling.repetition_penalty, sampling.presence_penalty, sampling.frequency_penalty
+    )
+    if penalties != Penalties():
+        yield penalties
+    if sampling.allowed_token_ids is not None:
+        yield AllowedTokens(_tensor(sampling.allowed_token_ids, device))
+    if sampling.bad_words:
+        yield BadWords(tuple(_words(sampling.bad_words, base.tokenizer)))
+    ends = base.end_tokens | sampling.stop_token_ids
+    if sampling.min_tokens and ends:
+        yield HeldTokens(_tensor(ends, device), sampling.min_tokens)
+
+
+def _tensor(tokens: Collection[int], device: torch.device) -> Tensor:
+    return torch.tensor(sorted(tokens), device=device)
+
+
+def _words(texts: Collection[str], tokenizer: PreTrainedTokenizerFast) -> Iterator[tuple[int, ...]]:
+    """The tokens of words as a text may begin with them and, as vLLM does, within a text."""
+    for text in texts:
+        word = text.lstrip()
+        plain, spaced = (
+            tuple(tokenizer.encode(each, add_special_tokens=False)) for each in (word, f" {word}")
+        )
+        if not plain:
+            raise InvalidRequest("A word of no tokens cannot be forbidden.", param="bad_words")
+        yield plain
+        # A space that is a token of its own changes nothing about the word's last one.
+        if len(spaced) == len(plain) and spaced[0] != plain[0]:
+            yield spaced
+
+
+def _check_tokens(sampling: Sampling, vocabulary: int) -> None:
+    allowed = sampling.allowed_token_ids
+    named: dict[str, Collection[int]] = {
+        "logit_bias": [token for token, _ in sampling.logit_bias],
+        "allowed_token_ids": () if allowed is None else allowed,
+        "stop_token_ids": sampling.stop_token_ids,
+    }
+    for param, tokens in named.items():
+        if tokens and max(tokens) >= vocabulary:
+            message = (
+                f"Token ids must be between 0 and {vocabulary - 1}, but it names {max(tokens)}."
+            )
+            raise InvalidRequest(message, param=param)

@@ -1,0 +1,115 @@
+"""Rules against Transformers' own logits processors, alone and in the sampler."""
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import (
+    LogitsProcessor,
+    MinNewTokensLengthLogitsProcessor,
+    NoBadWordsLogitsProcessor,
+    RepetitionPenaltyLogitsProcessor,
+    SequenceBiasLogitsProcessor,
+    SuppressTokensLogitsProcessor,
+)
+
+from server.model.rules import AllowedTokens, BadWords, Bias, HeldTokens, Penalties, Rule
+from server.model.sampler import Chosen, Lack, Row, sample
+from server.model.sampling import Sampling
+
+VOCABULARY = 97
+PROMPT = [5, 31, 60]
+TEXT = [*PROMPT, 9, 31, 60, 9]
+GENERATED = len(TEXT) - len(PROMPT)
+BIAS = {9: 3.5, 31: -100.0, 44: 8.25}
+WORDS = [[44], [60, 9, 12], [9, 13], [31, 14], [7, 9, 15], [1, 9, 31, 60, 9, 16]]
+OTHERS = [token for token in range(VOCABULARY) if token not in (9, 12, 60)]
+
+
+def logits(seed: int = 1) -> Tensor:
+    return torch.randn(VOCABULARY, generator=torch.Generator().manual_seed(seed)) * 3
+
+
+def suppress(tokens: list[int]) -> LogitsProcessor:
+    return SuppressTokensLogitsProcessor(tokens, device="cpu")
+
+
+PAIRS: list[tuple[Rule, LogitsProcessor, list[int]]] = [
+    (
+        Bias(torch.tensor(list(BIAS)), torch.tensor(list(BIAS.values()))),
+        SequenceBiasLogitsProcessor([[[token], value] for token, value in BIAS.items()]),
+        TEXT,
+    ),
+    (Penalties(repetition=5.0), RepetitionPenaltyLogitsProcessor(5.0), TEXT),
+    (AllowedTokens(torch.tensor([60, 9, 12])), suppress(OTHERS), TEXT),
+    (
+        HeldTokens(torch.tensor([2, 44]), GENERATED + 1),
+        MinNewTokensLengthLogitsProcessor(len(PROMPT), GENERATED + 1, [2, 44], device="cpu"),
+        TEXT,
+    ),
+    (
+        HeldTokens(torch.tensor([2, 44]), GENERATED),
+        MinNewTokensLengthLogitsProcessor(len(PROMPT), GENERATED, [2, 44], device="cpu"),
+        TEXT,
+    ),
+    # Words are looked for in what was generated alone.
+    (
+        BadWords(tuple(map(tuple, WORDS))),
+        NoBadWordsLogitsProcessor(WORDS),
+        TEXT[len(PROMPT) :],
+    ),
+]
+
+
+@pytest.mark.parametrize(("rule", "processor", "read"), PAIRS)
+def test_a_rule_is_the_references(rule: Rule, processor: LogitsProcessor, read: list[int]) -> None:
+    found = logits()
+    rule.apply(found, TEXT, GENERATED)
+    expected = processor(torch.tensor([read]), logits()[None])[0]
+    assert torch.equal(found, expected)
+
+
+def test_a_words_last_token_is_free_until_the_rest_is_there() -> None:
+    rule = BadWords(tuple(map(tuple, WORDS)))
+    for generated, forbidden in ((4, [12, 13, 44]), (1, [13, 44]), (0, [44])):
+        found = torch.zeros(VOCABULARY)
+        rule.apply(found, TEXT, generated)
+        assert found.isinf().nonzero()[:, 0].tolist() == forbidden
+
+
+def test_presence_and_frequency_count_what_was_generated() -> None:
+    found = torch.zeros(VOCABULARY)
+    Penalties(presence=0.5, frequency=0.25).apply(found, TEXT, GENERATED)
+    expected = torch.zeros(VOCABULARY)
+    # Token 5 is the prompt's alone.
+    expected[[9, 31, 60]] = torch.tensor([-1.0, -0.75, -0.75])
+    assert torch.equal(found, expected)
+
+
+def row(*rules: Rule, temperature: float = 0.0) -> Row:
+    generator = torch.Generator().manual_seed(5)
+    return Row(Sampling(temperature=temperature), generator, TEXT, GENERATED, rules)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_rows_choose_by_their_own_rules(temperature: float) -> None:
+    everything = [pair[0] for pair in PAIRS]
+    rows = [(), *((rule,) for rule in everything), everything[:2], ()]
+    scores = logits().expand(len(rows), -1)
+    together = sample(scores, [row(*each, temperature=temperature) for each in rows])
+    alone = [sample(scores[:1], [row(*each, temperature=temperature)])[0] for each in rows]
+    assert together == alone
+    assert together[0] == together[-1]
+    if not temperature:
+        for found, (rule, _, _) in zip(together[1:], PAIRS, strict=False):
+            changed = logits()
+            rule.apply(changed, TEXT, GENERATED)
+            assert found == Chosen(int(changed.argmax()))
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_row_without_a_token_left_stands_alone(temperature: float) -> None:
+    only = AllowedTokens(torch.tensor([2]))
+    held = HeldTokens(torch.tensor([2]), GENERATED + 1)
+    rows = [row(only, temperature=temperature), row(only, held, temperature=temperature), row()]
+    found = sample(logits().expand(3, -1), rows)
+    assert found == [Chosen(2), Lack.ALLOWED, Chosen(int(logits().argmax()))]
