@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from itertools import islice
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from pydantic import BaseModel
 
@@ -12,6 +12,7 @@ from server.engine.output import (
     FinishReason,
     Generated,
     Output,
+    ScoredToken,
     Tagged,
     TokenLogprob,
     Usage,
@@ -89,13 +90,15 @@ def chosen_tokens(tokens: Iterable[TokenLogprob]) -> list[ChosenToken]:
     """Show tokens with their log-probabilities."""
     return [
         ChosenToken(
-            id=token.id,
-            token=token.text,
-            logprob=finite(token.logprob),
-            top=[Alternative(id=i, token=text, logprob=finite(p)) for i, text, p in token.top],
+            **_alternative(token),
+            top=[Alternative(**_alternative(each)) for each in token.top],
         )
         for token in tokens
     ]
+
+
+def _alternative(token: ScoredToken) -> dict[str, Any]:
+    return {"id": token.id, "token": token.text, "logprob": finite(token.logprob)}
 
 
 def finite(logprob: float) -> float:

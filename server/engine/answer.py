@@ -14,11 +14,21 @@ from deltas.errors import PolydeltaError
 from server.engine.detokenizer import Detokenizer
 from server.engine.event import Event, Scores, Started, Token
 from server.engine.observer import Observer
-from server.engine.output import FinishReason, Generated, Output, Piece, TokenLogprob, Usage
+from server.engine.output import (
+    FinishReason,
+    Generated,
+    Output,
+    Piece,
+    ScoredToken,
+    TokenLogprob,
+    Usage,
+)
 from server.engine.prompt import Prompt
 from server.engine.reading import read_scores
 from server.engine.request import Request
 from server.engine.sequence import Key
+from server.engine.token_texts import TokenTexts
+from server.model.sampler import Chosen
 from server.registry.registry import Lease
 from server.registry.version import Version
 
@@ -55,7 +65,7 @@ class Answer:
         self.lease = lease
         self._request = request
         self._prompt = prompt
-        self._tokenizer = tokenizer
+        self._texts = TokenTexts.of(tokenizer)
         self._observer = observer
         self._close = close
         self._submitted = time.monotonic()
@@ -168,9 +178,9 @@ class Answer:
     def _handle_token(self, index: int, choice: _Choice, event: Token) -> bool:
         self._observe(choice)
         choice.tokens += 1
-        if not event.silent and self._request.sampling.logprobs is not None:
-            choice.logprobs.append(self._logprob(event))
         piece = choice.text.push(None if event.silent else event.chosen.token, event.finish)
+        if not event.silent and self._request.sampling.logprobs is not None:
+            choice.logprobs.append(self._logprob(event.chosen, choice.text.offset))
         if piece is None:
             return False
         logprobs, choice.logprobs = tuple(choice.logprobs), []
@@ -188,13 +198,11 @@ class Answer:
             self._observer.next_token(now - choice.last)
         choice.last = now
 
-    def _logprob(self, event: Token) -> TokenLogprob:
-        def text(token: int) -> str:
-            return self._tokenizer.backend_tokenizer.decode([token], skip_special_tokens=False)
-
-        chosen = event.chosen
-        top = tuple((token, text(token), value) for token, value in chosen.top)
-        return TokenLogprob(chosen.token, text(chosen.token), chosen.logprob, top)
+    def _logprob(self, chosen: Chosen, offset: int) -> TokenLogprob:
+        texts, token = self._texts, chosen.token
+        top = (ScoredToken(each, texts.text(each), texts.bytes(each), p) for each, p in chosen.top)
+        text, spelt = texts.text(token), texts.bytes(token)
+        return TokenLogprob(token, text, spelt, chosen.logprob, offset, tuple(top))
 
     def _end(self, index: int, reason: str) -> None:
         choice = self._choices[index]

@@ -1,12 +1,13 @@
 """The detokenizer: a choice's tokens as text, whole characters only, cut at stop strings."""
 
+from codecs import getincrementaldecoder
 from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerFast
 
 from server.engine.output import FinishReason, Piece
+from server.engine.token_texts import TokenTexts
 
-_NO_CHARACTER = "\ufffd"
 _CONTEXT = 16
 """So many tokens hold more than special ones and one character's bytes."""
 
@@ -16,7 +17,8 @@ class Detokenizer:
 
     `context` are the tokens that the text continues; a decoder that takes the space off a text's
     beginning takes it off theirs. Text that may be the beginning of a stop string is held back
-    until that is decided. What ends within the first `least` tokens stops nothing.
+    until that is decided, and part of a character until it is whole, if that ever comes. What ends
+    within the first `least` tokens stops nothing.
     """
 
     def __init__(
@@ -38,6 +40,13 @@ class Detokenizer:
         """So many tokens more are written before one may complete a stop string."""
         self._safe = 0
         """The length of the held text that those tokens have written."""
+        self._texts = TokenTexts.of(tokenizer)
+        # The characters in the bytes of the tokens not told yet; what is none counts as one.
+        self._bytes = getincrementaldecoder("utf-8")("replace")
+        self._decoded = 0
+        self._ahead = 0
+        self.offset = 0
+        """The index, in the whole text, of the character that the last token belongs to."""
 
     def push(self, token: int | None, finish: FinishReason | None) -> Piece | None:
         """Add a token, if any, and return the text that is now certain.
@@ -47,7 +56,8 @@ class Detokenizer:
         """
         if token is not None:
             self._new.append(token)
-        self._held += self._decode(whole=finish is None)
+            self._count(self._texts.shown(token))
+        self._held += self._decode(finish)
         if self._early:
             self._early -= token is not None
             self._safe = len(self._held)
@@ -59,15 +69,30 @@ class Detokenizer:
         certain = len(self._held) - self._doubtful()
         return self._piece(certain, None) if certain else None
 
-    def _decode(self, *, whole: bool) -> str:
-        """The text of the new tokens; none yet if `whole` and it may end within a character."""
+    def _count(self, spelt: bytes) -> None:
+        self.offset = self._decoded + self._ahead
+        if spelt:
+            # The first byte tells whether those before it were part of its character.
+            ahead = len(self._bytes.decode(spelt[:1]))
+            part, _ = self._bytes.getstate()
+            self.offset += ahead if part else ahead - 1
+            self._ahead += ahead + len(self._bytes.decode(spelt[1:]))
+
+    def _decode(self, finish: FinishReason | None) -> str:
+        """The text of the new tokens; none yet if they end within a character and more may come."""
+        part, _ = self._bytes.getstate()
+        if part and finish is None:
+            return ""
         before, text = self._text(self._told), self._text(self._told + self._new)
         # Bytes that are no character can change how those before them decode; what has been told
         # stays as it is.
         text = text[len(before) :] if text.startswith(before) else self._text(self._new)
-        if not text or (whole and text.endswith(_NO_CHARACTER)):
-            return ""
-        self._told, self._new = self._new, []
+        if part and finish == "length":
+            text = text[: -self._texts.replacements(part)]
+        self._decoded += len(text)
+        self._ahead = 0
+        if text:
+            self._told, self._new = self._new, []
         return text
 
     def _text(self, tokens: list[int]) -> str:

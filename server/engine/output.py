@@ -7,13 +7,24 @@ FinishReason: TypeAlias = Literal["stop", "length"]
 
 
 @dataclass(frozen=True, slots=True)
-class TokenLogprob:
-    """A chosen token's log-probability under the unmodified distribution, and the likeliest."""
+class ScoredToken:
+    r"""A token's log-probability; as text, one that is no whole characters is `bytes:\xf0\x9f`."""
 
     id: int
     text: str
+    bytes: bytes
     logprob: float
-    top: tuple[tuple[int, str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob(ScoredToken):
+    """A chosen token under the unmodified distribution, and the likeliest ones in its place.
+
+    `offset` is the index, in the choice's text, of the character that the token belongs to.
+    """
+
+    offset: int
+    top: tuple[ScoredToken, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from server.api.outputs import UsageBody, finite
 from server.api.sampling import Alternatives, TokenCount
 from server.api.unsupported import UnsupportedChat
 from server.api.writing import json_response, written
-from server.engine.output import FinishReason, Generated, Piece, TokenLogprob
+from server.engine.output import FinishReason, Generated, Piece, ScoredToken, TokenLogprob
 from server.engine.request import Request
 
 router = APIRouter(
@@ -60,10 +60,10 @@ class ChatBody(GenerationBody, UnsupportedChat):
 
 
 class TopLogprob(BaseModel):
-    """A token, its UTF-8 bytes where it is whole characters, and its log-probability."""
+    r"""A token, its bytes, which may be part of a character, and its log-probability."""
 
     token: str
-    bytes: list[int] | None
+    bytes: list[int]
     logprob: float
 
 
@@ -179,19 +179,13 @@ def _logprobs(tokens: Sequence[TokenLogprob] | None) -> ChatLogprobs | None:
     return ChatLogprobs(
         content=[
             ChatToken(
-                token=token.text,
-                bytes=_bytes(token.text),
-                logprob=finite(token.logprob),
-                top_logprobs=[
-                    TopLogprob(token=text, bytes=_bytes(text), logprob=finite(p))
-                    for _, text, p in token.top
-                ],
+                **_token(token),
+                top_logprobs=[TopLogprob(**_token(each)) for each in token.top],
             )
             for token in tokens
         ]
     )
 
 
-def _bytes(text: str) -> list[int] | None:
-    """A token that is part of a character shows as U+FFFD: its bytes are not to be had."""
-    return None if "\N{REPLACEMENT CHARACTER}" in text else list(text.encode())
+def _token(token: ScoredToken) -> dict[str, Any]:
+    return {"token": token.text, "bytes": list(token.bytes), "logprob": finite(token.logprob)}

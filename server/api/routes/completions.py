@@ -47,7 +47,12 @@ class CompletionBody(GenerationBody, UnsupportedCompletion):
 
 
 class CompletionLogprobs(BaseModel):
-    """A text's tokens in four lists of equal length; offsets are in characters."""
+    r"""A text's tokens in four lists of equal length.
+
+    `text_offset` counts characters up to the one that a token belongs to. A token that is no whole
+    characters reads `bytes:\xf0\x9f`. `top_logprobs` are the likeliest and the chosen token; one
+    that reads like a likelier one is called `token_id:ID`.
+    """
 
     tokens: list[str]
     token_logprobs: list[float]
@@ -92,34 +97,34 @@ async def complete(body: CompletionBody, http: HTTPRequest, submit: SubmitDep) -
 async def _chunks(
     fields: dict[str, str | int], answers: Answers, *, include_usage: bool
 ) -> AsyncGenerator[BaseModel]:
-    lengths: dict[int, int] = {}
     async for piece in answers.pieces():
-        offset = lengths.get(piece.index, 0)
-        lengths[piece.index] = offset + len(piece.text)
-        yield Completion.model_validate(
-            {**fields, "choices": [_choice(piece.index, piece, offset)]}
-        )
+        yield Completion.model_validate({**fields, "choices": [_choice(piece.index, piece)]})
     if include_usage:
         yield usage_chunk(fields, answers.usage)
 
 
-def _choice(index: int, text: Generated | Piece, offset: int = 0) -> CompletionChoice:
+def _choice(index: int, text: Generated | Piece) -> CompletionChoice:
     return CompletionChoice(
         index=index,
         text=text.text,
-        logprobs=_logprobs(text.logprobs, offset) if text.logprobs else None,
+        logprobs=_logprobs(text.logprobs) if text.logprobs else None,
         finish_reason=text.finish_reason,
     )
 
 
-def _logprobs(tokens: Sequence[TokenLogprob], offset: int) -> CompletionLogprobs:
-    offsets: list[int] = []
-    for token in tokens:
-        offsets.append(offset)
-        offset += len(token.text)
+def _logprobs(tokens: Sequence[TokenLogprob]) -> CompletionLogprobs:
     return CompletionLogprobs(
         tokens=[token.text for token in tokens],
         token_logprobs=[finite(token.logprob) for token in tokens],
-        top_logprobs=[{text: finite(p) for _, text, p in token.top} for token in tokens],
-        text_offset=offsets,
+        top_logprobs=[_table(token) for token in tokens],
+        text_offset=[token.offset for token in tokens],
     )
+
+
+def _table(token: TokenLogprob) -> dict[str, float]:
+    """The likeliest tokens and the chosen one by their texts, each with an entry of its own."""
+    found: dict[str, float] = {}
+    for each in {each.id: each for each in (*token.top, token)}.values():
+        name = f"token_id:{each.id}" if each.text in found else each.text
+        found[name] = finite(each.logprob)
+    return found

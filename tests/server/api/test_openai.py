@@ -1,4 +1,5 @@
 import math
+from codecs import getincrementaldecoder
 from typing import Any
 
 import openai
@@ -63,7 +64,9 @@ def test_chat_logprobs(client: openai.OpenAI):
     for token in logprobs.content or ():
         assert len(token.top_logprobs) == 2
         assert token.logprob == token.top_logprobs[0].logprob
-        assert token.bytes is None or bytes(token.bytes).decode() == token.token
+        assert token.bytes is not None
+        whole = bytes(token.bytes).decode(errors="replace")
+        assert token.token.startswith("bytes:") if "\ufffd" in whole else token.token == whole
 
 
 def test_a_chat_without_a_limit_ends_with_the_context(live: Live, client: openai.OpenAI):
@@ -175,6 +178,64 @@ def test_rules_that_are_none(client: openai.OpenAI, field: str, value: Any, para
         client.completions.create(model="base", prompt="x", extra_body={field: value})
     assert caught.value.param is not None
     assert caught.value.param.startswith(param)
+
+
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_each_token_of_a_completion_has_its_character_and_its_rivals(
+    client: openai.OpenAI, count: int
+):
+    # At a high temperature the tiny base writes parts of characters and unlikely tokens.
+    options: dict[str, Any] = {
+        "model": "base",
+        "prompt": "hello",
+        "temperature": 3,
+        "max_tokens": 60,
+        "seed": 7,
+        "logprobs": count,
+        "extra_body": {"ignore_eos": True},
+    }
+    (choice,) = client.completions.create(**options).choices
+    whole = choice.logprobs
+    assert whole
+    assert whole.tokens
+    assert whole.text_offset
+    assert whole.top_logprobs
+    assert whole.token_logprobs
+    assert whole.text_offset == sorted(whole.text_offset)
+    assert whole.text_offset[-1] <= len(choice.text)
+    assert any(token.startswith("bytes:") for token in whole.tokens)
+    for token, logprob, table in zip(
+        whole.tokens, whole.token_logprobs, whole.top_logprobs, strict=True
+    ):
+        assert len(table) in (count, count + 1)
+        assert table[token] == logprob
+    stream = client.completions.create(**options, stream=True)
+    parts = [chunk.choices[0].logprobs for chunk in stream]
+    for field in ("tokens", "text_offset", "top_logprobs"):
+        joined = [each for part in parts if part for each in getattr(part, field)]
+        assert joined == getattr(whole, field)
+    for token, start in zip(whole.tokens, whole.text_offset, strict=True):
+        if not token.startswith(("bytes:", "<")):
+            assert choice.text[start : start + len(token)] == token
+
+
+def test_a_text_does_not_end_within_a_character(client: openai.OpenAI):
+    for length in range(1, 40):
+        chat = client.chat.completions.create(
+            model="base",
+            messages=HELLO,
+            temperature=2,
+            seed=3,
+            max_tokens=length,
+            logprobs=True,
+            extra_body={"ignore_eos": True},
+        )
+        (choice,) = chat.choices
+        assert choice.logprobs
+        tokens = choice.logprobs.content or []
+        written = b"".join(bytes(each.bytes or ()) for each in tokens if each.token[:1] != "<")
+        decoder = getincrementaldecoder("utf-8")("replace")
+        assert choice.message.content == decoder.decode(written)
 
 
 def test_embeddings_in_both_encodings(reader: Live):

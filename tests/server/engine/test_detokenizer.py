@@ -1,15 +1,17 @@
 """The detokenizer: pieces of text are whole characters and add up to the whole decode."""
 
+from codecs import getincrementaldecoder
 from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
-from hypothesis.strategies import integers, lists, sampled_from, text
+from hypothesis.strategies import DataObject, data, integers, lists, sampled_from, text
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from server.engine.detokenizer import Detokenizer
 from server.engine.output import Piece
+from server.engine.token_texts import TokenTexts
 from tests.bases import VOCABULARY, byte_tokenizer
 
 BYTES = byte_tokenizer(chat=True)
@@ -68,7 +70,12 @@ def whole(tokenizer: PreTrainedTokenizerFast, tokens: Sequence[int]) -> str:
 @settings(max_examples=300, deadline=None)
 def test_any_bytes_add_up(tokens: list[int]) -> None:
     told = pieces(BYTES, tokens)
-    assert "".join(piece.text for piece in told) == whole(BYTES, tokens)
+    written = b"".join(TokenTexts.of(BYTES).shown(token) for token in tokens)
+    decoder = getincrementaldecoder("utf-8")("replace")
+    decoder.decode(written)
+    # What only begins a character is the last one that a decoder puts in its place.
+    sound = whole(BYTES, tokens)[: -1 if decoder.getstate()[0] else None]
+    assert "".join(piece.text for piece in told) == sound
     assert [piece.finish_reason for piece in told] == [None] * (len(told) - 1) + ["length"]
 
 
@@ -76,6 +83,41 @@ def test_any_bytes_add_up(tokens: list[int]) -> None:
 @settings(max_examples=300, deadline=None)
 def test_no_tokens_are_refused(tokens: list[int]) -> None:
     assert pieces(METASPACE, tokens)[-1].finish_reason == "length"
+
+
+@pytest.mark.parametrize("tokenizer", [BYTES, METASPACE])
+@given(text(min_size=1, max_size=12), data())
+@settings(max_examples=200, deadline=None)
+def test_tokens_begin_at_the_character_that_they_belong_to(
+    tokenizer: PreTrainedTokenizerFast, source: str, choices: DataObject
+) -> None:
+    tokens = tokenizer.backend_tokenizer.encode(source).ids
+    tokens = tokens[: choices.draw(integers(1, len(tokens)))]
+    texts, detokenizer = TokenTexts.of(tokenizer), Detokenizer(tokenizer, 0, ())
+    offsets: list[int] = []
+    told = ""
+    for at, token in enumerate(tokens):
+        piece = detokenizer.push(token, "length" if at == len(tokens) - 1 else None)
+        offsets.append(detokenizer.offset)
+        told += piece.text if piece else ""
+    # A decoder may take the space off a text's beginning; the tokens have it.
+    written = b"".join(map(texts.bytes, tokens))
+    lost = len(written.decode(errors="ignore")) - len(told)
+    assert told == written.decode(errors="ignore")[lost:]
+    starts = [sum(len(texts.bytes(each)) for each in tokens[:at]) for at in range(len(tokens))]
+    known = [len(written[:start].decode(errors="ignore")) - lost for start in starts]
+    assert offsets == [max(0, each) for each in known]
+
+
+def test_parts_of_characters_are_told_apart() -> None:
+    texts = TokenTexts.of(BYTES)
+    tokens = BYTES.backend_tokenizer.encode(" \U0001f600").ids
+    assert b"".join(map(texts.bytes, tokens)).decode() == " \U0001f600"
+    assert r"bytes: \xf0\x9f" in [texts.text(token) for token in tokens]
+    assert TokenTexts.of(METASPACE).text(METASPACE.convert_tokens_to_ids("<0xF0>")) == r"bytes:\xf0"
+    assert TokenTexts.of(METASPACE).text(METASPACE.convert_tokens_to_ids("▁the")) == " the"
+    assert texts.text(BYTES.eos_token_id) == "</s>"
+    assert texts.shown(BYTES.eos_token_id) == b""
 
 
 @given(text(min_size=1, max_size=12))
@@ -106,7 +148,7 @@ def test_what_a_context_lacks_is_not_told_of_it() -> None:
     first, last = METASPACE.convert_tokens_to_ids(["<0xC3>", "<0xA9>"])
     the = METASPACE.convert_tokens_to_ids("▁the")
     told = pieces(METASPACE, [last, the], (), [the, first])
-    assert [piece.text for piece in told] == ["\ufffd the"]
+    assert "".join(piece.text for piece in told) == "\ufffd the"
 
 
 @given(text(min_size=1, max_size=12))

@@ -248,8 +248,8 @@ async def test_logprobs(engine: Engine, base: Base, reference: PreTrainedModel) 
     expected = rows.gather(1, torch.tensor(tokens)[:, None])[:, 0]
     torch.testing.assert_close(found, expected, rtol=0, atol=TOLERANCE)
     values, indices = rows.topk(4)
-    assert [[at for at, _, _ in token.top] for token in output.logprobs] == indices.tolist()
-    top = torch.tensor([[value for _, _, value in token.top] for token in output.logprobs])
+    assert [[each.id for each in token.top] for token in output.logprobs] == indices.tolist()
+    top = torch.tensor([[each.logprob for each in token.top] for token in output.logprobs])
     torch.testing.assert_close(top, values, rtol=0, atol=TOLERANCE)
     assert decoded(base, tokens) == output.text
 
