@@ -87,7 +87,7 @@ class Admission:
         """Let go of a row that wrote all it had to, and learn how much that was."""
         row = self._rows.pop(key, None)
         if row is not None:
-            self._lengths.add(row.party.task, row.tokens)
+            self._lengths.add(row.party.task, row.tokens, row.most)
             self._forecast = None
 
     def drop(self, keys: Iterable[Key]) -> None:

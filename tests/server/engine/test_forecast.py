@@ -71,10 +71,17 @@ def test_a_row_waits_as_long_as_the_forecast_says(
 def test_lengths_are_drawn_from_the_last_ones(lengths: list[int], most: int) -> None:
     known = Lengths()
     for tokens in lengths:
-        known.add("task", tokens)
+        known.add("task", tokens, 101)
     drawn = [known.draw("task", most) for _ in lengths]
     assert sorted(drawn) == sorted(min(most, each) for each in lengths)
     assert known.draw("never met", most) <= min(most, max(lengths))
+
+
+def test_where_answers_end_by_their_bound_the_next_is_expected_to_reach_its_own() -> None:
+    known = Lengths()
+    for most in (3, 40, 7):
+        known.add("task", most, most)
+    assert [known.draw("task", most) for most in (64, 2, 500)] == [64, 2, 500]
 
 
 @given(values=lists(tuples(integers(1, 9), sampled_from([0.01, 0.1, 1.0])), min_size=1, max_size=9))

@@ -53,15 +53,17 @@ def step_takes(engine: Engine, seconds: float) -> None:
 
 
 class Steps:
-    """Counts an engine's steps."""
+    """Counts an engine's steps, and keeps in which of them each prompt was read."""
 
     def __init__(self, engine: Engine) -> None:
         self.count = 0
+        self.read: dict[tuple[int, ...], int] = {}
         self._forward = engine.runner.forward
         engine.runner.forward = self
 
     def __call__(self, items: list[Item]) -> Forward:
         self.count += 1
+        self.read |= {tuple(item.tokens): self.count for item in items if len(item.tokens) > 1}
         return self._forward(items)
 
 
@@ -75,20 +77,18 @@ async def first_tokens(engine: Engine, clients: int, wanted: int) -> list[int]:
             asked += 1
             tokens = 8 + (7 * number + 5 * asked) % 16
             sampling = Sampling(max_tokens=tokens, ignore_eos=True)
+            prompt = (9 + number, 9 + asked % 90)
             before = steps.count
             try:
                 taken = await engine.submit(
-                    Request(f"{clients}-{number}-{asked}", "base", PROMPT, sampling)
+                    Request(f"{clients}-{number}-{asked}", "base", prompt, sampling)
                 )
             except QueueFull as full:
                 await asyncio.sleep(full.retry_after)
                 continue
             async with taken as answer:
-                async for piece in answer:
-                    if not piece.finish_reason:
-                        waits.append(steps.count - before)
-                        break
                 await answer.outputs()
+            waits.append(steps.read[prompt] - before)
 
     await asyncio.gather(*map(client, range(clients)))
     return waits
