@@ -1,5 +1,5 @@
 # Installing builds the native kernels where there is a C++ compiler.
-# `make run` starts the demo, `make test` runs every test; both make .venv when it is missing.
+# `make run` starts the demo, `make test` runs the tests; both make .venv when it is missing.
 
 PYTHON ?= python3
 # The demo's base: smollm2 (generates) or minilm (an encoder).
@@ -19,7 +19,7 @@ pip := $(bin)/python -m pip --disable-pip-version-check
 # An empty file for each thing that is installed, so that a second run starts at once.
 done := .venv/done
 
-.PHONY: run test fuzz fuzz-api soak check format lock clean
+.PHONY: run test long fuzz fuzz-api soak check format lock clean
 .DELETE_ON_ERROR:
 
 run: $(done)/server $(done)/base-$(BASE)
@@ -27,6 +27,9 @@ run: $(done)/server $(done)/base-$(BASE)
 
 test: $(done)/dev $(done)/base-smollm2 $(done)/base-minilm
 	$(bin)/pytest
+
+long: $(done)/dev $(done)/base-smollm2
+	$(bin)/pytest -m long
 
 fuzz: $(done)/dev
 	$(bin)/python -m tests.fuzz $(CASES)

@@ -1,4 +1,4 @@
-"""The real decoder: 64 greedy answers of 64 tokens, the same bits in any company.
+"""The real decoder: greedy answers of 64 tokens, the same bits in any company.
 
 A tiny base hides what rounding does to a text: here a single other bit soon is another word.
 """
@@ -82,7 +82,9 @@ async def at_once(engine: Engine, asked: Prompts) -> Answers:
 
 
 @pytest.mark.timeout(1800)  # Minutes, and others may want the processors.
-@pytest.mark.parametrize(("quantize", "count"), [(False, 64), (True, 8)])
+@pytest.mark.parametrize(
+    ("quantize", "count"), [(False, 12), (True, 6), pytest.param(False, 64, marks=pytest.mark.long)]
+)
 async def test_greedy_answers(quantize: bool, count: int, tmp_path: Path) -> None:
     base = decoder(quantize)
     asked = prompts(base, count)
