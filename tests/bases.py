@@ -1,6 +1,7 @@
 """Tiny bases on disk: random weights with a small tokenizer that knows every byte."""
 
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
@@ -51,9 +52,9 @@ def byte_tokenizer(*, chat: bool) -> PreTrainedTokenizerFast:
     )
 
 
-def save_base(family: str, directory: Path) -> Path:
-    """Write a tiny base of a family in the Transformers layout."""
-    model = tiny_model(family, vocab_size=VOCABULARY)
+def save_base(family: str, directory: Path, **changes: Any) -> Path:
+    """Write a tiny base of a family in the Transformers layout, its configuration changed."""
+    model = tiny_model(family, vocab_size=VOCABULARY, **changes)
     model.save_pretrained(directory)
     byte_tokenizer(chat=FAMILIES[family].causal).save_pretrained(directory)
     return directory

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 from pydantic import BaseModel
 
+from server.api.tools import CallBody
 from server.engine.output import (
     Classified,
     Embedded,
@@ -64,11 +65,13 @@ class ChosenToken(Alternative):
 
 
 class Text(BaseModel):
-    """A generated text."""
+    """A generated text, with what was reasoned before it and the calls that it makes."""
 
     text: str
     finish_reason: FinishReason
     logprobs: list[ChosenToken] | None = None
+    reasoning: str | None = None
+    tool_calls: list[CallBody] | None = None
 
 
 OutputBody: TypeAlias = Text | Classified | Tagged | Embedded
@@ -78,6 +81,10 @@ def output_body(output: Output, top: int | None) -> OutputBody:
     """Show an output, with the `top` likeliest labels alone where it has labels."""
     if isinstance(output, Generated):
         text = Text(text=output.text, finish_reason=output.finish_reason)
+        if output.reasoning:
+            text.reasoning = output.reasoning
+        if output.calls:
+            text.tool_calls = [CallBody.of(call) for call in output.calls]
         if output.logprobs is not None:
             text.logprobs = chosen_tokens(output.logprobs)
         return text

@@ -97,10 +97,6 @@ class UnsupportedCompletion(Body):
 class UnsupportedChat(Body):
     """What other servers take beside messages."""
 
-    tools: Empty = None
-    tool_choice: Annotated[Any, Only("none", "auto")] = None
-    functions: Empty = None
-    function_call: Annotated[Any, Only("none", "auto")] = None
     modalities: Annotated[Any, Only(["text"])] = None
     audio: Nothing = None
     web_search_options: Nothing = None

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
 
@@ -13,6 +13,7 @@ from deltas.delta import TaskType
 from deltas.errors import PolydeltaError
 from server.engine.detokenizer import Detokenizer
 from server.engine.event import Event, Scores, Started, Token
+from server.engine.message import ToolCall
 from server.engine.observer import Observer
 from server.engine.output import (
     FinishReason,
@@ -22,9 +23,11 @@ from server.engine.output import (
     ScoredToken,
     TokenLogprob,
     Usage,
+    joined,
 )
 from server.engine.prompt import Prompt
 from server.engine.reading import read_scores
+from server.engine.reply import Reply
 from server.engine.request import Request
 from server.engine.sequence import Key
 from server.engine.token_texts import TokenTexts
@@ -38,6 +41,7 @@ class _Choice:
     """One of a request's n generations, as its tokens come."""
 
     text: Detokenizer
+    reply: Reply | None = None
     tokens: int = 0
     ended: bool = False
     last: float | None = None
@@ -74,8 +78,14 @@ class Answer:
         count = request.sampling.n if self.generates else 1
         stop, hold = request.sampling.stop, request.sampling.min_tokens
         context = prompt.tokens if prompt.continued else ()
+        form = prompt.reply if self.generates else None
+        special = form is not None and form.special
         self._choices = [
-            _Choice(Detokenizer(tokenizer, i, stop, context, hold)) for i in range(count)
+            _Choice(
+                Detokenizer(tokenizer, i, stop, context, hold, special=special),
+                Reply(form) if form else None,
+            )
+            for i in range(count)
         ]
 
     @property
@@ -183,8 +193,12 @@ class Answer:
             choice.logprobs.append(self._logprob(event.chosen, choice.text.offset))
         if piece is None:
             return False
+        if choice.reply is not None:
+            piece = choice.reply.read(piece)
+            if not piece.says_something:
+                return False
         logprobs, choice.logprobs = tuple(choice.logprobs), []
-        self._queue.put_nowait(Piece(index, piece.text, piece.finish_reason, logprobs))
+        self._queue.put_nowait(replace(piece, logprobs=logprobs))
         if piece.finish_reason is None:
             return False
         self._end(index, piece.finish_reason)
@@ -216,4 +230,13 @@ class Answer:
 def _joined(pieces: list[Piece], *, logprobs: bool) -> Generated:
     reason: FinishReason = pieces[-1].finish_reason or "stop"
     tokens = tuple(token for piece in pieces for token in piece.logprobs)
-    return Generated("".join(p.text for p in pieces), reason, tokens if logprobs else None)
+    return Generated(
+        "".join(piece.text for piece in pieces),
+        reason,
+        tokens if logprobs else None,
+        reasoning="".join(piece.reasoning for piece in pieces),
+        calls=tuple(
+            ToolCall(call.id, call.name, call.arguments)
+            for call in joined(call for piece in pieces for call in piece.calls)
+        ),
+    )

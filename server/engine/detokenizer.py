@@ -18,7 +18,8 @@ class Detokenizer:
     `context` are the tokens that the text continues; a decoder that takes the space off a text's
     beginning takes it off theirs. Text that may be the beginning of a stop string is held back
     until that is decided, and part of a character until it is whole, if that ever comes. What ends
-    within the first `least` tokens stops nothing.
+    within the first `least` tokens stops nothing. Special tokens are part of the text where
+    `special` says so.
     """
 
     def __init__(
@@ -28,9 +29,12 @@ class Detokenizer:
         stop: Sequence[str],
         context: Sequence[int] = (),
         least: int = 0,
+        *,
+        special: bool = False,
     ) -> None:
         self._backend = tokenizer.backend_tokenizer
         self._index = index
+        self._skips = not special
         self._stop = tuple(stop)
         # Tokens decode by what is before them: those told last, then those not told yet.
         self._told = list(context[-_CONTEXT:])
@@ -56,7 +60,7 @@ class Detokenizer:
         """
         if token is not None:
             self._new.append(token)
-            self._count(self._texts.shown(token))
+            self._count((self._texts.shown if self._skips else self._texts.bytes)(token))
         self._held += self._decode(finish)
         if self._early:
             self._early -= token is not None
@@ -96,7 +100,7 @@ class Detokenizer:
         return text
 
     def _text(self, tokens: list[int]) -> str:
-        return self._backend.decode(tokens, skip_special_tokens=True)
+        return self._backend.decode(tokens, skip_special_tokens=self._skips)
 
     def _cut(self) -> int | None:
         found = [

@@ -1,9 +1,10 @@
 """Messages: a chat's turns, as values of which chat templates see Transformers' form."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
+
+from server.engine.tools import Tool
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 
@@ -58,24 +59,6 @@ class Message:
         if self.name:
             shown["name"] = self.name
         return shown
-
-
-@dataclass(frozen=True, slots=True)
-class Tool:
-    """A function that answers may call; `parameters` is a JSON schema of an object, as text."""
-
-    name: str
-    description: str = ""
-    parameters: str = '{"type": "object", "properties": {}}'
-
-    def shown(self) -> dict[str, Any]:
-        """The tool as chat templates take it."""
-        function: Mapping[str, Any] = {
-            "name": self.name,
-            "description": self.description,
-            "parameters": json.loads(self.parameters),
-        }
-        return {"type": "function", "function": function}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,13 @@
 """Outputs: what the engine gives back."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-FinishReason: TypeAlias = Literal["stop", "length"]
+from server.engine.message import ToolCall
+
+FinishReason: TypeAlias = Literal["stop", "length", "tool_calls"]
+"""Why a text ended; an answer that ends by itself after it has called tools says that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +32,33 @@ class TokenLogprob(ScoredToken):
 
 
 @dataclass(frozen=True, slots=True)
+class CallPiece:
+    """A stretch of the arguments of an answer's call `index`, of which the first has the name."""
+
+    index: int
+    arguments: str
+    id: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Piece:
-    """A stretch of generated text of choice `index`; the last one has a finish reason."""
+    """A stretch of generated text of choice `index`; the last one has a finish reason.
+
+    What the answer reasons before it and the tools that it calls are no part of the text.
+    """
 
     index: int
     text: str
     finish_reason: FinishReason | None = None
     logprobs: tuple[TokenLogprob, ...] = ()
+    reasoning: str = ""
+    calls: tuple[CallPiece, ...] = ()
+
+    @property
+    def says_something(self) -> bool:
+        """Whether a reader misses anything without it."""
+        return bool(self.text or self.reasoning or self.calls or self.finish_reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +68,8 @@ class Generated:
     text: str
     finish_reason: FinishReason
     logprobs: tuple[TokenLogprob, ...] | None = None
+    reasoning: str = ""
+    calls: tuple[ToolCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +128,12 @@ class Usage:
             self.completion_tokens + other.completion_tokens,
             self.cached_tokens + other.cached_tokens,
         )
+
+
+def joined(calls: Iterable[CallPiece]) -> tuple[CallPiece, ...]:
+    """One piece of each call, with all that the pieces say of it."""
+    found: dict[int, CallPiece] = {}
+    for each in calls:
+        said = found.setdefault(each.index, replace(each, arguments=""))
+        found[each.index] = replace(said, arguments=said.arguments + each.arguments)
+    return tuple(found.values())

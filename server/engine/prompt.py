@@ -7,9 +7,12 @@ from tokenizers import Encoding
 from transformers import PreTrainedTokenizerFast
 
 from deltas.delta import PromptStyle
+from server.engine.chat_template import ChatTemplate, base_template
 from server.engine.message import Chat, Message
+from server.engine.reply import ReplyForm
 from server.engine.request import Input
 from server.engine.room import ANY, Room
+from server.engine.tools import NO_TOOLS, Tools
 from server.errors import InvalidRequest
 
 _SENTENCE = 200
@@ -21,31 +24,42 @@ class Prompt:
 
     `words` holds each token's stretch of characters [start, end) in `text` and the number of the
     word it belongs to, None for tokens that the tokenizer added. `continued` says whether what is
-    generated goes on in the middle of it, as a message's answer does not.
+    generated goes on in the middle of it, as a message's answer does not; `reply` how the answer's
+    parts are marked, if it has any beside its text.
     """
 
     tokens: list[int]
     text: str = ""
     words: tuple[tuple[int, int, int] | None, ...] = ()
     continued: bool = True
+    reply: ReplyForm | None = None
 
 
-def chat_of(source: Input, style: PromptStyle, *, generates: bool) -> Chat | None:
+def chat_of(
+    source: Input, style: PromptStyle, tools: Tools = NO_TOOLS, *, generates: bool
+) -> Chat | None:
     """The chat that a template writes out; None where there are no messages in an input.
 
     Generation reads a plain text in the given style.
     """
     if isinstance(source, str):
         chats = generates and style is PromptStyle.CHAT
-        return Chat((Message("user", source),)) if chats else None
+        return Chat((Message("user", source),), tools.offered) if chats else None
     if not source or isinstance(source[0], int):
         return None
-    return Chat(tuple(part for part in source if not isinstance(part, int)))
+    return Chat(tuple(part for part in source if not isinstance(part, int)), tools.offered)
 
 
-def chat_prompt(tokenizer: PreTrainedTokenizerFast, text: str, room: Room = ANY) -> Prompt:
+def chat_prompt(
+    tokenizer: PreTrainedTokenizerFast,
+    template: ChatTemplate,
+    text: str,
+    tools: Tools = NO_TOOLS,
+    room: Room = ANY,
+) -> Prompt:
     """Tokenise a chat that a template has written out, the special tokens with it."""
-    return Prompt(list(_encode(tokenizer, text, room, special=False).ids), text, continued=False)
+    tokens = list(_encode(tokenizer, text, room, special=False).ids)
+    return Prompt(tokens, text, continued=False, reply=template.reply(text, tools))
 
 
 def build_prompt(
@@ -54,6 +68,7 @@ def build_prompt(
     style: PromptStyle,
     *,
     generates: bool,
+    tools: Tools = NO_TOOLS,
     room: Room = ANY,
 ) -> Prompt:
     """Tokenise an input for a task that generates, or for one whose head reads it.
@@ -63,13 +78,15 @@ def build_prompt(
     Raises InvalidRequest for messages that the template does not take and for empty inputs,
     ContextLengthExceeded for an input without room.
     """
-    chat = chat_of(source, style, generates=generates)
+    chat = chat_of(source, style, tools, generates=generates)
+    template = base_template(tokenizer, tools) if chat else None
+    if chat and template:
+        text = _written(tokenizer, template, template.fitted(chat, tools))
+        return chat_prompt(tokenizer, template, text, tools, room)
     if isinstance(source, str):
-        if chat and tokenizer.chat_template:
-            return chat_prompt(tokenizer, _written(tokenizer, chat), room)
         return _text(tokenizer, source, room)
     if chat:
-        return chat_prompt(tokenizer, _written(tokenizer, chat), room)
+        raise InvalidRequest("This base has no chat template; send a text.", param="input")
     return _tokens(tokenizer, [token for token in source if isinstance(token, int)], room)
 
 
@@ -96,14 +113,13 @@ def _size(tokenizer: PreTrainedTokenizerFast) -> int:
     return len(tokenizer)
 
 
-def _written(tokenizer: PreTrainedTokenizerFast, chat: Chat) -> str:
-    if not tokenizer.chat_template:
-        raise InvalidRequest("This base has no chat template; send a text.", param="input")
+def _written(tokenizer: PreTrainedTokenizerFast, template: ChatTemplate, chat: Chat) -> str:
     try:
         variables = chat.shown()
         text = tokenizer.apply_chat_template(
             variables["messages"],
             tools=variables["tools"],
+            chat_template=template.text,
             tokenize=False,
             add_generation_prompt=True,
         )

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TypeVar
 
 from deltas.delta import PromptStyle, TaskType
+from server.engine.chat_template import task_template
 from server.engine.prompt import Prompt, build_prompt, chat_of, chat_prompt
 from server.engine.request import Input, Request
 from server.engine.room import Room
@@ -48,14 +49,24 @@ class Reader:
         if version.type is TaskType.TAG and not isinstance(source, str):
             raise InvalidRequest(f"'{request.task}' tags plain texts; send one.", param="input")
         style = PromptStyle.TEXT if request.raw else version.prompt
-        chat = chat_of(source, style, generates=generates) if version.chat_template else None
-        if chat:
-            text = await self._templates.write(version.chat_template, chat)
-            work = partial(chat_prompt, self._tokenizer, text, room)
+        tools = request.tools
+        chat = chat_of(source, style, tools, generates=generates)
+        if tools and not chat:
+            raise InvalidRequest("Tools need a chat; send messages.", param="tools")
+        if chat and version.chat_template:
+            template = task_template(version.chat_template, self._tokenizer)
+            text = await self._templates.write(template.text, template.fitted(chat, tools))
+            work = partial(chat_prompt, self._tokenizer, template, text, tools, room)
             prompt = await self._on_thread(work, len(text))
         else:
             read = partial(
-                build_prompt, self._tokenizer, source, style, generates=generates, room=room
+                build_prompt,
+                self._tokenizer,
+                source,
+                style,
+                generates=generates,
+                tools=tools,
+                room=room,
             )
             # Tokens are only looked through, which takes less than another thread would.
             quick = 0 < len(source) <= self._context and isinstance(source[0], int)

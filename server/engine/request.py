@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from server.engine.message import Message
+from server.engine.tools import NO_TOOLS, Tools
 from server.model.sampling import Sampling
 
 __all__ = ["Call", "Input", "Request", "Sampling", "ScoreFunction"]
@@ -44,7 +45,7 @@ class Request:
 
     `raw` generates from the text as it is, whatever prompt style the task's delta has. Nothing
     computed for one `cache_salt` is reused for another. A classifier applies `score_function`, its
-    own unless given.
+    own unless given. The answer may call `tools`.
     """
 
     id: str
@@ -57,6 +58,7 @@ class Request:
     generate: bool | None = None
     """True or False where the caller needs a task that generates, or one that does not."""
     call: Call = field(default_factory=Call)
+    tools: Tools = NO_TOOLS
 
     @property
     def size(self) -> int:

@@ -1,7 +1,7 @@
 """`/v1/chat/completions`: OpenAI's next turn of a chat."""
 
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any, Self
+from typing import Any, Literal, Self, TypeAlias
 
 from fastapi import APIRouter, Response
 from fastapi import Request as HTTPRequest
@@ -20,6 +20,7 @@ from server.api.messages import Messages, messages_of
 from server.api.openai import GenerationBody, Head, head, usage_chunk
 from server.api.outputs import UsageBody, finite
 from server.api.sampling import Alternatives, TokenCount
+from server.api.tools import CallBody, CallChunk, CalledBody, CalledChunk, ToolsOrFunctions
 from server.api.unsupported import UnsupportedChat
 from server.api.writing import json_response, written
 from server.engine.output import FinishReason, Generated, Piece, ScoredToken, TokenLogprob
@@ -30,7 +31,7 @@ router = APIRouter(
 )
 
 
-class ChatBody(GenerationBody, UnsupportedChat):
+class ChatBody(GenerationBody, ToolsOrFunctions, UnsupportedChat):
     """A chat to continue; without a number of tokens the answer may fill the context."""
 
     messages: Messages
@@ -56,6 +57,7 @@ class ChatBody(GenerationBody, UnsupportedChat):
             self.sampling(most, alternatives),
             cache_salt=self.cache_salt or "",
             generate=True,
+            tools=self.offered(),
         )
 
 
@@ -80,10 +82,26 @@ class ChatLogprobs(BaseModel):
 
 
 class ReplyMessage(BaseModel):
-    """The turn that the task takes, or a stretch of it."""
+    """The turn that the task takes; without text where it does nothing but call tools."""
 
-    role: str = "assistant"
-    content: str
+    role: Literal["assistant"]
+    content: str | None
+    reasoning_content: str | None = None
+    tool_calls: list[CallBody] | None = None
+    function_call: CalledBody | None = None
+
+
+class ReplyDelta(BaseModel):
+    """A stretch of a turn."""
+
+    role: Literal["assistant"] | None = None
+    content: str | None = None
+    reasoning_content: str | None = None
+    tool_calls: list[CallChunk] | None = None
+    function_call: CalledChunk | None = None
+
+
+ChatFinish: TypeAlias = FinishReason | Literal["function_call"]
 
 
 class ChatChoice(BaseModel):
@@ -92,16 +110,16 @@ class ChatChoice(BaseModel):
     index: int
     message: ReplyMessage
     logprobs: ChatLogprobs | None
-    finish_reason: FinishReason
+    finish_reason: ChatFinish
 
 
 class ChunkChoice(BaseModel):
     """A stretch of one of the possible turns."""
 
     index: int
-    delta: ReplyMessage
+    delta: ReplyDelta
     logprobs: ChatLogprobs | None
-    finish_reason: FinishReason | None
+    finish_reason: ChatFinish | None
 
 
 class ChatCompletion(Head):
@@ -124,14 +142,14 @@ async def chat(body: ChatBody, http: HTTPRequest, submit: SubmitDep) -> Response
     answers = await submit([body.request(name)])
     if body.stream:
         fields = head(name, "chat.completion.chunk", body.model)
-        chunks = _chunks(fields, answers, include_usage=body.stream_options.include_usage)
+        chunks = _chunks(fields, answers, body)
         return await event_stream(http, chunks)
     outputs = await while_connected(http.receive, answers.texts())
 
     def make() -> ChatCompletion:
         return ChatCompletion(
             **head(name, "chat.completion", body.model),
-            choices=[_choice(index, output) for index, output in enumerate(outputs)],
+            choices=[_choice(index, output, body) for index, output in enumerate(outputs)],
             usage=UsageBody.of(answers.usage),
         )
 
@@ -139,38 +157,62 @@ async def chat(body: ChatBody, http: HTTPRequest, submit: SubmitDep) -> Response
 
 
 async def _chunks(
-    fields: dict[str, Any], answers: Answers, *, include_usage: bool
+    fields: dict[str, Any], answers: Answers, body: ChatBody
 ) -> AsyncGenerator[BaseModel]:
     begun: set[int] = set()
     async for piece in answers.pieces():
         if piece.index not in begun:
             begun.add(piece.index)
-            opening = ReplyMessage(role="assistant", content="")
+            opening = ReplyDelta(role="assistant", content="")
             choice = ChunkChoice(
                 index=piece.index, delta=opening, logprobs=None, finish_reason=None
             )
             yield ChatChunk(**fields, choices=[choice])
-        yield ChatChunk(**fields, choices=[_chunk_choice(piece)])
-    if include_usage:
+        yield ChatChunk(**fields, choices=[_chunk_choice(piece, body)])
+    if body.stream_options.include_usage:
         yield usage_chunk(fields, answers.usage)
 
 
-def _choice(index: int, output: Generated) -> ChatChoice:
+def _choice(index: int, output: Generated, body: ChatBody) -> ChatChoice:
+    content = None if output.calls and not output.text else output.text
+    message = ReplyMessage(role="assistant", content=content)
+    if output.reasoning:
+        message.reasoning_content = output.reasoning
+    calls = [CallBody.of(call) for call in output.calls]
+    if calls and body.functions:
+        message.function_call = calls[0].function
+    elif calls:
+        message.tool_calls = calls
     return ChatChoice(
         index=index,
-        message=ReplyMessage(role="assistant", content=output.text),
+        message=message,
         logprobs=_logprobs(output.logprobs),
-        finish_reason=output.finish_reason,
+        finish_reason=_finish(output.finish_reason, body),
     )
 
 
-def _chunk_choice(piece: Piece) -> ChunkChoice:
+def _chunk_choice(piece: Piece, body: ChatBody) -> ChunkChoice:
+    # What a turn does not have yet, a delta does not name; one of nothing else has the text.
+    delta = ReplyDelta()
+    if piece.reasoning:
+        delta.reasoning_content = piece.reasoning
+    calls = [CallChunk.of(call) for call in piece.calls]
+    if calls and body.functions:
+        delta.function_call = calls[0].function
+    elif calls:
+        delta.tool_calls = calls
+    if piece.text or not delta.model_fields_set:
+        delta.content = piece.text
     return ChunkChoice(
         index=piece.index,
-        delta=ReplyMessage(content=piece.text),
+        delta=delta,
         logprobs=_logprobs(piece.logprobs),
-        finish_reason=piece.finish_reason,
+        finish_reason=_finish(piece.finish_reason, body),
     )
+
+
+def _finish(reason: FinishReason | None, body: ChatBody) -> Any:
+    return "function_call" if reason == "tool_calls" and body.functions else reason
 
 
 def _logprobs(tokens: Sequence[TokenLogprob] | None) -> ChatLogprobs | None:

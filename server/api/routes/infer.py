@@ -16,6 +16,7 @@ from server.api.http.identity import new_id
 from server.api.inputs import CacheSalt, TaskInput, inputs_of
 from server.api.outputs import ChosenToken, OutputBody, UsageBody, chosen_tokens, output_body
 from server.api.sampling import Alternatives, SamplingFields, TokenCount
+from server.api.tools import CallChunk, ToolFields
 from server.api.writing import json_response, written
 from server.engine.output import FinishReason, Output, Piece
 from server.engine.request import Request, ScoreFunction
@@ -23,12 +24,13 @@ from server.engine.request import Request, ScoreFunction
 router = APIRouter(route_class=BodyRoute, tags=["native"])
 
 
-class InferParameters(SamplingFields):
+class InferParameters(SamplingFields, ToolFields):
     """Options of generation, greedy unless a temperature is given, and of classification.
 
     `top` limits a classifier's scores to the likeliest labels. `function_to_apply` makes scores of
     its logits, as in Transformers' pipelines: unless given, sigmoid for one label and for
-    multi-label tasks, none for regression, else softmax.
+    multi-label tasks, none for regression, else softmax. `tools` are what the answer to a chat may
+    call.
     """
 
     temperature: Annotated[FiniteFloat, Field(ge=0, le=10)] = 0.0
@@ -58,6 +60,7 @@ class InferBody(Body):
         sampling = options.sampling(options.max_tokens, options.logprobs)
         generate = True if self.stream else None
         salt = self.cache_salt or ""
+        tools = options.offered()
         return [
             Request(
                 f"{request_id}-{i}",
@@ -66,7 +69,8 @@ class InferBody(Body):
                 sampling,
                 cache_salt=salt,
                 score_function=options.function_to_apply,
-                generate=generate,
+                generate=True if tools else generate,
+                tools=tools,
             )
             for i, each in enumerate(inputs_of(self.input))
         ]
@@ -95,6 +99,8 @@ class InferPiece(Source):
     text: str
     finish_reason: FinishReason | None
     logprobs: list[ChosenToken] = []
+    reasoning: str = ""
+    tool_calls: list[CallChunk] = []
 
 
 class InferUsage(Source):
@@ -138,6 +144,10 @@ def _piece(source: dict[str, Any], piece: Piece) -> InferPiece:
     event = InferPiece(
         **source, index=piece.index, text=piece.text, finish_reason=piece.finish_reason
     )
+    if piece.reasoning:
+        event.reasoning = piece.reasoning
+    if piece.calls:
+        event.tool_calls = [CallChunk.of(call) for call in piece.calls]
     if piece.logprobs:
         event.logprobs = chosen_tokens(piece.logprobs)
     return event

@@ -137,8 +137,6 @@ CHANGING: dict[str, Any] = {
     "n_predict": 5,
 }
 CHANGING_CHAT: dict[str, Any] = {
-    "tools": [{"type": "function"}],
-    "tool_choice": "required",
     "chat_template": "{{ messages }}",
     "chat_template_kwargs": {"enable_thinking": False},
     "add_generation_prompt": False,
