@@ -55,9 +55,11 @@ class Incoming:
         self, name: str, *, if_match: str | None, if_none_match: bool
     ) -> tuple[Registration, bool]:
         """Make it the active version of a task; see `Registry.put_staged`."""
+        # A place is for deltas that come in: who is slow to say where one is holds none.
+        source = None if _is_upload(self._http) else await self._source()
         with self._writes.place():
             async with self._staging() as staging:
-                await self._receive(staging)
+                await self._receive(source, staging)
                 return await self._writes.run(
                     self._registry.put_staged,
                     name,
@@ -76,12 +78,14 @@ class Incoming:
         finally:
             await self._writes.run(kept.close)
 
-    async def _receive(self, staging: Staging) -> None:
-        if _is_upload(self._http):
+    async def _source(self) -> str:
+        return (await read_body(self._http, SourceBody)).source
+
+    async def _receive(self, source: str | None, staging: Staging) -> None:
+        if source is None:
             await self._receive_upload(staging)
-            return
-        body = await read_body(self._http, SourceBody)
-        await self._writes.run(_copy, body.source, self._roots, staging)
+        else:
+            await self._writes.run(_copy, source, self._roots, staging)
 
     async def _receive_upload(self, staging: Staging) -> None:
         upload = Upload(self._http.headers["content-type"], staging)

@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO
 
 import httpx2
@@ -23,11 +24,12 @@ def server(
     arguments: Sequence[str],
     quota: float | None = None,
     variables: Mapping[str, str] | None = None,
+    log: Path | None = None,
 ) -> Generator[str]:
     """Run `polydelta serve ARGUMENTS` on a free port; yields its URL once it is ready.
 
-    `quota` is how many processors it may use, `variables` are added to the environment. Raises
-    BenchError with the end of its output if it does not start.
+    `quota` is how many processors it may use, `variables` are added to the environment, `log` is a
+    file that keeps its output. Raises BenchError with the end of that if it does not start.
     """
     port = free_port()
     # -P: a module of the working directory may be called server, too.
@@ -35,7 +37,12 @@ def server(
     with (
         tempfile.TemporaryDirectory() as store,
         serving(
-            [*command, "--store", store], port, "/health/ready", quota=quota, variables=variables
+            [*command, "--store", store],
+            port,
+            "/health/ready",
+            quota=quota,
+            variables=variables,
+            log=log,
         ) as url,
     ):
         yield url
@@ -49,14 +56,15 @@ def serving(
     *,
     quota: float | None = None,
     variables: Mapping[str, str] | None = None,
+    log: Path | None = None,
 ) -> Generator[str]:
     """Run a server's command; yields the URL at `port` once the path `ready` answers well.
 
-    `quota` is how many processors it may use, `variables` are added to the environment. Raises
-    BenchError with the end of the server's output if it does not start.
+    `quota` is how many processors it may use, `variables` are added to the environment, `log` is a
+    file that keeps its output. Raises BenchError with the end of that if it does not start.
     """
     with (
-        tempfile.TemporaryFile("w+", errors="replace") as output,
+        _output(log) as output,
         kept(
             command, quota=quota, variables=variables, stdout=output, stderr=subprocess.STDOUT
         ) as process,
@@ -64,6 +72,12 @@ def serving(
         url = f"http://127.0.0.1:{port}"
         _wait_ready(f"{url}{ready}", process, output)
         yield url
+
+
+def _output(log: Path | None) -> IO[str]:
+    if log is not None:
+        return log.open("w+", errors="replace")
+    return tempfile.TemporaryFile("w+", errors="replace")
 
 
 def last_lines(output: IO[str]) -> str:

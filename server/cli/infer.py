@@ -1,7 +1,7 @@
 """`polydelta infer`: one question to a running server."""
 
 import sys
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -20,6 +20,10 @@ MaxTokens = Annotated[int | None, flag("max-tokens", help="Most tokens to write.
 Temperature = Annotated[float | None, flag("temperature", help="0 takes the likeliest token.")]
 TopP = Annotated[float | None, flag("top-p", help="Keep the likeliest tokens of this weight.")]
 Seed = Annotated[int | None, flag("seed", help="The same seed gives the same text.")]
+FunctionToApply = Annotated[
+    Literal["softmax", "sigmoid", "none"] | None,
+    flag("function-to-apply", help="What makes scores of a classifier's logits."),
+]
 Streaming = Annotated[bool, flag("stream", help="Print the text as it comes.")]
 
 
@@ -31,13 +35,20 @@ def infer(
     temperature: Temperature = None,
     top_p: TopP = None,
     seed: Seed = None,
+    function_to_apply: FunctionToApply = None,
     stream: Streaming = False,
     url: Url = None,
     output: Format = "text",
 ) -> None:
     """Ask a task of a running server."""
     text = sys.stdin.read() if text == "-" else text
-    parameters = Parameters(max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed)
+    parameters = Parameters(
+        max_tokens=max_tokens,
+        temperature=temperature,
+        top_p=top_p,
+        seed=seed,
+        function_to_apply=function_to_apply,
+    )
     with Polydelta(url) as client:
         if stream:
             for piece in client.stream(name, text, **parameters):

@@ -3,20 +3,28 @@
 import logging
 import socket
 import sys
+from collections.abc import Callable
 
 from server.cli.printing import err
 from server.listening import listening
 from server.settings import Settings
+from server.system.heap import share_arenas
 
 
-def start(settings: Settings) -> None:
-    """Load the base and its tasks, print what to try, and serve until a signal."""
+def start(settings: Settings, fetch: Callable[[], None] | None = None) -> None:
+    """Load the base and its tasks, print what to try, and serve until a signal.
+
+    `fetch` gets what is missing, once the port is taken.
+    """
     _log_to_stderr(settings.log_level)
     with listening(settings) as sockets:
+        if fetch is not None:
+            fetch()
         _start(settings, sockets)
 
 
 def _start(settings: Settings, sockets: list[socket.socket]) -> None:
+    share_arenas()
     err.print("Loading Torch and Transformers …")
     # The rest of the command line answers at once because only this waits for Torch.
     from server.build import build_engine

@@ -174,6 +174,25 @@ def test_a_second_signal_does_not_wait(decoder: Path, tmp_path: Path):
         assert noise not in said
 
 
+def test_a_third_signal_waits_for_no_step(decoder: Path, tmp_path: Path):
+    endless = START.replace("0.25", "300")
+    with process(decoder, tmp_path, drain=600, start=endless) as (running, http), ExitStack() as on:
+        chunks = on.enter_context(http.stream("POST", "/v1/infer", json=LONG)).iter_raw()
+        next(chunks)
+        with slow(tmp_path):
+            running.send_signal(signal.SIGINT)
+            until_draining(http)
+            running.send_signal(signal.SIGINT)
+            with pytest.raises(httpx2.TransportError):
+                list(chunks)
+            assert running.poll() is None
+            running.send_signal(signal.SIGINT)
+            assert running.wait(30) == 128 + signal.SIGINT
+    assert list(tmp_path.glob("run-*"))
+    Store(tmp_path).close()
+    assert not list(tmp_path.glob("run-*"))
+
+
 def test_more_connections_than_open_files_do_no_harm(decoder: Path, tmp_path: Path):
     start = FEW_FILES + START
     with process(decoder, tmp_path, drain=0, start=start) as (_, http), ExitStack() as stack:

@@ -99,6 +99,17 @@ def test_only_so_many_uploads_come_in_at_once(served: Live):
     assert upload(served, "one", directory).status_code == 201
 
 
+def test_who_is_slow_to_name_a_directory_holds_no_place(served: Live):
+    directory = served.write("other", samples.generator("lora", served.spec))
+    head = b"PUT /v1/tasks/slow HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
+    with ExitStack() as stack:
+        for _ in range(PLACES):
+            slow = stack.enter_context(socket.create_connection(served.address, timeout=30))
+            slow.sendall(head + b'content-length: 100\r\n\r\n{"source": ')
+        wait_until(lambda: len(served.server.server_state.tasks) == PLACES)
+        assert upload(served, "one", directory).status_code == 201
+
+
 def test_only_so_many_tasks_are_there_at_once(served: Live):
     directory = served.write("other", samples.generator("prompt", served.spec))
     assert upload(served, "one", directory).status_code == 201

