@@ -1,11 +1,14 @@
 """`python -m tests.soak [MINUTES]`: whether a server's memory grows under changes and traffic.
 
-Prints what its processes hold, minute by minute, then the slope over the second half.
+Prints what its processes hold, minute by minute, then the slope over MINUTES, before which there
+are a few in which caches fill and threads begin.
 """
 
 import asyncio
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import httpx2
 
@@ -14,6 +17,8 @@ from tests.soak.slope import Slope
 from tests.soak.traffic import Traffic
 
 _PAUSE = 1.0
+_WARM_UP = 3.0
+"""Minutes until all is in use that use fills."""
 
 
 async def _soak(served: Served, minutes: float) -> tuple[list[tuple[float, Held]], Traffic]:
@@ -23,7 +28,7 @@ async def _soak(served: Served, minutes: float) -> tuple[list[tuple[float, Held]
     async with httpx2.AsyncClient(base_url=served.url, timeout=60) as http:
         traffic = Traffic(served, http, seed=0)
         begun = now()
-        running = asyncio.create_task(traffic.run(begun + 60 * minutes))
+        running = asyncio.create_task(traffic.run(begun + 60 * (_WARM_UP + minutes)))
         while not running.done():
             time = (now() - begun) / 60
             if not held or int(time) > int(held[-1][0]):
@@ -47,8 +52,8 @@ def _print(line: str) -> None:
 
 
 def _grown(held: list[tuple[float, Held]]) -> bool:
-    """Print the slopes of the second half and tell whether one is above noise."""
-    late = held[len(held) // 2 :]
+    """Print the slopes after the warm-up and tell whether one is above noise."""
+    late = [(time, each) for time, each in held if time >= _WARM_UP]
     measures: dict[str, Callable[[Held], float]] = {
         "MiB": lambda each: each.memory,
         "files": lambda each: each.files,
@@ -66,7 +71,10 @@ def _grown(held: list[tuple[float, Held]]) -> bool:
 def main() -> int:
     """Soak a tiny server; 1 if something grew or a request made the server fail."""
     minutes = float(sys.argv[1]) if sys.argv[1:] else 10.0
-    with tiny_server() as served:
+    with NamedTemporaryFile(prefix="soak-", suffix=".log", delete=False) as file:
+        log = Path(file.name)
+    _print(f"The server's log: {log}")
+    with tiny_server(log=log) as served:
         held, traffic = asyncio.run(_soak(served, minutes))
     for end, count in sorted(traffic.ends.items()):
         _print(f"{count:8} {end}")

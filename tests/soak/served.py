@@ -20,14 +20,6 @@ _FLAGS = (
     "--dtype", "float32", "--threads", "1", "--log-level", "error",
 )  # fmt: skip
 
-# The C library keeps some tens of MiB of what is freed, after minutes of use. Here it gives all
-# back, so that what is seen is held.
-_GIVING_BACK = {
-    "MALLOC_ARENA_MAX": "2",
-    "MALLOC_MMAP_THRESHOLD_": "131072",
-    "MALLOC_TRIM_THRESHOLD_": "131072",
-}
-
 
 @dataclass(frozen=True)
 class Served:
@@ -38,12 +30,12 @@ class Served:
 
 
 @contextmanager
-def tiny_server(flags: Sequence[str] = _FLAGS) -> Generator[Served]:
-    """Serve a tiny decoder."""
+def tiny_server(flags: Sequence[str] = _FLAGS, log: Path | None = None) -> Generator[Served]:
+    """Serve a tiny decoder; `log` is a file that keeps what the server says."""
     with tempfile.TemporaryDirectory() as folder:
         base = str(save_base("llama", Path(folder) / "tiny-llama"))
         spec = open_base(Settings.gather(base=base, device="cpu")).spec
-        with server([base, *flags], variables=_GIVING_BACK) as url:
+        with server([base, *flags], log=log) as url:
             yield Served(url, spec)
 
 
