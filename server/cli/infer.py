@@ -55,7 +55,7 @@ def infer(
                 print_text(piece.text, end="")
             return print_text("")
         answer = client.infer(name, text, **parameters)
-    return print_json(answer) if output == "json" else _print(answer.outputs[0])
+    return print_json(answer.model_dump()) if output == "json" else _print(answer.outputs[0])
 
 
 def _print(output: Output) -> None:

@@ -16,7 +16,7 @@ Name = Annotated[str, typer.Argument(help="The task.")]
 Source = Annotated[
     str,
     typer.Argument(
-        help="Its delta: a directory here, which is uploaded, or a URI that the server reads."
+        help="Its delta: a directory or file here, to be uploaded, or a URI that the server reads."
     ),
 ]
 
@@ -37,7 +37,7 @@ def list_all(url: Url = None, output: Format = "text") -> None:
     with Polydelta(url) as client:
         tasks = client.tasks.list()
     if output == "json":
-        return print_json(tasks)
+        return print_json([task.model_dump() for task in tasks])
     headings = ("TASK", "TYPE", "KIND", "VERSION", "RESIDENT", "SIZE", "REQUESTS")
     return print_table(headings, [_row(task) for task in tasks])
 
@@ -48,7 +48,7 @@ def show(name: Name, url: Url = None, output: Format = "text") -> None:
     with Polydelta(url) as client:
         task = client.tasks.get(name)
     if output == "json":
-        return print_json(task)
+        return print_json(task.model_dump())
     return print_table(("TASK", task.id), _details(task))
 
 

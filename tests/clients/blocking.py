@@ -2,10 +2,10 @@
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from typing import Any, Self
 
-from polydelta_client import AsyncStream
+from polydelta_client import AsyncPolydelta, AsyncStream
 from polydelta_client.tasks import AsyncTasks
 
 
@@ -45,7 +45,7 @@ class Blocking:
             return self._runner.run(_awaited(value))
         if callable(value):
             return self._calling(value)
-        if isinstance(value, AsyncTasks | AsyncStream):
+        if isinstance(value, AsyncTasks | AsyncStream | AsyncPolydelta | AsyncGenerator):
             return Blocking(value, self._runner)
         return value
 

@@ -101,6 +101,13 @@ def test_a_chat_and_several_inputs(client: Polydelta):
     assert [getattr(output, "label", None) in LABELS for output in several.outputs] == [True, True]
 
 
+def test_more_texts_than_the_server_takes_at_once(client: Polydelta):
+    answer = client.infer("spam", ["a prize"] * 300)
+    assert len(answer.outputs) == 300
+    assert len({getattr(output, "score", None) for output in answer.outputs}) == 1
+    assert len(client.infer_many([("spam", ["a prize"] * 200), ("spam", ["noon"] * 200)])) == 2
+
+
 def test_a_classifying_task(client: Polydelta):
     answer = client.infer("spam", "a prize", top=2)
     assert answer.score == answer.scores[answer.label] == max(answer.scores.values())
@@ -174,6 +181,24 @@ def test_a_task_comes_changes_and_goes(client: Polydelta, decoding: Live, upload
     client.tasks.delete("new")
     with pytest.raises(NotFoundError):
         client.tasks.get("new")
+
+
+def test_a_task_comes_from_memory(client: Polydelta, decoding: Live):
+    directory = decoding.write("memory", samples.generator("lora", decoding.spec, seed=3))
+    files = {path.name: path.read_bytes() for path in directory.iterdir()}
+    put = client.tasks.put("memory", files)
+    assert put.version == client.tasks.put("memory", directory).version
+    with pytest.raises(BadRequestError, match="No delta was found"):
+        client.tasks.put("memory", b"weights alone")
+    client.tasks.delete("memory")
+
+
+@pytest.mark.parametrize("method", ["get", "delete"])
+def test_a_name_with_a_slash(client: Polydelta, method: str):
+    with pytest.raises(BadRequestError, match="1 to 128 of the characters A-Z a-z 0-9"):
+        getattr(client.tasks, method)("org/x")
+    with pytest.raises(NotFoundError, match="There is no such task"):
+        client.infer("org/x", "hello")
 
 
 def test_a_delta_that_is_none_is_refused(client: Polydelta, tmp_path: Path):

@@ -4,15 +4,13 @@ import re
 from pathlib import Path
 
 import polydelta_client
-from server.api.routes.tasks import router
+from polydelta_client import Parameters
+from server.api.routes import batch, health, infer, models, tasks
+from server.api.routes.infer import InferBody, InferParameters
 
 CLIENT = Path(polydelta_client.__file__).parents[1]
 README = (CLIENT / "README.md").read_text()
 TEXTS = [README, *(file.read_text() for file in CLIENT.rglob("*.py"))]
-PATHS = {
-    "versions": "/v1/tasks/{name}/versions",
-    "activate": "/v1/tasks/{name}/activate",
-}
 
 
 def test_sources_are_those_that_are_fetched() -> None:
@@ -20,10 +18,20 @@ def test_sources_are_those_that_are_fetched() -> None:
     assert schemes == {"http", "https", "file"}
 
 
-def test_calls_that_no_route_answers_are_marked() -> None:
-    served = {getattr(route, "path", "") for route in router.routes}
-    examples = "".join(re.findall(r"```python\n(.*?)```", README, re.DOTALL))
-    for name, path in PATHS.items():
-        assert (f"tasks.{name}(" in examples) == (path in served)
-        documented = getattr(polydelta_client.Polydelta("http://x").tasks, name).__doc__
-        assert ("no server answers this yet" in documented) == (path not in served)
+def test_every_call_has_a_route_that_answers_it() -> None:
+    routers = [module.router for module in (batch, health, infer, models, tasks)]
+    served = {
+        f"{method} {getattr(route, 'path', '')}".replace("{name}", "{id}")
+        for router in routers
+        for route in router.routes
+        for method in getattr(route, "methods", ())
+    }
+    called = {call for text in TEXTS for call in re.findall(r'"""`([A-Z]+ /[^`]+)`', text)}
+    assert len(called) >= 8
+    assert called <= served
+
+
+def test_every_parameter_is_one_of_the_servers() -> None:
+    known = set(InferParameters.model_fields) | {"cache_salt"}
+    assert "cache_salt" in InferBody.model_fields
+    assert set(Parameters.__annotations__) <= known

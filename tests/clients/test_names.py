@@ -11,11 +11,13 @@ from polydelta_client.tasks import AsyncTasks, Tasks
 
 EXPORTED = """
 APIConnectionError APIResponseError APIStatusError APIStreamError APITimeoutError Alternative
-AsyncPolydelta AsyncStream AuthenticationError BadRequestError BatchRequest ChosenToken
-Classification ConflictError Embedding Entity Generation Health Inference Input
-InternalServerError Message Model NotFoundError Output Parameters PayloadTooLargeError
-PermissionDeniedError Piece Polydelta PolydeltaError PreconditionFailedError RateLimitError Stream
-Tagging Task UnsupportedMediaTypeError Usage Version __version__
+AsyncPolydelta AsyncStream AuthenticationError BadRequestError BatchRequest CallOptions
+ChosenToken
+Classification ConflictError Embedding Entity Generation Health InferOptions Inference
+Input InternalServerError Message Model NotFoundError Output Parameters ParsedInference
+PayloadTooLargeError
+PermissionDeniedError Piece Polydelta PolydeltaError PreconditionFailedError RateLimitError Source
+Stream Tagging Task UnsupportedMediaTypeError Usage Version __version__
 """
 
 

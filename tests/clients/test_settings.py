@@ -1,5 +1,8 @@
 """Where the client looks for its server."""
 
+import asyncio
+import gc
+
 import httpx2
 import pytest
 
@@ -35,6 +38,33 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_address_without_a_scheme(client_class: type[Polydelta | AsyncPolydelta]) -> None:
     with pytest.raises(ValueError, match="must start with http"):
         client_class("localhost:8000")
+
+
+@pytest.mark.parametrize("url", ["http://x:8000/v1", "http://x:8000/v1/"])
+def test_an_address_for_other_clients(url: str) -> None:
+    with pytest.raises(ValueError, match=r"without /v1 .*'http://x:8000'"):
+        Polydelta(url)
+
+
+def test_an_async_client_outlives_an_event_loop(server: ScriptedServer) -> None:
+    client = AsyncPolydelta(server.url, max_retries=0)
+    server.script(answer(health()), answer(health()), answer(health()), answer(health()))
+
+    async def twice() -> None:
+        await asyncio.gather(client.health(), client.health())
+
+    # Connections that outlive their loop would warn, and warnings are errors here.
+    asyncio.run(twice())
+    asyncio.run(twice())
+    gc.collect()
+    assert len(server.received) == 4
+
+
+def test_a_closed_client_stays_closed(connect: Connect) -> None:
+    client = connect()
+    client.close()
+    with pytest.raises(RuntimeError, match="has been closed"):
+        client.health()
 
 
 def test_a_client_of_the_callers_own_stays_open(server: ScriptedServer) -> None:

@@ -1,6 +1,7 @@
 """Generated text, piece by piece."""
 
 import asyncio
+import gc
 
 import pytest
 
@@ -10,6 +11,7 @@ from polydelta_client import (
     APIStreamError,
     APITimeoutError,
     AsyncPolydelta,
+    AsyncStream,
     NotFoundError,
     Piece,
     Polydelta,
@@ -30,6 +32,7 @@ def test_pieces_then_usage(client: Polydelta, server: ScriptedServer) -> None:
     assert stream.usage is None
     assert list(stream) == [Piece("Grü"), Piece("ße 🦉", 0, "stop")]
     assert stream.usage == Usage(5, 2, 7)
+    assert stream.request_id == "req-1"
     assert server.received[0].json == {
         "task": "headline",
         "input": "text",
@@ -68,6 +71,49 @@ def test_leaving_early_cancels_the_request(client: Polydelta, server: ScriptedSe
         assert next(stream).text == "Grü"
     assert server.cancelled.wait(timeout=10)
     assert list(stream) == []
+
+
+def test_dropping_a_stream_cancels_the_request_at_once(server: ScriptedServer) -> None:
+    server.script(events(WHOLE[0], hangs=True))
+    gc.disable()
+    try:
+        with Polydelta(server.url) as client:
+            for _ in client.stream("headline", "text"):
+                break
+            assert server.cancelled.wait(timeout=10)
+    finally:
+        gc.enable()
+
+
+async def test_dropping_an_async_stream_cancels_the_request(server: ScriptedServer) -> None:
+    server.script(events(WHOLE[0], hangs=True))
+    gc.disable()
+    try:
+        async with AsyncPolydelta(server.url) as client:
+            async for _ in client.stream("headline", "text"):
+                break
+            assert await asyncio.to_thread(server.cancelled.wait, 10)
+    finally:
+        gc.enable()
+
+
+def test_streams_that_are_left_at_the_end_of_a_loop_say_nothing(
+    server: ScriptedServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.script(*[events(WHOLE[0], hangs=True)] * 8)
+    client = AsyncPolydelta(server.url)
+    kept: list[AsyncStream] = []
+
+    async def leave() -> None:
+        for _ in range(8):
+            kept.append(client.stream("headline", "text"))
+            assert (await anext(kept[-1])).text == "Grü"
+
+    asyncio.run(leave())
+    kept.clear()
+    gc.collect()
+    assert server.cancelled.wait(timeout=10)
+    assert caplog.records == []
 
 
 def test_a_connection_lost_before_the_first_piece_is_tried_again(

@@ -1,5 +1,7 @@
 """Tasks, models and health."""
 
+import io
+import os
 from pathlib import Path
 
 import pytest
@@ -11,10 +13,9 @@ from polydelta_client import (
     NotFoundError,
     Polydelta,
     PreconditionFailedError,
-    Version,
 )
 
-from .answers import health, task, version
+from .answers import health, task
 from .server import Reply, ScriptedServer, answer, problem
 
 
@@ -71,8 +72,10 @@ def test_conditions(client: Polydelta, server: ScriptedServer) -> None:
 def test_sources_that_hold_nothing(tmp_path: Path, client: Polydelta) -> None:
     with pytest.raises(FileNotFoundError, match="no files in"):
         client.tasks.put("spam", tmp_path)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match="neither a file nor a directory"):
         client.tasks.put("spam", tmp_path / "missing")
+    with pytest.raises(ValueError, match="no files"):
+        client.tasks.put("spam", {})
 
 
 def test_list_get_and_delete(client: Polydelta, server: ScriptedServer) -> None:
@@ -88,13 +91,44 @@ def test_list_get_and_delete(client: Polydelta, server: ScriptedServer) -> None:
     ]
 
 
-def test_versions_and_activate(client: Polydelta, server: ScriptedServer) -> None:
-    server.script(answer({"versions": [version("a"), version("b")]}), answer(task("spam")))
-    assert client.tasks.versions("spam")[1] == Version("b", "bb", "lora", 9, 1.5)
-    assert client.tasks.activate("spam", "b").id == "spam"
-    sent = server.received[1]
-    assert (sent.method, sent.path) == ("POST", "/v1/tasks/spam/activate")
-    assert sent.json == {"version": "b"}
+def test_a_single_file(checkpoint: Path, client: Polydelta, server: ScriptedServer) -> None:
+    server.script(answer(task("spam"), 201), answer(task("spam"), 201))
+    client.tasks.put("spam", checkpoint / "adapter_config.json")
+    with (checkpoint / "adapter_config.json").open("rb") as file:
+        client.tasks.put("spam", file)
+    assert [sent.files for sent in server.received] == [{"adapter_config.json": b"{}"}] * 2
+
+
+def test_what_is_in_memory(checkpoint: Path, client: Polydelta, server: ScriptedServer) -> None:
+    server.script(answer(task("spam"), 201), answer(task("spam"), 201), answer(task("spam"), 201))
+    client.tasks.put("spam", b"weights")
+    client.tasks.put("spam", io.BytesIO(b"weights"))
+    path = checkpoint / "adapter_config.json"
+    client.tasks.put("spam", {"a": b"1", "b": io.BytesIO(b"2"), "c": path})
+    named = {"adapter_model.safetensors": b"weights"}
+    together = {"a": b"1", "b": b"2", "c": b"{}"}
+    assert [sent.files for sent in server.received] == [named, named, together]
+
+
+def test_a_file_that_is_read_once_is_still_tried_again(
+    client: Polydelta, server: ScriptedServer
+) -> None:
+    server.script(problem(503, "shutting_down", "later", retry_after="0"), answer(task("spam")))
+    reading, writing = os.pipe()
+    os.write(writing, b"weights")
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        client.tasks.put("spam", {"weights": pipe})
+    assert [sent.files for sent in server.received] == [{"weights": b"weights"}] * 2
+
+
+def test_the_home_directory(
+    checkpoint: Path, client: Polydelta, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(checkpoint.parent))
+    server.script(answer(task("spam"), 201))
+    client.tasks.put("spam", f"~/{checkpoint.name}")
+    assert len(server.received[0].files) == 2
 
 
 def test_names_stay_inside_their_path(client: Polydelta, server: ScriptedServer) -> None:

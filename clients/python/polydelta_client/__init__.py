@@ -2,6 +2,7 @@
 
 from ._version import __version__
 from .async_client import AsyncPolydelta
+from .async_streaming import AsyncStream
 from .client import Polydelta
 from .errors import (
     APIConnectionError,
@@ -21,25 +22,22 @@ from .errors import (
     RateLimitError,
     UnsupportedMediaTypeError,
 )
-from .inputs import BatchRequest, Input, Message, Parameters
-from .results import (
+from .inference import Inference, ParsedInference
+from .inputs import BatchRequest, CallOptions, InferOptions, Input, Message, Parameters, Source
+from .outputs import (
     Alternative,
     ChosenToken,
     Classification,
     Embedding,
     Entity,
     Generation,
-    Health,
-    Inference,
-    Model,
     Output,
     Piece,
     Tagging,
-    Task,
     Usage,
-    Version,
 )
-from .streaming import AsyncStream, Stream
+from .served import Health, Model, Task, Version
+from .streaming import Stream
 
 __all__ = [
     "APIConnectionError",
@@ -53,6 +51,7 @@ __all__ = [
     "AuthenticationError",
     "BadRequestError",
     "BatchRequest",
+    "CallOptions",
     "ChosenToken",
     "Classification",
     "ConflictError",
@@ -60,6 +59,7 @@ __all__ = [
     "Entity",
     "Generation",
     "Health",
+    "InferOptions",
     "Inference",
     "Input",
     "InternalServerError",
@@ -68,6 +68,7 @@ __all__ = [
     "NotFoundError",
     "Output",
     "Parameters",
+    "ParsedInference",
     "PayloadTooLargeError",
     "PermissionDeniedError",
     "Piece",
@@ -75,6 +76,7 @@ __all__ = [
     "PolydeltaError",
     "PreconditionFailedError",
     "RateLimitError",
+    "Source",
     "Stream",
     "Tagging",
     "Task",

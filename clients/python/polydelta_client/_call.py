@@ -1,13 +1,13 @@
 """A request and the reading of its answer, as one value."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import httpx2
 
+from ._files import Files, opened
 from ._settings import Settings
 
 T = TypeVar("T")
@@ -21,8 +21,8 @@ class Call(Generic[T]):
     path: str
     read: Callable[[httpx2.Response], T]
     json: object = None
-    files: list[Path] = field(default_factory=list[Path])
-    headers: dict[str, str] = field(default_factory=dict[str, str])
+    files: Files = field(default_factory=dict[str, Any])
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @contextmanager
     def request(
@@ -30,15 +30,15 @@ class Call(Generic[T]):
     ) -> Generator[httpx2.Request]:
         """Build the request anew for one attempt; the files are open while it is sent."""
         with ExitStack() as stack:
-            files = [
-                (path.name, (path.name, stack.enter_context(path.open("rb"))))
-                for path in self.files
-            ]
             yield build(
                 self.method,
                 settings.base_url + self.path,
                 json=self.json,
-                files=files or None,
-                headers=settings.headers | self.headers,
+                files=opened(self.files, stack) or None,
+                headers={**settings.headers, **self.headers},
                 timeout=settings.timeout,
             )
+
+
+Plan = Generator[Call[Any], Any, T]
+"""Several calls, one after the other, and what comes of their answers; nothing is sent here."""

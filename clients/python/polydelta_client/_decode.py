@@ -74,4 +74,5 @@ def _schema(form: Any) -> dict[str, tuple[Any, bool]]:
     return {
         f.name: (hints[f.name], f.default is MISSING and f.default_factory is MISSING)
         for f in fields(form)
+        if f.compare  # others are the client's own
     }

@@ -4,10 +4,12 @@ import json
 from dataclasses import dataclass
 from typing import cast
 
+import httpx2
+
 from ._decode import decode
-from ._failures import stream_error
+from ._failures import request_id, stream_error
 from .errors import APIConnectionError, APIResponseError
-from .results import Piece, Usage
+from .outputs import Piece, Usage
 
 _END = "[DONE]"
 
@@ -22,8 +24,13 @@ class PieceReader:
 
     def __init__(self) -> None:
         self.usage: Usage | None = None
+        self.request_id: str | None = None
         self.ended = False
         self.started = False
+
+    def begin(self, response: httpx2.Response) -> None:
+        """Take in the head of an attempt's answer."""
+        self.request_id = request_id(response)
 
     def read(self, data: str) -> Piece | None:
         """Take in one event; return its piece, if it is one."""

@@ -4,15 +4,18 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
-from typing import TypeVar
+from copy import copy
+from typing import Self, TypeVar
 
 import httpx2
 
-from ._call import Call
+from ._call import Call, Plan
+from ._connections import AsyncConnections
 from ._failures import status_error, translated
 from ._retries import Retries
 from ._settings import Settings
 from .errors import PolydeltaError
+from .inputs import CallOptions
 
 T = TypeVar("T")
 
@@ -25,6 +28,12 @@ class Transport:
         self._owned = http is None
         self._http = http or httpx2.Client()
 
+    def over(self, options: CallOptions) -> Self:
+        """The same connections with other settings."""
+        other = copy(self)
+        other.settings = self.settings.over(options)
+        return other
+
     def run(self, call: Call[T]) -> T:
         """Return the answer, after as many attempts as it takes and the settings allow."""
         retries = Retries(self.settings.max_retries)
@@ -35,6 +44,20 @@ class Transport:
                     return call.read(response)
             except PolydeltaError as failure:
                 time.sleep(retries.wait_after(failure))
+
+    def carry_out(self, plan: Plan[T]) -> T:
+        """Run one call after the other; return what comes of them all."""
+        try:
+            call = next(plan)
+            while True:
+                try:
+                    answer = self.run(call)
+                except PolydeltaError as failure:
+                    call = plan.throw(failure)
+                else:
+                    call = plan.send(answer)
+        except StopIteration as end:
+            return end.value
 
     @contextmanager
     def exchange(self, call: Call[T]) -> Generator[httpx2.Response]:
@@ -62,8 +85,14 @@ class AsyncTransport:
 
     def __init__(self, settings: Settings, http: httpx2.AsyncClient | None) -> None:
         self.settings = settings
-        self._owned = http is None
-        self._http = http or httpx2.AsyncClient()
+        self._given = http
+        self._own = AsyncConnections()
+
+    def over(self, options: CallOptions) -> Self:
+        """The same connections with other settings."""
+        other = copy(self)
+        other.settings = self.settings.over(options)
+        return other
 
     async def run(self, call: Call[T]) -> T:
         """Return the answer, after as many attempts as it takes and the settings allow."""
@@ -76,12 +105,27 @@ class AsyncTransport:
             except PolydeltaError as failure:
                 await asyncio.sleep(retries.wait_after(failure))
 
+    async def carry_out(self, plan: Plan[T]) -> T:
+        """Run one call after the other; return what comes of them all."""
+        try:
+            call = next(plan)
+            while True:
+                try:
+                    answer = await self.run(call)
+                except PolydeltaError as failure:
+                    call = plan.throw(failure)
+                else:
+                    call = plan.send(answer)
+        except StopIteration as end:
+            return end.value
+
     @asynccontextmanager
     async def exchange(self, call: Call[T]) -> AsyncGenerator[httpx2.Response]:
         """Make one attempt; the response is a success, open, and still to be read."""
-        with call.request(self._http.build_request, self.settings) as request:
+        http = self._given or await self._own.client()
+        with call.request(http.build_request, self.settings) as request:
             with translated():
-                response = await self._http.send(request, stream=True)
+                response = await http.send(request, stream=True)
             try:
                 with translated(response):
                     if not response.is_success:
@@ -93,5 +137,4 @@ class AsyncTransport:
 
     async def close(self) -> None:
         """Close the connections, unless the caller brought them."""
-        if self._owned:
-            await self._http.aclose()
+        await self._own.close()

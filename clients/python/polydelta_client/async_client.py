@@ -1,25 +1,32 @@
 """The awaiting client."""
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from copy import copy
 from types import TracebackType
-from typing import Self, Unpack
+from typing import Any, Self, TypeVar, Unpack, overload
 
 import httpx2
 
-from . import _calls
+from . import _calls, _infer
+from ._options import split
+from ._schema import Schema
 from ._settings import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT, Settings
 from ._transport import AsyncTransport
-from .errors import APIStatusError
-from .inputs import BatchRequest, Input, Parameters
-from .results import Health, Inference, Model
-from .streaming import AsyncStream
+from .async_streaming import AsyncStream
+from .errors import PolydeltaError
+from .inference import Inference, ParsedInference
+from .inputs import BatchRequest, CallOptions, InferOptions, Input
+from .served import Health, Model
 from .tasks import AsyncTasks
+
+T = TypeVar("T")
 
 
 class AsyncPolydelta:
     """The client for asyncio: the methods and arguments of `Polydelta`, awaited.
 
-    `stream` alone is called without `await`: what it returns is iterated with `async for`.
+    `stream` and `infer_each` are called without `await`: what they return is iterated with
+    `async for`. Each event loop has connections of its own, which close with it.
     """
 
     def __init__(
@@ -33,29 +40,80 @@ class AsyncPolydelta:
     ) -> None:
         settings = Settings.resolve(base_url, api_key, timeout, max_retries)
         self._transport = AsyncTransport(settings, http_client)
-        self.tasks = AsyncTasks(self._transport)
 
-    async def infer(self, task: str, input: Input, **parameters: Unpack[Parameters]) -> Inference:
-        """Answer `input`: a text, several texts (one output each), or the messages of a chat."""
-        return await self._transport.run(_calls.infer(task, input, parameters))
+    @property
+    def tasks(self) -> AsyncTasks:
+        """The tasks of the server: what is there, and changing it."""
+        return AsyncTasks(self._transport)
 
-    def stream(self, task: str, input: Input, **parameters: Unpack[Parameters]) -> AsyncStream:
+    def with_options(self, **options: Unpack[CallOptions]) -> Self:
+        """Return a client with other options, on the same connections."""
+        client = copy(self)
+        client._transport = self._transport.over(options)
+        return client
+
+    @overload
+    async def infer(
+        self, task: str, input: Input, *, schema: Schema[T], **options: Unpack[InferOptions]
+    ) -> ParsedInference[T]: ...
+    @overload
+    async def infer(
+        self, task: str, input: Input, *, schema: None = None, **options: Unpack[InferOptions]
+    ) -> Inference: ...
+    async def infer(
+        self,
+        task: str,
+        input: Input,
+        *,
+        schema: Schema[Any] | None = None,
+        **options: Unpack[InferOptions],
+    ) -> Inference:
+        """Answer `input`; see `Polydelta.infer`."""
+        parameters, call = split(options)
+        plan = _infer.infer(task, input, schema, parameters)
+        return await self._transport.over(call).carry_out(plan)
+
+    def stream(
+        self,
+        task: str,
+        input: Input,
+        *,
+        schema: Schema[Any] | None = None,
+        **options: Unpack[InferOptions],
+    ) -> AsyncStream:
         """Answer `input` piece by piece; for generating tasks."""
-        return AsyncStream(self._transport, _calls.stream(task, input, parameters))
+        parameters, call = split(options)
+        request = _infer.stream(task, input, schema, parameters)
+        return AsyncStream(self._transport.over(call), request)
 
     async def infer_many(
-        self, requests: Iterable[BatchRequest]
-    ) -> list[Inference | APIStatusError]:
+        self, requests: Iterable[BatchRequest], **options: Unpack[CallOptions]
+    ) -> list[Inference | PolydeltaError]:
         """Answer many requests in one batch; see `Polydelta.infer_many`."""
-        return await self._transport.run(_calls.infer_many(requests))
+        return await self._transport.over(options).carry_out(_infer.infer_many(requests))
 
-    async def models(self) -> list[Model]:
+    async def infer_each(
+        self, requests: Iterable[BatchRequest], **options: Unpack[CallOptions]
+    ) -> AsyncIterator[Inference | PolydeltaError]:
+        """Answer requests as they are read, in order; see `Polydelta.infer_each`."""
+        transport = self._transport.over(options)
+        for call in _infer.infer_each(requests):
+            for result in await transport.run(call):
+                yield result
+
+    async def models(self, **options: Unpack[CallOptions]) -> list[Model]:
         """Return the base and the tasks on it, as OpenAI clients see them."""
-        return await self._transport.run(_calls.list_models())
+        return await self._transport.over(options).run(_calls.list_models())
 
-    async def health(self) -> Health:
+    async def health(self, **options: Unpack[CallOptions]) -> Health:
         """Return how busy the server is; raise InternalServerError if it cannot serve."""
-        return await self._transport.run(_calls.health())
+        return await self._transport.over(options).run(_calls.health())
+
+    async def request(
+        self, method: str, path: str, *, json: object = None, **options: Unpack[CallOptions]
+    ) -> httpx2.Response:
+        """Send any request and return its answer as it is; see `Polydelta.request`."""
+        return await self._transport.over(options).run(_calls.raw(method, path, json))
 
     async def close(self) -> None:
         """Close the connections."""

@@ -1,19 +1,25 @@
 """The blocking client."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from copy import copy
 from types import TracebackType
-from typing import Self, Unpack
+from typing import Any, Self, TypeVar, Unpack, overload
 
 import httpx2
 
-from . import _calls
+from . import _calls, _infer
+from ._options import split
+from ._schema import Schema
 from ._settings import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT, Settings
 from ._transport import Transport
-from .errors import APIStatusError
-from .inputs import BatchRequest, Input, Parameters
-from .results import Health, Inference, Model
+from .errors import PolydeltaError
+from .inference import Inference, ParsedInference
+from .inputs import BatchRequest, CallOptions, InferOptions, Input
+from .served import Health, Model
 from .streaming import Stream
 from .tasks import Tasks
+
+T = TypeVar("T")
 
 
 class Polydelta:
@@ -24,6 +30,8 @@ class Polydelta:
     Broken connections, timeouts, and the statuses 408, 429 and 5xx are tried again up to
     `max_retries` times, after the wait that the server asks for or else a growing one.
     An `http_client` of your own (a proxy, certificates, limits) stays yours to close.
+    Every method takes `timeout`, `max_retries` and `extra_headers` for the one call, and raises
+    TypeError for a keyword that it does not know.
     """
 
     def __init__(
@@ -37,31 +45,96 @@ class Polydelta:
     ) -> None:
         settings = Settings.resolve(base_url, api_key, timeout, max_retries)
         self._transport = Transport(settings, http_client)
-        self.tasks = Tasks(self._transport)
 
-    def infer(self, task: str, input: Input, **parameters: Unpack[Parameters]) -> Inference:
-        """Answer `input`: a text, several texts (one output each), or the messages of a chat."""
-        return self._transport.run(_calls.infer(task, input, parameters))
+    @property
+    def tasks(self) -> Tasks:
+        """The tasks of the server: what is there, and changing it."""
+        return Tasks(self._transport)
 
-    def stream(self, task: str, input: Input, **parameters: Unpack[Parameters]) -> Stream:
+    def with_options(self, **options: Unpack[CallOptions]) -> Self:
+        """Return a client with other options, on the same connections."""
+        client = copy(self)
+        client._transport = self._transport.over(options)
+        return client
+
+    @overload
+    def infer(
+        self, task: str, input: Input, *, schema: Schema[T], **options: Unpack[InferOptions]
+    ) -> ParsedInference[T]: ...
+    @overload
+    def infer(
+        self, task: str, input: Input, *, schema: None = None, **options: Unpack[InferOptions]
+    ) -> Inference: ...
+    def infer(
+        self,
+        task: str,
+        input: Input,
+        *,
+        schema: Schema[Any] | None = None,
+        **options: Unpack[InferOptions],
+    ) -> Inference:
+        """Answer `input`: a text, several texts (one output each), or the messages of a chat.
+
+        With a `schema`, the text is JSON of that form, and `parsed` of the answer reads it: a JSON
+        schema, or a type that pydantic can read (its models, dataclasses, TypedDicts, lists …).
+        More texts than a server takes at once are sent in portions; of none nothing is sent.
+        """
+        parameters, call = split(options)
+        plan = _infer.infer(task, input, schema, parameters)
+        return self._transport.over(call).carry_out(plan)
+
+    def stream(
+        self,
+        task: str,
+        input: Input,
+        *,
+        schema: Schema[Any] | None = None,
+        **options: Unpack[InferOptions],
+    ) -> Stream:
         """Answer `input` piece by piece; for generating tasks."""
-        return Stream(self._transport, _calls.stream(task, input, parameters))
+        parameters, call = split(options)
+        request = _infer.stream(task, input, schema, parameters)
+        return Stream(self._transport.over(call), request)
 
-    def infer_many(self, requests: Iterable[BatchRequest]) -> list[Inference | APIStatusError]:
+    def infer_many(
+        self, requests: Iterable[BatchRequest], **options: Unpack[CallOptions]
+    ) -> list[Inference | PolydeltaError]:
         """Answer many requests, `(task, input)` or `(task, input, parameters)`, in one batch.
 
         Each succeeds or fails by itself: in the place of one that failed stands its error, not
-        raised.
+        raised. What is too much for one batch is sent in several; if a later one fails as a whole,
+        its error stands in the place of each of its requests.
         """
-        return self._transport.run(_calls.infer_many(requests))
+        return self._transport.over(options).carry_out(_infer.infer_many(requests))
 
-    def models(self) -> list[Model]:
+    def infer_each(
+        self, requests: Iterable[BatchRequest], **options: Unpack[CallOptions]
+    ) -> Iterator[Inference | PolydeltaError]:
+        """Answer requests as they are read, batch by batch, and yield the results in order.
+
+        For more than fits in memory. As with `infer_many` each may fail by itself; a batch that
+        fails as a whole raises its error, after all before it was yielded.
+        """
+        transport = self._transport.over(options)
+        for call in _infer.infer_each(requests):
+            yield from transport.run(call)
+
+    def models(self, **options: Unpack[CallOptions]) -> list[Model]:
         """Return the base and the tasks on it, as OpenAI clients see them."""
-        return self._transport.run(_calls.list_models())
+        return self._transport.over(options).run(_calls.list_models())
 
-    def health(self) -> Health:
+    def health(self, **options: Unpack[CallOptions]) -> Health:
         """Return how busy the server is; raise InternalServerError if it cannot serve."""
-        return self._transport.run(_calls.health())
+        return self._transport.over(options).run(_calls.health())
+
+    def request(
+        self, method: str, path: str, *, json: object = None, **options: Unpack[CallOptions]
+    ) -> httpx2.Response:
+        """Send any request and return its answer as it is, read: its JSON, headers and status.
+
+        Errors, retries and the key are as for the other methods.
+        """
+        return self._transport.over(options).run(_calls.raw(method, path, json))
 
     def close(self) -> None:
         """Close the connections."""

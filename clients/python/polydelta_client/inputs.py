@@ -1,11 +1,14 @@
 """What a request may carry."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, TypedDict
+from os import PathLike
+from typing import Any, BinaryIO, Literal, NotRequired, TypedDict
+
+import httpx2
 
 
 class Parameters(TypedDict, total=False):
-    """Options of a request; None, like absence, leaves the server's default.
+    """Options of an answer; None, like absence, leaves the server's default.
 
     All but the last three steer generation. `top` limits a classifier's scores to the likeliest
     labels; `function_to_apply` is what makes scores of its logits, "none" gives them as they are.
@@ -36,6 +39,31 @@ class Parameters(TypedDict, total=False):
     cache_salt: str | None
 
 
-Message = Mapping[str, str]  # {"role": …, "content": …}
-Input = str | Sequence[str] | Sequence[Message]
-BatchRequest = tuple[str, Input] | tuple[str, Input, Mapping[str, object]]
+class CallOptions(TypedDict, total=False):
+    """How a call is made; what is left out is as the client was made.
+
+    `timeout` is in seconds, for each wait on the network, and None waits for ever; `extra_headers`
+    come on top of the client's.
+    """
+
+    timeout: float | httpx2.Timeout | None
+    max_retries: int
+    extra_headers: Mapping[str, str]
+
+
+class InferOptions(Parameters, CallOptions, total=False):
+    """What `infer` and `stream` take by keyword."""
+
+
+class Message(TypedDict):
+    """A turn of a chat: `role` is "system", "user", "assistant" or "tool"."""
+
+    role: str
+    content: NotRequired[str | Sequence[Mapping[str, Any]]]
+
+
+Input = str | Sequence[str] | Sequence[Message] | Sequence[Mapping[str, Any]]
+BatchRequest = tuple[str, Input] | tuple[str, Input, Mapping[str, Any]]
+
+Contents = bytes | BinaryIO | PathLike[str]
+Source = str | PathLike[str] | bytes | BinaryIO | Mapping[str, Contents]

@@ -1,9 +1,7 @@
-"""Generated text as it comes."""
+"""Generated text as it comes, for the blocking client."""
 
-import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
-from contextlib import aclosing
+from collections.abc import Generator, Iterator
 from types import TracebackType
 from typing import Self
 
@@ -12,27 +10,33 @@ import httpx2
 from ._call import Call
 from ._pieces import PieceReader
 from ._retries import Retries
-from ._transport import AsyncTransport, Transport
+from ._transport import Transport
 from .errors import PolydeltaError
-from .results import Piece, Usage
+from .outputs import Piece, Usage
 
 
 class Stream(Iterator[Piece]):
-    """An iterator over pieces; leaving it early, by `with` or `close`, cancels the request.
+    """An iterator over pieces; closing it early, by `with` or `close`, cancels the request.
+
+    So does dropping it, as a loop does that is left by `break`.
 
     The request is sent when the first piece is asked for, and never again once one has come.
     """
 
     def __init__(self, transport: Transport, call: Call[None]) -> None:
-        self._transport = transport
-        self._call = call
         self._reader = PieceReader()
-        self._pieces = self._receive()
+        # The generator does not know this object: dropping it closes the generator there and then.
+        self._pieces = _receive(transport, call, self._reader)
 
     @property
     def usage(self) -> Usage | None:
         """The tokens counted, known once the stream is exhausted."""
         return self._reader.usage
+
+    @property
+    def request_id(self) -> str | None:
+        """The name that the server's log has for the request, known with the first piece."""
+        return self._reader.request_id
 
     def close(self) -> None:
         """Cancel what is left of the request."""
@@ -52,80 +56,25 @@ class Stream(Iterator[Piece]):
     ) -> None:
         self.close()
 
-    def _receive(self) -> Generator[Piece]:
-        retries = Retries(self._transport.settings.max_retries)
-        while not self._reader.ended:
-            try:
-                yield from self._attempt()
-            except PolydeltaError as failure:
-                if self._reader.ended:
-                    return
-                if self._reader.started:
-                    raise
-                time.sleep(retries.wait_after(failure))
 
-    def _attempt(self) -> Generator[Piece]:
-        with self._transport.exchange(self._call) as response:
-            for event in httpx2.EventSource(response):
-                piece = self._reader.read(event.data)
-                if piece is not None:
-                    yield piece
-            self._reader.check_end()
+def _receive(transport: Transport, call: Call[None], reader: PieceReader) -> Generator[Piece]:
+    retries = Retries(transport.settings.max_retries)
+    while not reader.ended:
+        try:
+            yield from _attempt(transport, call, reader)
+        except PolydeltaError as failure:
+            if reader.ended:
+                return
+            if reader.started:
+                raise
+            time.sleep(retries.wait_after(failure))
 
 
-class AsyncStream(AsyncIterator[Piece]):
-    """An async iterator over pieces; leaving it early, by `async with` or `close`, cancels.
-
-    The request is sent when the first piece is asked for, and never again once one has come.
-    """
-
-    def __init__(self, transport: AsyncTransport, call: Call[None]) -> None:
-        self._transport = transport
-        self._call = call
-        self._reader = PieceReader()
-        self._pieces = self._receive()
-
-    @property
-    def usage(self) -> Usage | None:
-        """The tokens counted, known once the stream is exhausted."""
-        return self._reader.usage
-
-    async def close(self) -> None:
-        """Cancel what is left of the request."""
-        await self._pieces.aclose()
-
-    async def __anext__(self) -> Piece:
-        return await anext(self._pieces)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
-
-    async def _receive(self) -> AsyncGenerator[Piece]:
-        retries = Retries(self._transport.settings.max_retries)
-        while not self._reader.ended:
-            try:
-                async with aclosing(self._attempt()) as pieces:
-                    async for piece in pieces:
-                        yield piece
-            except PolydeltaError as failure:
-                if self._reader.ended:
-                    return
-                if self._reader.started:
-                    raise
-                await asyncio.sleep(retries.wait_after(failure))
-
-    async def _attempt(self) -> AsyncGenerator[Piece]:
-        async with self._transport.exchange(self._call) as response:
-            async for event in httpx2.EventSource(response):
-                piece = self._reader.read(event.data)
-                if piece is not None:
-                    yield piece
-            self._reader.check_end()
+def _attempt(transport: Transport, call: Call[None], reader: PieceReader) -> Generator[Piece]:
+    with transport.exchange(call) as response:
+        reader.begin(response)
+        for event in httpx2.EventSource(response):
+            piece = reader.read(event.data)
+            if piece is not None:
+                yield piece
+        reader.check_end()

@@ -1,10 +1,11 @@
 """The tasks of a server: what is there, and changing it."""
 
-from pathlib import Path
+from typing import Unpack
 
 from . import _calls
 from ._transport import AsyncTransport, Transport
-from .results import Task, Version
+from .inputs import CallOptions, Source
+from .served import Task
 
 
 class Tasks:
@@ -16,40 +17,36 @@ class Tasks:
     def put(
         self,
         name: str,
-        source: str | Path,
+        source: Source,
         *,
         if_match: str | None = None,
         if_none_match: str | None = None,
+        **options: Unpack[CallOptions],
     ) -> Task:
         """Add a task or give it a new delta, which becomes active at once; return it as it is then.
 
-        `source` is a local directory, whose files are uploaded (those at its top, less the hidden
-        ones), or the file:// URI of a directory that the server reads by itself.
+        `source` is uploaded: a directory (the files at its top, less the hidden ones), a single
+        file, an open file, bytes (`adapter_model.safetensors`, where nothing says their name), or a
+        mapping of names to any of these but directories. The file:// URI of a directory is read by
+        the server itself.
         With `if_match`, the version that you expect to replace, PreconditionFailedError is raised
         where another is active; with `if_none_match="*"`, ConflictError where the name is taken.
         """
-        return self._transport.run(_calls.put_task(name, source, if_match, if_none_match))
+        call = _calls.put_task(name, source, if_match, if_none_match)
+        return self._transport.over(options).run(call)
 
-    def get(self, name: str) -> Task:
+    def get(self, name: str, **options: Unpack[CallOptions]) -> Task:
         """Return one task."""
-        return self._transport.run(_calls.get_task(name))
+        return self._transport.over(options).run(_calls.get_task(name))
 
-    def delete(self, name: str) -> None:
+    def delete(self, name: str, **options: Unpack[CallOptions]) -> None:
         """Remove a task; requests under way still finish."""
-        self._transport.run(_calls.delete_task(name))
-
-    def versions(self, name: str) -> list[Version]:
-        """Return the versions that the server keeps of a task; no server answers this yet."""
-        return self._transport.run(_calls.list_versions(name))
-
-    def activate(self, name: str, version: str) -> Task:
-        """Make another version active and return the task; no server answers this yet."""
-        return self._transport.run(_calls.activate(name, version))
+        self._transport.over(options).run(_calls.delete_task(name))
 
     # Last in its class: below it, `list` in an annotation would mean this method.
-    def list(self) -> list[Task]:
+    def list(self, **options: Unpack[CallOptions]) -> list[Task]:
         """Return all tasks."""
-        return self._transport.run(_calls.list_tasks())
+        return self._transport.over(options).run(_calls.list_tasks())
 
 
 class AsyncTasks:
@@ -61,31 +58,25 @@ class AsyncTasks:
     async def put(
         self,
         name: str,
-        source: str | Path,
+        source: Source,
         *,
         if_match: str | None = None,
         if_none_match: str | None = None,
+        **options: Unpack[CallOptions],
     ) -> Task:
         """Add a task or give it a new delta; see `Tasks.put`."""
-        return await self._transport.run(_calls.put_task(name, source, if_match, if_none_match))
+        call = _calls.put_task(name, source, if_match, if_none_match)
+        return await self._transport.over(options).run(call)
 
-    async def get(self, name: str) -> Task:
+    async def get(self, name: str, **options: Unpack[CallOptions]) -> Task:
         """Return one task."""
-        return await self._transport.run(_calls.get_task(name))
+        return await self._transport.over(options).run(_calls.get_task(name))
 
-    async def delete(self, name: str) -> None:
+    async def delete(self, name: str, **options: Unpack[CallOptions]) -> None:
         """Remove a task; requests under way still finish."""
-        await self._transport.run(_calls.delete_task(name))
-
-    async def versions(self, name: str) -> list[Version]:
-        """Return the versions that the server keeps of a task; no server answers this yet."""
-        return await self._transport.run(_calls.list_versions(name))
-
-    async def activate(self, name: str, version: str) -> Task:
-        """Make another version active and return the task; no server answers this yet."""
-        return await self._transport.run(_calls.activate(name, version))
+        await self._transport.over(options).run(_calls.delete_task(name))
 
     # Last in its class: below it, `list` in an annotation would mean this method.
-    async def list(self) -> list[Task]:
+    async def list(self, **options: Unpack[CallOptions]) -> list[Task]:
         """Return all tasks."""
-        return await self._transport.run(_calls.list_tasks())
+        return await self._transport.over(options).run(_calls.list_tasks())

@@ -1,0 +1,69 @@
+"""What a server has: tasks with their versions, models as OpenAI clients see them, its health."""
+
+from dataclasses import dataclass, field
+
+from ._result import Answer, Result
+
+
+@dataclass(frozen=True, repr=False)
+class Version(Result):
+    """One delta that a task has had; `bytes` of tensors, `created` in Unix seconds."""
+
+    version: str
+    digest: str
+    kind: str
+    bytes: int
+    created: float
+
+
+@dataclass(frozen=True, repr=False)
+class Task(Answer):
+    """A task: `version` is the active one, `resident` on "device", "host" or "disk".
+
+    `type` is "generate", "classify", "tag" or "embed"; `labels` is None where there are none;
+    `requests` counts those served; `warnings` say what is odd about the active version, such as
+    that it changes nothing.
+    """
+
+    id: str
+    type: str
+    kind: str
+    kinds: list[str]
+    version: str
+    versions: list[Version]
+    labels: list[str] | None
+    resident: str
+    bytes: int
+    requests: int
+    base: str
+    warnings: list[str] = field(default_factory=list[str])
+
+
+@dataclass(frozen=True, repr=False)
+class Model(Result):
+    """An entry of the OpenAI-compatible list: the base, or a task, whose `parent` is the base.
+
+    `created` is in Unix seconds, `max_model_len` in tokens.
+    """
+
+    id: str
+    created: int
+    owned_by: str
+    root: str
+    parent: str | None
+    max_model_len: int
+
+
+@dataclass(frozen=True, repr=False)
+class Health(Answer):
+    """A living server: sequences that run and wait, and the share of its cache in use.
+
+    `revision` is the commit of the hub that the base's files are of, None if they are of none.
+    """
+
+    status: str
+    base: str
+    running: int
+    waiting: int
+    cache_usage: float
+    revision: str | None = None
