@@ -10,6 +10,8 @@ PORT ?= 8000
 CASES ?= 60000
 # How long `make fuzz-api` and `make soak` go on.
 MINUTES ?= 10
+# The program that `make dashboard` runs; Debian's package prometheus has it.
+PROMETHEUS ?= prometheus
 # Where torch comes from; empty means the default index, whose Linux build carries CUDA.
 # TORCH_INDEX=https://download.pytorch.org/whl/cpu is a tenth of that size.
 TORCH_INDEX ?=
@@ -19,7 +21,7 @@ pip := $(bin)/python -m pip --disable-pip-version-check
 # An empty file for each thing that is installed, so that a second run starts at once.
 done := .venv/done
 
-.PHONY: run test long fuzz fuzz-api soak check format lock clean
+.PHONY: run test long fuzz fuzz-api soak dashboard check format lock clean
 .DELETE_ON_ERROR:
 
 run: $(done)/server $(done)/base-$(BASE)
@@ -40,6 +42,9 @@ fuzz-api: $(done)/dev .fuzz/done
 soak: $(done)/dev $(done)/base-smollm2
 	$(bin)/python -m tests.soak $(MINUTES)
 	$(bin)/python -m tests.soak.health
+
+dashboard: $(done)/dev
+	$(bin)/python -m tests.dashboard $(PROMETHEUS)
 
 check: $(done)/dev
 	$(bin)/ruff check

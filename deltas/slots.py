@@ -1,6 +1,7 @@
 """The slot table: which delta is in which slot of the device, in integers alone."""
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from deltas.delta import DeltaRef
@@ -22,6 +23,12 @@ class SlotTable:
     def available(self) -> bool:
         """Whether a delta that is not resident could have a slot."""
         return len(self._pins) < self.capacity
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def __iter__(self) -> Iterator[DeltaRef]:
+        return iter(self._slots)
 
     def find(self, ref: DeltaRef) -> int | None:
         """The slot that a delta is in."""

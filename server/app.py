@@ -29,6 +29,7 @@ from server.api.writes import Writes
 from server.engine.engine import Engine
 from server.metrics import Metrics
 from server.settings import Settings
+from server.traces.setup import traced
 
 _RESOURCES = (
     infer, batch, tasks, completions, chat, embeddings, models, lora, health, metrics
@@ -54,7 +55,8 @@ def create_app(engine: Engine, settings: Settings, max_requests: int) -> FastAPI
     app.state.engine = engine
     app.state.writes = Writes(settings.max_uploads)
     app.state.source_roots = settings.source_roots
-    app.state.metrics = engine.observer = Metrics(engine)
+    app.state.metrics = Metrics(engine)
+    engine.observer = traced(app.state.metrics)
     for resource in _RESOURCES:
         app.include_router(resource.router)
     problem.install(app)

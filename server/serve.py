@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 import uvicorn
+from uvicorn.config import LOGGING_CONFIG
 
 from server.api.http.places import Places
 from server.api.http.protocol import BoundedProtocol
@@ -55,6 +56,8 @@ def build_server(engine: Engine, settings: Settings) -> "DrainingServer":
         ws="none",
         access_log=settings.log_level == "debug",
         log_level=settings.log_level,
+        # Its own way of writing is for people.
+        log_config=None if settings.log_format == "json" else LOGGING_CONFIG,
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=_FLUSH_SECONDS,

@@ -26,6 +26,7 @@ OTHER_LINES: set[str] = set()
 
 Dtype: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
 Device: TypeAlias = Literal["auto", "cpu", "cuda"]
+LogFormat: TypeAlias = Literal["text", "json"]
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 Gigabytes: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Seconds: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -116,6 +117,7 @@ class Settings(BaseSettings):
     drain_timeout: Seconds = Field(default=30.0, description="seconds to finish work at shutdown")
     max_body_mb: PositiveInt = Field(default=256, description="largest upload of a delta")
     log_level: LogLevel = Field(default="info", description="least severity to log")
+    log_format: LogFormat = Field(default="text", description="how lines of the log are written")
 
     @classmethod
     def gather(cls, **flags: Any) -> Self:

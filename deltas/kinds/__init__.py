@@ -17,7 +17,7 @@ from deltas.kinds.prefix import Prefix
 from deltas.kinds.prompt import Prompt
 from deltas.site import Role
 
-__all__ = ["KINDS", "Extent", "Kind", "check", "extent_of", "kind_named"]
+__all__ = ["KINDS", "Extent", "Kind", "check", "extent_of", "kind_named", "rank_of"]
 
 KINDS: dict[str, Kind] = {
     kind.name: kind for kind in (Lora(), Bottleneck(), Prefix(), Prompt(), Ia3(), Head())
@@ -40,6 +40,11 @@ def extent_of(delta: Delta) -> Extent:
     for part in delta.parts:
         first.setdefault(part.kind, part)
     return sum((KINDS[name].extent(part) for name, part in first.items()), Extent())
+
+
+def rank_of(delta: Delta) -> int:
+    """The greatest rank of a delta's parts, 0 if none has one."""
+    return max((KINDS[part.kind].rank(part) for part in delta.parts), default=0)
 
 
 def check(delta: Delta, base: BaseSpec) -> None:

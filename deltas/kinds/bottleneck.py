@@ -68,6 +68,10 @@ class Bottleneck(Kind):
             "up_bias": (site.outputs,),
         }
 
+    def rank(self, part: Part) -> int:
+        """The size of the bottleneck."""
+        return len(part.tensors["down"])
+
     def create(self, site: Site, options: Options, generator: torch.Generator) -> dict[str, Tensor]:
         """A near-zero up-projection, so that training starts next to the base."""
         size = int(str(options.get("size", max(8, site.inputs // 16))))

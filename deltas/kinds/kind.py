@@ -76,6 +76,11 @@ class Kind(ABC):
         del part
         return Extent()
 
+    def rank(self, part: Part) -> int:
+        """The inner width where a part is a product of two narrow matrices, else 0."""
+        del part
+        return 0
+
     def check_whole(self, parts: Sequence[Part], delta: Delta, base: BaseSpec) -> None:
         """Raise InvalidDelta unless a delta's parts of this kind fit together."""
         del parts, delta, base

@@ -44,6 +44,10 @@ class Lora(Kind):
             shapes["bias"] = (site.outputs,)
         return shapes
 
+    def rank(self, part: Part) -> int:
+        """The length that both factors share."""
+        return len(part.tensors["a"])
+
     def create(self, site: Site, options: Options, generator: torch.Generator) -> dict[str, Tensor]:
         """Random A (Kaiming uniform) and zero B, so that training starts from the base."""
         rank = int(str(options.get("rank", 8)))

@@ -15,6 +15,9 @@ _PREFERENCE = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d+(?:\.\d+)?)", re.IGNOR
 _TIMEOUTS = {"x-stainless-read-timeout": 1.0, "x-envoy-expected-rq-timeout-ms": 1e-3}
 """Headers in which OpenAI's clients and Envoy tell their own patience, and their units."""
 
+_TRACE = ("traceparent", "tracestate")
+"""W3C's Trace Context."""
+
 
 def patience_of(headers: Headers) -> float | None:
     """The seconds that a client waits for its answer to begin, by the least of what it sends.
@@ -42,7 +45,8 @@ def caller_of(request: Request) -> str:
 async def _call(request: Request) -> Call:
     patience = patience_of(request.headers)
     deadline = None if patience is None else time.monotonic() + patience
-    return Call(caller_of(request), deadline)
+    trace = {name: request.headers[name] for name in _TRACE if name in request.headers}
+    return Call(caller_of(request), deadline, trace=trace)
 
 
 CallDep: TypeAlias = Annotated[Call, Depends(_call)]

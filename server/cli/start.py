@@ -1,12 +1,12 @@
 """Starting a server in this process, telling the user what happens meanwhile."""
 
-import logging
+import os
 import socket
-import sys
 from collections.abc import Callable
 
 from server.cli.printing import err
 from server.listening import listening
+from server.logs import log_to_stderr
 from server.settings import Settings
 from server.system.heap import share_arenas
 
@@ -16,7 +16,7 @@ def start(settings: Settings, fetch: Callable[[], None] | None = None) -> None:
 
     `fetch` gets what is missing, once the port is taken.
     """
-    _log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level, as_json=settings.log_format == "json")
     with listening(settings) as sockets:
         if fetch is not None:
             fetch()
@@ -30,6 +30,7 @@ def _start(settings: Settings, sockets: list[socket.socket]) -> None:
     from server.build import build_engine
     from server.cli.examples import example_lines
     from server.serve import serve
+    from server.traces.setup import configure
 
     err.print(f"Loading {settings.base} …")
     engine = build_engine(settings)
@@ -43,20 +44,9 @@ def _start(settings: Settings, sockets: list[socket.socket]) -> None:
     for line in example_lines(url, engine):
         err.print(line, markup=False)
     err.print()
+    configure(os.environ)
     serve(engine, settings, sockets)
 
 
 def _in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-
-def _log_to_stderr(level: str) -> None:
-    logging.basicConfig(
-        level=level.upper(),
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)-7s %(name)s  %(message)s",
-        datefmt="%H:%M:%S",
-    )
-    if level != "debug":
-        for chatty in ("httpx", "httpcore", "urllib3", "filelock"):
-            logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -30,6 +30,7 @@ from server.engine.reading import read_scores
 from server.engine.reply import Reply
 from server.engine.request import Request
 from server.engine.sequence import Key
+from server.engine.timeline import Timeline
 from server.engine.token_texts import TokenTexts
 from server.model.sampler import Chosen
 from server.registry.registry import Lease
@@ -74,6 +75,8 @@ class Answer:
         self._close = close
         self._submitted = time.monotonic()
         self._cached: int | None = None
+        self._started: float | None = None
+        self._first: float | None = None
         self._queue: asyncio.Queue[Piece | Output | PolydeltaError] = asyncio.Queue()
         count = request.sampling.n if self.generates else 1
         stop, hold = request.sampling.stop, request.sampling.min_tokens
@@ -169,7 +172,9 @@ class Answer:
         if isinstance(event, Started):
             # What later choices or fresh starts find is this answer's own work.
             self._cached = event.cached if self._cached is None else self._cached
-            self._observer.started(time.monotonic() - self._submitted)
+            now = time.monotonic()
+            self._started = now if self._started is None else self._started
+            self._observer.started(now - self._submitted)
         elif isinstance(event, Scores):
             self._end(index, "stop")
             function = self._request.score_function
@@ -207,6 +212,7 @@ class Answer:
     def _observe(self, choice: _Choice) -> None:
         now = time.monotonic()
         if choice.last is None:
+            self._first = now if self._first is None else self._first
             self._observer.first_token(now - self._submitted)
         else:
             self._observer.next_token(now - choice.last)
@@ -224,7 +230,24 @@ class Answer:
         elapsed = time.monotonic() - self._submitted
         self._observer.finished(self.task, reason, elapsed, choice.tokens)
         if not self.open_keys:
+            self._observer.ended(self._timeline(reason))
             self._close(self)
+
+    def _timeline(self, reason: str) -> Timeline:
+        usage = self.usage
+        return Timeline(
+            request=self.id,
+            ref=self.version.ref,
+            trace=self._request.call.trace,
+            submitted=self._submitted,
+            started=self._started,
+            first=self._first,
+            ended=time.monotonic(),
+            reason=reason,
+            prompt_tokens=usage.prompt_tokens,
+            cached_tokens=usage.cached_tokens,
+            tokens=usage.completion_tokens,
+        )
 
 
 def _joined(pieces: list[Piece], *, logprobs: bool) -> Generated:

@@ -15,6 +15,7 @@ from server.engine.blocks import BlockPool
 from server.engine.core import EngineCore
 from server.engine.event import Event
 from server.engine.limits import Limits
+from server.engine.loaded import loaded
 from server.engine.observer import SILENT, Observer
 from server.engine.prefix_cache import PrefixCache
 from server.engine.reader import Reader
@@ -152,6 +153,7 @@ class Engine:
             if ref.digest:
                 deltas.add(ref.task)
             (running if row.running else waiting)[ref.task] += 1
+        on_device, on_host = self.core.residency.counts
         blocks, prefixes = self.core.scheduler.blocks, self.core.scheduler.prefixes
         return Stats(
             waiting=waiting.total(),
@@ -161,6 +163,9 @@ class Engine:
             running_tasks=tuple(sorted(deltas & running.keys())),
             waiting_tasks=tuple(sorted(deltas & waiting.keys())),
             max_deltas=self._limits.max_deltas,
+            device_deltas=on_device,
+            host_deltas=on_host,
+            loaded=tuple(loaded(self.core.residency, self.registry)),
             prefix_queries=prefixes.queries if prefixes is not None else 0,
             prefix_hits=prefixes.hits if prefixes is not None else 0,
             preemptions=self.core.scheduler.preemptions,
@@ -181,6 +186,7 @@ class Engine:
             self.registry.load,
             bell,
             Spill(self.registry.scratch),
+            self._tell_loaded,
         )
         pool = BlockPool(blocks, BLOCK) if blocks else None
         prefixes = PrefixCache(pool) if pool is not None and limits.prefix_cache else None
@@ -253,6 +259,10 @@ class Engine:
     def _hand_over(self, events: List[Event]) -> None:
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._deliver, events)
+
+    def _tell_loaded(self, ref: DeltaRef, began: float, ended: float) -> None:
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self.observer.loaded, ref, began, ended)
 
     def _deliver(self, events: List[Event]) -> None:
         aborts: list[Key] = []

@@ -1,6 +1,7 @@
 """The host cache: deltas read from disk that wait in memory for a slot."""
 
 from collections import OrderedDict
+from collections.abc import Iterator
 
 from deltas.delta import Delta, DeltaRef
 
@@ -30,6 +31,10 @@ class HostCache:
 
     def __contains__(self, ref: DeltaRef) -> bool:
         return ref in self._deltas
+
+    def newest(self) -> Iterator[DeltaRef]:
+        """The deltas, the most recently used one first."""
+        return reversed(self._deltas)
 
     def get(self, ref: DeltaRef) -> Delta | None:
         """Return a delta and mark it as used last."""

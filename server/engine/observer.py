@@ -2,6 +2,9 @@
 
 from typing import Protocol
 
+from deltas.delta import DeltaRef
+from server.engine.timeline import Timeline
+
 
 class Observer(Protocol):
     """Receives each event on the event loop's thread; times are in seconds."""
@@ -21,8 +24,14 @@ class Observer(Protocol):
     def next_token(self, elapsed: float) -> None:
         """A later token came, `elapsed` after the one before."""
 
+    def loaded(self, ref: DeltaRef, began: float, ended: float) -> None:
+        """A delta was read into host memory in this stretch of the monotonic clock."""
+
     def finished(self, task: str, reason: str, elapsed: float, tokens: int) -> None:
         """A sequence ended with `tokens` generated; reason is stop, length, abort or error."""
+
+    def ended(self, timeline: Timeline) -> None:
+        """A request that was admitted ended, with all its sequences."""
 
 
 class Silent:
@@ -43,7 +52,13 @@ class Silent:
     def next_token(self, elapsed: float) -> None:
         """Do nothing."""
 
+    def loaded(self, ref: DeltaRef, began: float, ended: float) -> None:
+        """Do nothing."""
+
     def finished(self, task: str, reason: str, elapsed: float, tokens: int) -> None:
+        """Do nothing."""
+
+    def ended(self, timeline: Timeline) -> None:
         """Do nothing."""
 
 

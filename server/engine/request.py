@@ -1,6 +1,7 @@
 """Requests: what callers ask of the engine."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -26,12 +27,13 @@ class Call:
 
     `caller` is whose share of the places they take, `deadline` when their answers must have begun,
     by the monotonic clock. `admitted` are the tasks of those that were taken: the first of a call
-    decides for the others, too.
+    decides for the others, too. `trace` is what the headers say of the call's trace.
     """
 
     caller: str = ""
     deadline: float | None = None
     admitted: set[str] = field(default_factory=set[str])
+    trace: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def patience(self) -> float | None:

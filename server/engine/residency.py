@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from queue import SimpleQueue
 from typing import Literal
 
@@ -43,6 +44,10 @@ _READ_AHEAD = 8
 Residence = Literal["device", "host", "disk"]
 
 
+_LISTED = 256
+"""Deltas in host memory that are named to whoever asks: there may be very many."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Failure:
     error: PolydeltaError
@@ -52,9 +57,10 @@ class _Failure:
 class Residency:
     """Brings deltas to the device and takes them away again.
 
-    Everything belongs to the core thread but `offer`, `forget` and `residence`, which any may call.
-    `load` reads a delta from disk on a thread of its own and `bell` rings when it has ended; what
-    it read is taken in by the next `settle`, so that nothing moves while a step is scheduled.
+    Everything belongs to the core thread but `offer`, `forget` and what only looks, which any may
+    call. `load` reads a delta from disk on a thread of its own, where `loaded` is told when that
+    began and ended, and `bell` rings; what was read is taken in by the next `settle`, so that
+    nothing moves while a step is scheduled.
     """
 
     def __init__(
@@ -65,12 +71,14 @@ class Residency:
         load: Callable[[DeltaRef], Delta],
         bell: threading.Event,
         spill: Spill,
+        loaded: Callable[[DeltaRef, float, float], None],
     ) -> None:
         self._wiring = wiring
         self._slots = SlotTable(slots)
         self._load = load
         self._bell = bell
         self._spill = spill
+        self._loaded = loaded
         self._host = HostCache(host_bytes)
         self._loading: set[DeltaRef] = set()
         self._ahead: set[DeltaRef] = set()
@@ -81,6 +89,8 @@ class Residency:
         self._offered: SimpleQueue[tuple[DeltaRef, Delta]] = SimpleQueue()
         self._forgotten: SimpleQueue[DeltaRef] = SimpleQueue()
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="delta-loader")
+        self._listed: tuple[DeltaRef, ...] = ()
+        self._changed = False
         # Whoever asks while the process keeps to one thread computes alone for good.
         self._loader.submit(torch.get_num_threads).result()
 
@@ -156,11 +166,31 @@ class Residency:
                 self._loader.submit(self._spill.write, ref, delta)
             else:
                 self._host.add(ref, delta)
+            self._changed = True
         while not self._forgotten.empty():
             self._unneeded.add(self._forgotten.get())
         for ref in list(self._unneeded):
             if ref not in self._loading and not self._slots.pinned(ref):
                 self._drop(ref)
+        if self._changed:
+            self._changed = False
+            # The tables themselves change while others look.
+            newest = islice(self._host.newest(), _LISTED)
+            self._listed = tuple(dict.fromkeys([*self._slots, *newest]))
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many deltas are in slots, and how many in host memory."""
+        return len(self._slots), len(self._host)
+
+    @property
+    def listed(self) -> tuple[DeltaRef, ...]:
+        """Deltas in memory: those in slots, and of the others the most recently used."""
+        return self._listed
+
+    def pinned(self, ref: DeltaRef) -> bool:
+        """Whether rows at work keep a delta in its slot."""
+        return self._slots.pinned(ref)
 
     def residence(self, ref: DeltaRef) -> Residence:
         """The nearest place where a delta's tensors are."""
@@ -212,6 +242,7 @@ class Residency:
         if isinstance(read, Delta):
             self._host.add(ref, read)
             self._ahead.add(ref)
+            self._changed = True
         else:
             self._fail(ref, read)
 
@@ -223,6 +254,7 @@ class Residency:
         self._failed.pop(ref, None)
         self._crashes.pop(ref, None)
         slot = self._slots.drop(ref)
+        self._changed = True
         if slot is not None:
             self._wiring.remove(slot)
 
@@ -231,6 +263,7 @@ class Residency:
         if claimed is None:
             return None
         slot, _ = claimed
+        self._changed = True
         self._ahead.discard(ref)
         try:
             self._wiring.install(slot, delta)
@@ -242,8 +275,11 @@ class Residency:
         return slot
 
     def _read(self, ref: DeltaRef) -> None:
+        began = time.monotonic()
         try:
-            self._arrived.put((ref, self._spill.read(ref) or self._prepare(ref)))
+            delta = self._spill.read(ref) or self._prepare(ref)
+            self._loaded(ref, began, time.monotonic())
+            self._arrived.put((ref, delta))
         except DeltaUnavailable as error:
             self._arrived.put((ref, error))
         except Exception as error:

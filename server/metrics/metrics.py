@@ -1,18 +1,17 @@
 """Metrics: what the engine does, under the names that vLLM's routers and dashboards read."""
 
-import time
-from collections.abc import Iterator
-
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
+from deltas.delta import DeltaRef
 from server.engine.engine import Engine
+from server.engine.timeline import Timeline
+from server.metrics.readings import Readings
 
 _MAX_TASKS = 256
 _OTHER_TASKS = "(other)"
 
 _STEP_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+_LOAD_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
@@ -24,7 +23,7 @@ class Metrics:
 
     def __init__(self, engine: Engine) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_Readings(engine))
+        self._registry.register(Readings(engine))
         self._tasks: set[str] = set()
         self._first_token = self._histogram(
             "vllm:time_to_first_token_seconds", "Time to first token", _REQUEST_BUCKETS
@@ -37,6 +36,9 @@ class Metrics:
         )
         self._queued = self._histogram(
             "vllm:request_queue_time_seconds", "Time from request to first step", _REQUEST_BUCKETS
+        )
+        self._loads = self._histogram(
+            "vllm:lora_adapter_load_seconds", "Time to read a delta into host memory", _LOAD_BUCKETS
         )
         self._read = self._counter("vllm:prompt_tokens", "Prompt tokens")
         self._written = self._counter("vllm:generation_tokens", "Generated tokens")
@@ -72,6 +74,14 @@ class Metrics:
         """Count the seconds between two tokens."""
         self._inter_token.observe(elapsed)
 
+    def loaded(self, ref: DeltaRef, began: float, ended: float) -> None:
+        """Count the seconds that it took to read a delta."""
+        del ref
+        self._loads.observe(ended - began)
+
+    def ended(self, timeline: Timeline) -> None:
+        """Count nothing: its sequences were."""
+
     def finished(self, task: str, reason: str, elapsed: float, tokens: int) -> None:
         """Count a sequence's end and its tokens."""
         self._written.inc(tokens)
@@ -90,45 +100,3 @@ class Metrics:
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, registry=self._registry)
-
-
-class _Readings(Collector):
-    """Reads the engine when it is asked, so that nothing is stored that could grow stale."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    def collect(self) -> Iterator[Metric]:
-        stats = self._engine.stats()
-        yield GaugeMetricFamily(
-            "vllm:num_requests_waiting", "Sequences that wait", value=stats.waiting
-        )
-        yield GaugeMetricFamily(
-            "vllm:num_requests_running", "Sequences that run", value=stats.running
-        )
-        yield GaugeMetricFamily(
-            "polydelta_expected_wait_seconds",
-            "Time until a place is expected",
-            value=stats.expected_wait,
-        )
-        yield GaugeMetricFamily(
-            "vllm:kv_cache_usage_perc", "Share of the cache in use", value=stats.cache_usage
-        )
-        yield CounterMetricFamily(
-            "vllm:prefix_cache_queries",
-            "Tokens looked for in the prefix cache",
-            value=stats.prefix_queries,
-        )
-        yield CounterMetricFamily(
-            "vllm:prefix_cache_hits", "Tokens found in the prefix cache", value=stats.prefix_hits
-        )
-        yield CounterMetricFamily(
-            "vllm:num_preemptions", "Sequences that had to start over", value=stats.preemptions
-        )
-        names = ["max_lora", "running_lora_adapters", "waiting_lora_adapters"]
-        loras = GaugeMetricFamily(
-            "vllm:lora_requests_info", "When the tasks at work were these", labels=names
-        )
-        running, waiting = ",".join(stats.running_tasks), ",".join(stats.waiting_tasks)
-        loras.add_metric([str(stats.max_deltas), running, waiting], time.time())
-        yield loras

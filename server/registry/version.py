@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from deltas.delta import Delta, DeltaRef, ProblemType, PromptStyle, TaskType
-from deltas.kinds import Extent, extent_of
+from deltas.kinds import Extent, extent_of, rank_of
 
 BASE_NAME = "base"
 """The name of the bare base, which is never registered."""
@@ -25,6 +25,7 @@ class Version:
     prompt: PromptStyle = PromptStyle.CHAT
     chat_template: str = field(default="", repr=False)
     extent: Extent = field(default_factory=Extent)
+    rank: int = 0
     bytes: int = 0
     created: float = 0.0
     warnings: tuple[str, ...] = ()
@@ -43,6 +44,7 @@ class Version:
             prompt=delta.prompt,
             chat_template=delta.chat_template,
             extent=extent_of(delta),
+            rank=rank_of(delta),
             bytes=delta.bytes,
             created=created,
             warnings=warnings,

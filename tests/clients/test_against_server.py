@@ -94,6 +94,14 @@ def test_a_generating_task(client: Polydelta):
     assert [len(token.top) for token in getattr(output, "logprobs", ())] == [2] * 4
 
 
+def test_rules_for_tokens(client: Polydelta):
+    (first,) = client.infer("headline", "hello", max_tokens=1, logprobs=0).outputs
+    token = getattr(first, "logprobs", ())[0].id
+    for rule in ({"logit_bias": {token: -100}}, {"allowed_token_ids": [token + 1]}):
+        (other,) = client.infer("headline", "hello", max_tokens=1, logprobs=0, **rule).outputs
+        assert getattr(other, "logprobs", ())[0].id != token
+
+
 def test_a_chat_and_several_inputs(client: Polydelta):
     chat = client.infer("base", [{"role": "user", "content": "hello"}], max_tokens=2)
     assert chat.kind == "base"

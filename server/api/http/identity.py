@@ -6,6 +6,8 @@ from uuid import uuid4
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from server.logs import request_id
+
 HEADER = "x-request-id"
 
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -27,12 +29,14 @@ class RequestIds:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         given = Headers(scope=scope).get(HEADER, "")
-        request_id = given if _WELL_FORMED.fullmatch(given) else new_id("req")
-        scope.setdefault("state", {})["request_id"] = request_id
+        name = given if _WELL_FORMED.fullmatch(given) else new_id("req")
+        scope.setdefault("state", {})["request_id"] = name
+        # Each request has a task of its own, and so what is set here.
+        request_id.set(name)
 
         async def named(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[HEADER] = request_id
+                MutableHeaders(scope=message)[HEADER] = name
             await send(message)
 
         return await self._app(scope, receive, named)

@@ -1,6 +1,11 @@
+from pathlib import Path
+
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.server.api.live import Live
+from tests import samples
+from tests.dashboard.queries import Query, queries
+from tests.server.api.live import Live, serving
 
 
 def counts(live: Live) -> dict[str, float]:
@@ -51,6 +56,46 @@ def test_gauges_show_an_idle_engine(live: Live):
         assert found[f"vllm:{name}[]"] == 0
     labels = "('max_lora', '16'), ('running_lora_adapters', ''), ('waiting_lora_adapters', '')"
     assert f"vllm:lora_requests_info[{labels}]" in found
+
+
+def test_deltas_in_memory_are_named_where_routers_look(live: Live):
+    live.infer("lora", "hello", max_tokens=1)
+    live.settle()
+    found = counts(live)
+    loaded = [name for name in found if name.startswith("vllm:lora_adapter_loaded[")]
+    labels = [("adapter_name", "lora"), ("level", "gpu"), ("pinned", "false"), ("rank", "4")]
+    assert f"vllm:lora_adapter_loaded{labels}" in loaded
+    on_device = [name for name in loaded if "('level', 'gpu')" in name]
+    assert found["vllm:num_gpu_loaded_lora_adapters[]"] == len(on_device)
+    assert found["vllm:num_cpu_loaded_lora_adapters[]"] >= len(loaded) - len(on_device)
+    assert found["vllm:max_gpu_lora_adapters[]"] == 16
+    assert not any("base" in name for name in loaded)
+
+
+@pytest.mark.parametrize("query", queries(), ids=lambda query: query.panel)
+def test_the_dashboard_asks_for_what_there_is(live: Live, query: Query):
+    live.infer("lora", "hello", max_tokens=2)
+    names = {name.partition("[")[0] for name in counts(live)}
+    assert query.metrics
+    assert query.metrics <= names
+
+
+def test_deltas_come_and_go(decoder: Path, tmp_path: Path):
+    with serving(decoder, tmp_path, max_deltas=1, host_cache_gb=0) as live:
+        for name in ("one", "two", "three"):
+            live.add(name, samples.generator("lora", live.spec, seed=len(name)))
+        for name in ("one", "two", "three"):
+            live.infer(name, "hello", max_tokens=1)
+        live.settle()
+        found = counts(live)
+        loaded = {name for name in found if name.startswith("vllm:lora_adapter_loaded[")}
+        assert [name for name in loaded if "'gpu'" in name] == [
+            name for name in loaded if "'three'" in name
+        ]
+        assert not any("'one'" in name for name in loaded)
+        assert found["vllm:num_gpu_loaded_lora_adapters[]"] == 1
+        assert found["vllm:num_cpu_loaded_lora_adapters[]"] == 1
+        assert found["vllm:lora_adapter_load_seconds_count[]"] >= 2
 
 
 def test_endless_task_names_share_a_series(live: Live):

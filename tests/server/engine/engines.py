@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerFast
 from deltas.base import describe
 from server.engine.engine import Engine
 from server.engine.limits import Limits
-from server.engine.observer import SILENT, Observer
+from server.engine.observer import SILENT, Observer, Silent
 from server.engine.output import Generated, Output, TokenLogprob
 from server.engine.request import Request, Sampling
 from server.model.base import Base
@@ -27,19 +27,13 @@ from tests.models import VOCABULARY, tiny_model
 
 
 @dataclass
-class Starts:
+class Starts(Silent):
     """An observer that counts how often sequences began, or began again."""
 
     count: int = 0
 
     def started(self, queued: float) -> None:
         self.count += 1
-
-    def admitted(self, prompt_tokens: int) -> None: ...
-    def refused(self) -> None: ...
-    def first_token(self, elapsed: float) -> None: ...
-    def next_token(self, elapsed: float) -> None: ...
-    def finished(self, task: str, reason: str, elapsed: float, tokens: int) -> None: ...
 
 
 def tiny_tokenizer() -> PreTrainedTokenizerFast:

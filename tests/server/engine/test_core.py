@@ -38,7 +38,13 @@ class Hand:
         runner = Runner(base, BLOCKS)
         spill = Spill(self.registry.scratch)
         self.residency = Residency(
-            runner.wiring, 2, 1 << 20, self.registry.load, self.arrived, spill
+            runner.wiring,
+            2,
+            1 << 20,
+            self.registry.load,
+            self.arrived,
+            spill,
+            lambda *load: None,
         )
         self.blocks = BlockPool(BLOCKS, BLOCK)
         scheduler = Scheduler(self.residency, self.blocks, 16, 8, PrefixCache(self.blocks))

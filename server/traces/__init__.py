@@ -1,0 +1,1 @@
+"""Traces: what became of each request, as OpenTelemetry's spans; off unless asked for."""

@@ -1,0 +1,1 @@
+"""Whether the dashboard shows something: its queries, asked of a real Prometheus."""
