@@ -59,8 +59,8 @@ def run(job: Job) -> None:
     base = load_base(source.name, source.directory, torch.float32, device)
     course = Course(base, job.recipe, material)
     delta = _train(course)
-    with err.status("Judging it by the held-out examples"):
-        verdicts = course.judge(delta, job.instruction)
+    err.print("Judging it by the held-out examples …")
+    verdicts = course.judge(delta, job.instruction)
     card = Card(job.command, job.source, job.recipe, verdicts)
     native.write(delta, job.out, base.spec, card.as_json())
     page = card.as_markdown(f"{job.out.name} ({'+'.join(delta.kinds)})")

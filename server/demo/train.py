@@ -9,6 +9,7 @@ import typer
 from deltas.errors import PolydeltaError
 from server.cache import user_cache
 from server.cli.demo import BASES, DELTAS
+from server.cli.printing import err
 from server.cli.train_job import Job, run
 from server.demo.data import DATASETS, SOURCES
 from server.demo.packages import PackageError
@@ -27,6 +28,7 @@ def main(
         raise typer.BadParameter(f"choose one of: {known}")
     try:
         with TemporaryDirectory() as folder:
+            err.print(f"Reading the data for {name} …")
             run(_job(task, Path(folder), out))
     except (PackageError, PolydeltaError) as error:
         typer.echo(error, err=True)

@@ -26,9 +26,10 @@ class Need:
         return self.keys_and_values + self.deltas
 
     def __str__(self) -> str:
+        cached = f"keys and values up to {_gb(self.keys_and_values)} GB more (--kv-cache-gb), "
         return (
-            f"{_gb(self.now)} GB, keys and values up to {_gb(self.keys_and_values)} GB more "
-            f"(--kv-cache-gb), deltas up to {_gb(self.deltas)} GB (--host-cache-gb)"
+            f"{_gb(self.now)} GB, {cached if self.keys_and_values else ''}"
+            f"deltas up to {_gb(self.deltas)} GB more (--host-cache-gb)"
         )
 
 

@@ -102,6 +102,12 @@ def test_what_may_not_fit_is_said(caplog: pytest.LogCaptureFixture) -> None:
     assert "2.0 GB are left (limit 8.0 GB, /limit): lower --kv-cache-gb or" in caplog.text
 
 
+def test_an_encoder_s_need_is_deltas_alone(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    check_need(Need(GIGABYTE, 0, GIGABYTE), Memory(None, None, None))
+    assert "Memory: 1.0 GB, deltas up to 1.0 GB more (--host-cache-gb)." in caplog.text
+
+
 def test_a_server_that_could_never_fit_does_not_start(decoder: Path, tmp_path: Path) -> None:
     settings = Settings(base=str(decoder), store=tmp_path, dtype="float32", kv_cache_gb=1e6)
     with pytest.raises(InvalidSettings, match="lower --kv-cache-gb"):

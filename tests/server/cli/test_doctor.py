@@ -140,7 +140,7 @@ def test_a_fine_machine_gets_no_advice() -> None:
         (replace(CPU, memory=Memory(64 << 30, 1 << 30, None)), "1.0 GB of memory are left"),
         (replace(CPU, memory=LIMITED), "0.5 GB of memory are left"),
         (replace(CPU, kv_cache=40 << 30), "keys and values up to 40.0 GB more"),
-        (replace(CPU, host_cache=40 << 30), "deltas up to 40.0 GB (--host-cache-gb)"),
+        (replace(CPU, host_cache=40 << 30), "deltas up to 40.0 GB more (--host-cache-gb)"),
         (replace(FINE, free_disk=1), "--cache"),
     ],
 )

@@ -100,6 +100,7 @@ def test_without_a_terminal_each_tenth_is_a_line(
     lines = polydelta("train", *arguments, "--epochs=20", "--batch=4").err.splitlines()
     told = [line for line in lines if line.startswith("Step ")]
     assert [line.split(",")[0] for line in told] == [f"Step {3 * i} of 30" for i in range(1, 11)]
+    assert lines.index("Judging it by the held-out examples …") > lines.index(told[-1])
 
 
 def test_a_delta_that_is_no_better_is_said_to_be(
