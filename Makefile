@@ -21,7 +21,7 @@ pip := $(bin)/python -m pip --disable-pip-version-check
 # An empty file for each thing that is installed, so that a second run starts at once.
 done := .venv/done
 
-.PHONY: run test long fuzz fuzz-api soak dashboard check format lock clean
+.PHONY: run test long clients fuzz fuzz-api soak dashboard check format lock clean
 .DELETE_ON_ERROR:
 
 run: $(done)/server $(done)/base-$(BASE)
@@ -32,6 +32,9 @@ test: $(done)/dev $(done)/base-smollm2 $(done)/base-minilm
 
 long: $(done)/dev $(done)/base-smollm2
 	$(bin)/pytest -m long
+
+clients: $(done)/dev .clients/done
+	$(bin)/python -m tests.clients_real .clients/bin/python
 
 fuzz: $(done)/dev
 	$(bin)/python -m tests.fuzz $(CASES)
@@ -57,7 +60,7 @@ format: $(done)/dev
 	$(bin)/ruff format
 
 clean:
-	rm -rf .venv .fuzz .lock .*_cache .hypothesis deltas/kernels/built
+	rm -rf .venv .clients .fuzz .lock .*_cache .hypothesis deltas/kernels/built
 
 $(done)/venv:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else \
@@ -93,6 +96,13 @@ $(done)/base-%: requirements-%.txt | $(done)/server
 	@echo "Installing schemathesis …"
 	$(PYTHON) -m venv .fuzz
 	.fuzz/bin/pip install --requirement $<
+	touch $@
+
+# Another: clients ask for other releases of what the server needs.
+.clients/done: requirements-clients.txt
+	@echo "Installing litellm, LangChain and other clients …"
+	$(PYTHON) -m venv .clients
+	.clients/bin/pip install --requirement $<
 	touch $@
 
 # Resolves pyproject's ranges anew. torch keeps no local version, so that its CPU and CUDA builds

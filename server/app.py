@@ -16,14 +16,26 @@ from server.api.http.origins import TrustedOrigins
 from server.api.routes import (
     batch,
     chat,
+    classify,
     completions,
+    embed,
     embeddings,
+    generate,
     health,
+    hub,
     infer,
+    info,
     lora,
     metrics,
     models,
+    pause,
+    pooling,
+    predict,
+    rerank,
+    score,
+    server_info,
     tasks,
+    tokenize,
 )
 from server.api.writes import Writes
 from server.engine.engine import Engine
@@ -32,7 +44,8 @@ from server.settings import Settings
 from server.traces.setup import traced
 
 _RESOURCES = (
-    infer, batch, tasks, completions, chat, embeddings, models, lora, health, metrics
+    infer, batch, tasks, completions, chat, embeddings, models, lora, classify, pooling, score,
+    rerank, tokenize, server_info, pause, embed, predict, info, generate, hub, health, metrics
 )  # fmt: skip
 
 

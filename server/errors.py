@@ -7,6 +7,7 @@ PolydeltaError                  (deltas.errors, with its delta branch)
     │   ├── ContextLengthExceeded 400
     │   ├── CapabilityMismatch  400  the task does not do what was asked
     │   ├── TaskNotFound        404  names close matches
+│   │   └── ModelNotFound   404  the same, where tasks are called models
     │   ├── Conflict            409  the name holds another delta
     │   └── PreconditionFailed  412
     ├── Unavailable             trying again may help; carries `retry_after` in seconds
@@ -14,6 +15,7 @@ PolydeltaError                  (deltas.errors, with its delta branch)
     │   ├── Overloaded          503
     │   ├── DeadlineExceeded    504  its turn did not come within the time that its client gave
     │   ├── ShuttingDown        503
+│   ├── Aborted             503  an operator paused the server
     │   └── DeltaUnavailable    503  its files could not be read
     ├── InvalidSettings         what the server was told does not fit; it does not start
     ├── BaseNotFound            the base's weights are not here; it does not start
@@ -68,6 +70,12 @@ class TaskNotFound(RequestError):
     code = "task_not_found"
 
 
+class ModelNotFound(TaskNotFound):
+    """No task has the name that was given as a model's."""
+
+    code = "model_not_found"
+
+
 class Conflict(RequestError):
     """The name holds another delta."""
 
@@ -120,6 +128,12 @@ class ShuttingDown(Unavailable):
 
     code = "shutting_down"
     retry_after = 5
+
+
+class Aborted(Unavailable):
+    """The server was told to drop what was under way."""
+
+    code = "aborted"
 
 
 class DeltaUnavailable(Unavailable):

@@ -28,7 +28,7 @@ _CHAT_TEMPLATE = (
 
 
 def byte_tokenizer(*, chat: bool) -> PreTrainedTokenizerFast:
-    """A byte-level BPE tokenizer; without `chat` it puts <s> and </s> around a text."""
+    """A byte-level BPE tokenizer; without `chat` it puts <s> and </s> around a text, or a pair."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -41,7 +41,9 @@ def byte_tokenizer(*, chat: bool) -> PreTrainedTokenizerFast:
     tokenizer.train_from_iterator(_CORPUS, trainer)
     if not chat:
         tokenizer.post_processor = processors.TemplateProcessing(
-            single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
+            single="<s> $A </s>",
+            pair="<s> $A </s> $B:1 </s>:1",
+            special_tokens=[("<s>", 1), ("</s>", 2)],
         )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,

@@ -1,6 +1,7 @@
 """Answers: what the engine gives to the inputs of one HTTP request."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -18,25 +19,27 @@ from server.engine.answer import Answer
 from server.engine.engine import Engine
 from server.engine.output import Generated, Output, Piece, Usage
 from server.engine.request import Request
+from server.engine.start import Start
 from server.errors import InvalidRequest
+from server.registry.lease import Lease
 from server.registry.version import Version
 
 
 @dataclass(frozen=True)
 class Answers:
-    """Answers to inputs of one task, in order, with `choices` texts each where it generates."""
+    """Answers to inputs, in order, with `choices` texts each where a task generates."""
 
     items: tuple[Answer, ...]
     choices: int
 
     @property
     def task(self) -> str:
-        """The task that answers."""
+        """The task that answers, the first if there are several."""
         return self.items[0].task
 
     @property
     def version(self) -> Version:
-        """The version of the task that answers."""
+        """The version of that task."""
         return self.items[0].version
 
     @property
@@ -60,20 +63,27 @@ class Answers:
 
 
 @asynccontextmanager
-async def answering(engine: Engine, requests: Sequence[Request]) -> AsyncGenerator[Answers]:
-    """Submit requests of one task to one version of it; leaving aborts what is unfinished.
+async def answering(
+    engine: Engine, requests: Sequence[Request], start: Start | None = None
+) -> AsyncGenerator[Answers]:
+    """Submit requests to one version of each of their tasks; leaving aborts what is unfinished.
 
+    Their rows begin with others where there is a `start`.
     Raises InvalidRequest for more outputs than one request may ask for.
     """
     if len(requests) * requests[0].sampling.n > MAX_BATCH:
         raise InvalidRequest(f"At most {MAX_BATCH} inputs times n are taken at once.", "input")
     async with AsyncExitStack() as stack:
-        leases = engine.registry.leases(requests[0].task, len(requests))
-        for lease in leases:
-            stack.callback(lease.release)
+        leases: dict[str, list[Lease]] = {}
+        for task, count in Counter(request.task for request in requests).items():
+            leases[task] = engine.registry.leases(task, count)
+            for lease in leases[task]:
+                stack.callback(lease.release)
         items = [
-            await stack.enter_async_context(await engine.submit(request, lease))
-            for request, lease in zip(requests, leases, strict=True)
+            await stack.enter_async_context(
+                await engine.submit(request, leases[request.task].pop(), start)
+            )
+            for request in requests
         ]
         yield Answers(tuple(items), requests[0].sampling.n)
 
@@ -86,10 +96,18 @@ async def _submit(http: HTTPRequest, engine: EngineDep, call: CallDep) -> AsyncI
 
         async def submit(requests: Sequence[Request]) -> Answers:
             asked = [replace(request, call=call) for request in requests]
-            entering = stack.enter_async_context(answering(engine, asked))
-            return await while_connected(http.receive, entering)
+            return await while_connected(http.receive, _together(stack, engine, asked))
 
         yield submit
+
+
+async def _together(stack: AsyncExitStack, engine: Engine, requests: Sequence[Request]) -> Answers:
+    """Submit requests; the rows of several tasks begin together, if that makes one step of them."""
+    start = engine.start_of(1) if len({request.task for request in requests}) > 1 else None
+    answers = await stack.enter_async_context(answering(engine, requests, start))
+    if start is not None:
+        start.ready()
+    return answers
 
 
 SubmitDep: TypeAlias = Annotated[Submit, Depends(_submit)]

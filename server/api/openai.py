@@ -3,10 +3,14 @@
 import time
 from typing import Annotated, Any, Literal, TypeAlias
 
+from fastapi import Depends, Request
 from pydantic import BaseModel, Field
 
-from server.api.http.body import Body
+from deltas.delta import TaskType
+from server.api.dependencies import RegistryDep
+from server.api.http.body import Body, value_of
 from server.api.inputs import CacheSalt
+from server.api.naming import named
 from server.api.outputs import UsageBody
 from server.api.sampling import SamplingFields
 from server.engine.output import Usage
@@ -27,13 +31,26 @@ class StreamOptions(Body):
 
 
 class GenerationBody(SamplingFields):
-    """What both generation routes take; `model` names the task."""
+    """What both generation routes take; `model` names the task.
 
-    model: ModelName
+    It may be left out where only one task generates, or the base alone.
+    """
+
+    model: ModelName = ""
     stream: bool = False
     stream_options: StreamOptions = StreamOptions()
     response_format: TextFormat = TextFormat(type="text")
     cache_salt: CacheSalt | None = None
+
+
+async def _name_model(http: Request, registry: RegistryDep) -> None:
+    body = value_of(http)
+    if isinstance(body, GenerationBody) and not body.model:
+        body.model = named(registry, None, TaskType.GENERATE)
+
+
+NAMED: Any = Depends(_name_model)
+"""A router's dependency: a body that names no model gets the only one that can be meant."""
 
 
 class Head(BaseModel):

@@ -48,7 +48,7 @@ class SamplingFields(UnsupportedSampling):
         BeforeValidator(_listed, json_schema_input_type=StopText | StopTexts),
     ] = Field(default_factory=list[str])
     n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] = 1
-    min_tokens: Annotated[int, Field(ge=0, le=MAX_TOKENS)] = 0
+    min_tokens: Annotated[int, Field(ge=0, le=MAX_TOKENS, description="At most max_tokens")] = 0
     ignore_eos: bool = False
     logit_bias: LogitBias = Field(default_factory=dict[str, float])
     allowed_token_ids: TokenIds | None = None

@@ -8,6 +8,8 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from server.api.http.body import Body
 
+_REFUSED = "Not done by this server: anything but these values is refused"
+
 
 class Only:
     """Marks a field of which nothing is taken but the values that change nothing here."""
@@ -24,7 +26,7 @@ class Only:
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         del schema, handler
-        return {"enum": [*self._values, None]}
+        return {"enum": [*self._values, None], "description": _REFUSED}
 
     def _check(self, value: Any) -> Any:
         if value not in self._values:
@@ -109,6 +111,57 @@ class UnsupportedChat(Body):
     add_generation_prompt: On = None
     continue_final_message: Off = None
     add_special_tokens: Off = None
+
+
+class UnsupportedPooling(Body):
+    """What other servers take beside what a head is to read."""
+
+    truncate_prompt_tokens: Nothing = None
+    truncation_side: Nothing = None
+    padding: Annotated[Any, Only("do_not_pad")] = None
+    mm_processor_kwargs: Empty = None
+    add_special_tokens: On = None
+
+
+class UnsupportedRerank(Body):
+    """What other servers take beside documents to rank."""
+
+    rank_fields: Annotated[Any, Only(["text"])] = None
+    max_chunks_per_doc: Nothing = None
+    max_tokens_per_doc: Nothing = None
+    instruction: Empty = None
+
+
+class UnsupportedGeneration(Body):
+    """What text-generation-inference takes for choosing tokens and for showing them."""
+
+    best_of: One = None
+    decoder_input_details: Off = None
+    grammar: Nothing = None
+    truncate: Nothing = None
+    typical_p: One = None
+    watermark: Off = None
+
+
+class UnsupportedTokenizing(Body):
+    """What other servers take beside messages to tokenise."""
+
+    add_generation_prompt: On = None
+    continue_final_message: Off = None
+    add_special_tokens: Off = None
+    chat_template: Nothing = None
+    chat_template_kwargs: Empty = None
+    media_io_kwargs: Empty = None
+    mm_processor_kwargs: Empty = None
+    tools: Empty = None
+
+
+class UnsupportedTruncation(Body):
+    """What text-embeddings-inference takes beside texts."""
+
+    truncate: Off = None
+    truncation_direction: Annotated[Any, Only("Right", "right")] = None
+    prompt_name: Empty = None
 
 
 class UnsupportedEmbedding(Body):

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import cast
 
 from fastapi import Response
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel
 from pydantic_core import to_json
 
 from server.engine.output import Classified, Embedded, Generated, Output
@@ -19,11 +19,16 @@ _writer = ThreadPoolExecutor(1, thread_name_prefix="answers")
 
 async def written(outputs: Iterable[Output], make: Callable[[], BaseModel]) -> bytes:
     """Make the answer that shows some outputs, and write it down without what is unset."""
+    return await written_values(sum(map(_values, outputs)), make)
+
+
+async def written_values(count: int, make: Callable[[], BaseModel]) -> bytes:
+    """Make an answer of about so many values, and write it down without what is unset."""
 
     def write() -> bytes:
         return b"".join(_pieces(make()))
 
-    if sum(map(_values, outputs)) <= _AT_ONCE:
+    if count <= _AT_ONCE:
         return write()
     return await asyncio.get_running_loop().run_in_executor(_writer, write)
 
@@ -35,6 +40,9 @@ def json_response(body: bytes) -> Response:
 
 def _pieces(model: BaseModel) -> Iterable[bytes]:
     """A model's JSON, an item of its lists at a time: others have their turn in between."""
+    if isinstance(model, RootModel):
+        yield _value(cast("RootModel[object]", model).root)
+        return
     separator = b"{"
     for name in type(model).model_fields:
         if name in model.model_fields_set:
@@ -46,11 +54,21 @@ def _pieces(model: BaseModel) -> Iterable[bytes]:
 def _field(model: BaseModel, name: str) -> bytes:
     value = getattr(model, name)
     if isinstance(value, list):
-        return b'"%s":[%s]' % (name.encode(), b",".join(map(_item, cast("list[object]", value))))
+        return b'"%s":%s' % (name.encode(), _value(cast("object", value)))
     return model.model_dump_json(include={name}, exclude_unset=True)[1:-1].encode()
 
 
+def _value(value: object) -> bytes:
+    if isinstance(value, list):
+        return b"[%s]" % b",".join(map(_item, cast("list[object]", value)))
+    return _item(value)
+
+
 def _item(value: object) -> bytes:
+    if isinstance(value, list):
+        # Vectors are written at once, lists of models one by one.
+        items = cast("list[object]", value)
+        return _value(items) if items and isinstance(items[0], BaseModel) else to_json(items)
     if isinstance(value, BaseModel):
         return value.model_dump_json(exclude_unset=True).encode()
     return to_json(value)

@@ -61,6 +61,8 @@ class EngineCore:
         self._sequences: dict[Key, Sequence] = {}
         self._inbox: SimpleQueue[Sequence | Key] = SimpleQueue()
         self._stopping = False
+        self._resting = False
+        self._at_rest = threading.Event()
         self._thread = threading.Thread(target=self._run, name="engine-core", daemon=True)
 
     def start(self) -> None:
@@ -81,6 +83,22 @@ class EngineCore:
     def abort(self, keys: Iterable[Key]) -> None:
         """Drop sequences before the next step; unknown and ended ones are ignored."""
         self._tell(keys)
+
+    def rest(self) -> None:
+        """Begin no step until `go_on`."""
+        self._at_rest.clear()
+        self._resting = True
+        self._bell.set()
+
+    def wait_for_rest(self) -> None:
+        """Wait until the step under way has ended, or until `go_on`."""
+        self._at_rest.wait(_STOP_SECONDS)
+
+    def go_on(self) -> None:
+        """Begin steps again."""
+        self._resting = False
+        self._at_rest.set()
+        self._bell.set()
 
     def step(self) -> bool:
         """Do one step; returns False if there was nothing to compute."""
@@ -109,6 +127,9 @@ class EngineCore:
             take(self._threads, self._runner.kernels)
         try:
             while not self._stopping:
+                if self._resting:
+                    self._rest()
+                    continue
                 self.busy_since = time.monotonic()
                 worked = self.step()
                 self.busy_since = None
@@ -118,6 +139,13 @@ class EngineCore:
         except Exception as error:
             _log.exception("The engine stopped.")
             self._died(error)
+
+    def _rest(self) -> None:
+        self._bell.clear()
+        self._at_rest.set()
+        # Told otherwise before the bell was cleared, nothing would ring it again.
+        if self._resting and not self._stopping:
+            self._bell.wait()
 
     def _drain(self) -> None:
         while not self._inbox.empty():

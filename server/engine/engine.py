@@ -5,6 +5,7 @@ import logging
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterable
 from collections.abc import Sequence as List
 
 from deltas.delta import DeltaRef, TaskType
@@ -17,16 +18,19 @@ from server.engine.event import Event
 from server.engine.limits import Limits
 from server.engine.loaded import loaded
 from server.engine.observer import SILENT, Observer
+from server.engine.pause import Gate, PauseMode
 from server.engine.prefix_cache import PrefixCache
 from server.engine.reader import Reader
 from server.engine.request import Request
 from server.engine.residency import Residence, Residency
 from server.engine.scheduler import Scheduler
-from server.engine.sequence import Key, sequences_of
+from server.engine.sequence import Key, Sequence, sequences_of
 from server.engine.spill import Spill
+from server.engine.start import Start
 from server.engine.stats import Stats
 from server.engine.templates import Templates
 from server.errors import (
+    Aborted,
     CapabilityMismatch,
     DeadlineExceeded,
     EngineDead,
@@ -59,18 +63,19 @@ class Engine:
         self.registry = registry
         self.observer = observer
         self.draining = False
-        self._limits = limits
+        self.limits = limits
         self._answers: dict[str, Answer] = {}
         self._deadlines: dict[str, asyncio.TimerHandle] = {}
         self._error: Exception | None = None
+        self._gate = Gate()
         self._idle = asyncio.Event()
         self._idle.set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watching: asyncio.Task[None] | None = None
-        blocks = _cache_blocks(base, limits)
+        blocks = self.cache_blocks = _cache_blocks(base, limits)
         self.context = context_of(base, limits)
         templates = templates or Templates(base.tokenizer.special_tokens_map)
-        self._reader = Reader(base, self.context, templates)
+        self.reader = Reader(base, self.context, templates)
         self.runner = Runner(base, blocks)
         self.core = self._build_core(blocks)
         self._admission = Admission(limits, self.core.pace, self._displace)
@@ -95,12 +100,35 @@ class Engine:
             self._fail_all(ShuttingDown("The server stopped before this request ended."))
         if self.alive:
             await asyncio.to_thread(self.core.stop)
-        await asyncio.to_thread(self._reader.close)
+        await asyncio.to_thread(self.reader.close)
         await asyncio.to_thread(self.registry.close)
 
     def begin_drain(self) -> None:
-        """Refuse new requests from now on."""
+        """Refuse new requests from now on, and finish what is there, even if it was paused."""
         self.draining = True
+        self.resume()
+
+    async def pause(self, mode: PauseMode) -> None:
+        """Begin nothing new until `resume`, and wait until nothing is computed any more."""
+        self._check_open()
+        self._gate.close()
+        if mode == "abort":
+            self._fail_all(Aborted("The server was paused before this request ended; send again."))
+        elif mode == "wait":
+            await self._idle.wait()
+        if self.paused:
+            self.core.rest()
+            await asyncio.to_thread(self.core.wait_for_rest)
+
+    def resume(self) -> None:
+        """Go on with what rests and with what came meanwhile."""
+        self.core.go_on()
+        self._gate.open()
+
+    @property
+    def paused(self) -> bool:
+        """Whether new requests wait for `resume`."""
+        return self._gate.closed
 
     @property
     def alive(self) -> bool:
@@ -112,10 +140,13 @@ class Engine:
         """Whether a new request would be taken."""
         return self.alive and self._loop is not None and not self.draining
 
-    async def submit(self, request: Request, lease: Lease | None = None) -> Answer:
+    async def submit(
+        self, request: Request, lease: Lease | None = None, start: Start | None = None
+    ) -> Answer:
         """Take a request, or raise the error that it meets; from here on it holds its version.
 
-        `lease` pins the version that is to answer, where that is not simply the active one.
+        `lease` pins the version that is to answer, where that is not simply the active one. Its
+        rows begin with those of others where there is a `start`.
         """
         self._check_open()
         lease = lease or self.registry.lease(request.task)
@@ -126,12 +157,13 @@ class Engine:
             # Reading a prompt takes long: whoever is refused is so before.
             keys = self._take(request, version)
             generates = version.type is TaskType.GENERATE
-            prompt = await self._reader.read(request, version, generates=generates)
-            rules = await self._reader.rules(request) if generates else ()
+            prompt = await self.reader.read(request, version, generates=generates)
+            rules = await self.reader.rules(request) if generates else ()
+            await self._gate.passed(request.call.patience)
             self._check_still_wanted(request, keys)
             self._admission.read(keys, len(prompt.tokens))
             answer = Answer(request, lease, prompt, self.base.tokenizer, self.observer, self._close)
-            sequences = sequences_of(request, version, prompt.tokens, rules)
+            sequences = sequences_of(request, version, prompt, rules)
         except BaseException:
             self._admission.drop(keys)
             lease.release()
@@ -140,8 +172,15 @@ class Engine:
         self._idle.clear()
         self._watch_deadline(answer, request.call.patience)
         self.observer.admitted(len(prompt.tokens))
-        self.core.submit(sequences)
+        if start is None:
+            self.core.submit(sequences)
+        else:
+            start.add(sequences)
         return answer
+
+    def start_of(self, requests: int) -> Start | None:
+        """A common start of so many requests, where that brings them into one step."""
+        return None if self.base.generates else Start(requests, self._launch)
 
     def stats(self) -> Stats:
         """What is running and waiting now."""
@@ -162,7 +201,7 @@ class Engine:
             cache_usage=blocks.usage if blocks is not None else 0.0,
             running_tasks=tuple(sorted(deltas & running.keys())),
             waiting_tasks=tuple(sorted(deltas & waiting.keys())),
-            max_deltas=self._limits.max_deltas,
+            max_deltas=self.limits.max_deltas,
             device_deltas=on_device,
             host_deltas=on_host,
             loaded=tuple(loaded(self.core.residency, self.registry)),
@@ -178,7 +217,7 @@ class Engine:
     def _build_core(self, blocks: int) -> EngineCore:
         bell = threading.Event()
         runner = self.runner
-        limits = self._limits
+        limits = self.limits
         residency = Residency(
             runner.wiring,
             limits.max_deltas,
@@ -203,6 +242,10 @@ class Engine:
             self._die,
             limits.threads,
         )
+
+    def _launch(self, sequences: Iterable[Sequence]) -> None:
+        """Begin what nobody has given up meanwhile."""
+        self.core.submit([each for each in sequences if each.key[0] in self._answers])
 
     def _check_open(self) -> None:
         if not self.alive:
@@ -295,7 +338,7 @@ class Engine:
 
     async def _watch(self) -> None:
         """Give up on a core whose step does not end: callers get an error, never a hang."""
-        limit = self._limits.stall_seconds
+        limit = self.limits.stall_seconds
         while self.alive:
             await asyncio.sleep(min(1.0, limit / 4))
             since = self.core.busy_since

@@ -10,7 +10,7 @@ from deltas.delta import PromptStyle
 from server.engine.chat_template import ChatTemplate, base_template
 from server.engine.message import Chat, Message
 from server.engine.reply import ReplyForm
-from server.engine.request import Input
+from server.engine.request import Input, Pair
 from server.engine.room import ANY, Room
 from server.engine.tools import NO_TOOLS, Tools
 from server.errors import InvalidRequest
@@ -23,14 +23,16 @@ class Prompt:
     """A tokenised input.
 
     `words` holds each token's stretch of characters [start, end) in `text` and the number of the
-    word it belongs to, None for tokens that the tokenizer added. `continued` says whether what is
-    generated goes on in the middle of it, as a message's answer does not; `reply` how the answer's
-    parts are marked, if it has any beside its text.
+    word it belongs to, None for tokens that the tokenizer added. `types` are the tokens' types,
+    which tell an encoder a pair's texts apart; empty where all are 0. `continued` says whether what
+    is generated goes on in the middle of it, as a message's answer does not; `reply` how the
+    answer's parts are marked, if it has any beside its text.
     """
 
     tokens: list[int]
     text: str = ""
     words: tuple[tuple[int, int, int] | None, ...] = ()
+    types: tuple[int, ...] = ()
     continued: bool = True
     reply: ReplyForm | None = None
 
@@ -45,7 +47,7 @@ def chat_of(
     if isinstance(source, str):
         chats = generates and style is PromptStyle.CHAT
         return Chat((Message("user", source),), tools.offered) if chats else None
-    if not source or isinstance(source[0], int):
+    if isinstance(source, Pair) or not source or isinstance(source[0], int):
         return None
     return Chat(tuple(part for part in source if not isinstance(part, int)), tools.offered)
 
@@ -78,6 +80,8 @@ def build_prompt(
     Raises InvalidRequest for messages that the template does not take and for empty inputs,
     ContextLengthExceeded for an input without room.
     """
+    if isinstance(source, Pair):
+        return _pair(tokenizer, source, room)
     chat = chat_of(source, style, tools, generates=generates)
     template = base_template(tokenizer, tools) if chat else None
     if chat and template:
@@ -97,6 +101,13 @@ def _text(tokenizer: PreTrainedTokenizerFast, text: str, room: Room) -> Prompt:
         for (start, end), word in zip(encoding.offsets, encoding.word_ids, strict=True)
     )
     return Prompt(list(encoding.ids), text, words)
+
+
+def _pair(tokenizer: PreTrainedTokenizerFast, pair: Pair, room: Room) -> Prompt:
+    """As Transformers' `tokenizer(first, second)`, with types where the tokenizer gives any."""
+    encoding = _encode(tokenizer, pair, room, special=True)
+    typed = "token_type_ids" in tokenizer.model_input_names and any(encoding.type_ids)
+    return Prompt(list(encoding.ids), types=tuple(encoding.type_ids) if typed else ())
 
 
 def _tokens(tokenizer: PreTrainedTokenizerFast, tokens: list[int], room: Room) -> Prompt:
@@ -140,11 +151,13 @@ def in_a_line(error: Exception) -> str:
 
 
 def _encode(
-    tokenizer: PreTrainedTokenizerFast, text: str, room: Room, *, special: bool
+    tokenizer: PreTrainedTokenizerFast, source: str | Pair, room: Room, *, special: bool
 ) -> Encoding:
-    room.check_text(text)
+    texts = (source,) if isinstance(source, str) else (source.first, source.second)
+    room.check_text("".join(texts))
+    read = texts if len(texts) > 1 else texts[0]
     # Of a tokenizer's ways to encode, this one lets other threads run meanwhile.
-    (encoding,) = tokenizer.backend_tokenizer.encode_batch([text], add_special_tokens=special)
+    (encoding,) = tokenizer.backend_tokenizer.encode_batch([read], add_special_tokens=special)
     if not len(encoding):
         raise InvalidRequest("The input holds no tokens; send some text.", param="input")
     room.check_tokens(len(encoding))

@@ -1,18 +1,20 @@
 """The reader: what a request gives becomes a prompt and rules, away from the event loop."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 from deltas.delta import PromptStyle, TaskType
 from server.engine.chat_template import task_template
 from server.engine.prompt import Prompt, build_prompt, chat_of, chat_prompt
-from server.engine.request import Input, Request
-from server.engine.room import Room
+from server.engine.request import Input, Pair, Request
+from server.engine.room import ANY, Room
 from server.engine.rules import rules_of
 from server.engine.templates import Templates
+from server.engine.tokens import Tokens
 from server.errors import InvalidRequest
 from server.model.base import Base
 from server.model.reach import reach_of
@@ -34,18 +36,23 @@ class Reader:
         self._vocabulary = base.spec.vocabulary
         self._context = context
         self._templates = templates
+        self._tokens = Tokens(base.tokenizer)
         self._reach = reach_of(base.tokenizer)
+        self._typed = getattr(base.model.config, "type_vocab_size", 0) > 1
         self._tokenizing = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
         # Long texts wait for each other alone.
         self._tokenizing_long = ThreadPoolExecutor(1, thread_name_prefix="long-tokenizer")
 
-    async def read(self, request: Request, version: Version, *, generates: bool) -> Prompt:
+    async def read(
+        self, request: Request, version: Version, *, generates: bool, fits: bool = True
+    ) -> Prompt:
         """Make an input's prompt for a version.
 
-        Raises InvalidRequest for what has none, ContextLengthExceeded for what is too long.
+        Raises InvalidRequest for what has none, ContextLengthExceeded for what is too long where
+        it has to fit.
         """
         source = request.input
-        room = self._room(version, generates)
+        room = self._room(version, generates) if fits else ANY
         if version.type is TaskType.TAG and not isinstance(source, str):
             raise InvalidRequest(f"'{request.task}' tags plain texts; send one.", param="input")
         style = PromptStyle.TEXT if request.raw else version.prompt
@@ -69,12 +76,24 @@ class Reader:
                 room=room,
             )
             # Tokens are only looked through, which takes less than another thread would.
-            quick = 0 < len(source) <= self._context and isinstance(source[0], int)
+            quick = _is_tokens(source) and len(source) <= self._context
             prompt = read() if quick else await self._on_thread(read, _length(source))
         # Tokenizers may know more tokens than their base, such as those that stand for images.
         if max(prompt.tokens) >= self._vocabulary:
             raise InvalidRequest("The input holds a token unknown to the base.", param="input")
-        return prompt
+        return prompt if self._typed else replace(prompt, types=())
+
+    async def tokens(self, text: str, *, special: bool) -> list[int]:
+        """A text's token ids, however many; with special tokens around them or without."""
+        return await self._on_thread(partial(self._tokens.of, text, special=special), len(text))
+
+    async def pieces(self, tokens: Sequence[int]) -> list[str]:
+        """Each token as the vocabulary spells it."""
+        return await self._on_thread(partial(self._tokens.pieces, tokens), len(tokens))
+
+    async def text(self, tokens: Sequence[int]) -> str:
+        """The text of token ids; raises InvalidRequest for those that there are not."""
+        return await self._on_thread(partial(self._tokens.text, tokens), len(tokens))
 
     async def rules(self, request: Request) -> tuple[Rule, ...]:
         """Make the rules by which a request's text is written.
@@ -96,15 +115,22 @@ class Reader:
     def _room(self, version: Version, generates: bool) -> Room:
         virtual = version.extent.rows + version.extent.cached
         # A generation needs room for at least one token of its own.
-        return Room(max(0, self._context - virtual - generates), self._reach)
+        free = max(0, self._context - virtual - generates)
+        return Room(free, self._reach, reserved=int(generates))
 
     async def _on_thread(self, work: Callable[[], Result], length: int) -> Result:
         thread = self._tokenizing_long if length > _LONG else self._tokenizing
         return await asyncio.get_running_loop().run_in_executor(thread, work)
 
 
+def _is_tokens(source: Input) -> TypeGuard[tuple[int, ...]]:
+    return isinstance(source, tuple) and bool(source) and isinstance(source[0], int)
+
+
 def _length(source: Input) -> int:
     """Characters of text."""
     if isinstance(source, str):
         return len(source)
+    if isinstance(source, Pair):
+        return len(source.first) + len(source.second)
     return sum(part.characters for part in source if not isinstance(part, int))

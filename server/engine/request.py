@@ -9,13 +9,22 @@ from server.engine.message import Message
 from server.engine.tools import NO_TOOLS, Tools
 from server.model.sampling import Sampling
 
-__all__ = ["Call", "Input", "Request", "Sampling", "ScoreFunction"]
+__all__ = ["Call", "Input", "Pair", "Request", "Sampling", "ScoreFunction"]
 
 _BYTES_A_TOKEN = 4
 """What a text's token has on average, roughly: good enough before the text is read."""
 
-Input: TypeAlias = str | tuple[int, ...] | tuple[Message, ...]
-"""A text, token ids or chat messages."""
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two texts for a head to read at once, such as a query and a document."""
+
+    first: str
+    second: str
+
+
+Input: TypeAlias = str | tuple[int, ...] | tuple[Message, ...] | Pair
+"""A text, token ids, chat messages or a pair of texts."""
 
 ScoreFunction: TypeAlias = Literal["softmax", "sigmoid", "none"]
 """What makes scores of a classifier's logits; `none` leaves them as they are."""
@@ -67,6 +76,8 @@ class Request:
         """About how many tokens the input has, without reading it."""
         if isinstance(self.input, str):
             return 1 + len(self.input) // _BYTES_A_TOKEN
+        if isinstance(self.input, Pair):
+            return 1 + (len(self.input.first) + len(self.input.second)) // _BYTES_A_TOKEN
         return sum(1 if isinstance(part, int) else _length(part) for part in self.input)
 
 

@@ -8,10 +8,14 @@ from server.model.reach import ENDLESS, Reach
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Room for so many tokens, by a tokenizer of some reach."""
+    """Room for so many tokens, by a tokenizer of some reach.
+
+    `reserved` more are kept for what is generated.
+    """
 
     tokens: int
     reach: Reach = ENDLESS
+    reserved: int = 0
 
     def check_text(self, text: str) -> None:
         """Raise ContextLengthExceeded for a text that cannot fit, before it is tokenised."""
@@ -25,8 +29,12 @@ class Room:
             raise self._exceeded(str(count))
 
     def _exceeded(self, count: str) -> ContextLengthExceeded:
+        # By these words litellm and LangChain know that it is the length.
+        most = self.tokens + self.reserved
+        kept = f", with {self.reserved} kept for the answer" if self.reserved else ""
         return ContextLengthExceeded(
-            f"The input has {count} tokens but this task takes at most {self.tokens}; shorten it.",
+            f"This model's maximum context length is {most} tokens, and the input has "
+            f"{count}{kept}: the prompt is too long. Shorten it.",
             param="input",
         )
 

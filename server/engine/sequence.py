@@ -11,6 +11,7 @@ from torch import Tensor
 from deltas.delta import TaskType
 from deltas.kinds import Extent
 from deltas.segments import BASE_SLOT
+from server.engine.prompt import Prompt
 from server.engine.request import Request
 from server.model.batch import Item
 from server.model.rules import Rule
@@ -28,7 +29,8 @@ _PLACEHOLDER = 0
 class Sequence:
     """Mutable progress of one row of the batch; only the core thread touches it once submitted.
 
-    `tokens` are the input rows, the delta's virtual ones first, then what was generated.
+    `tokens` are the input rows, the delta's virtual ones first, then what was generated; `types`
+    are those of the input rows, empty where all are 0.
     `computed` counts the rows whose keys are cached, `reused` those of them that were found so;
     `published` counts the blocks, from the first, that others may find, and `keys` are what they
     are found by. `rules` are what choices of one request share. `slot` is None while the sequence
@@ -42,6 +44,7 @@ class Sequence:
     generates: bool
     generator: torch.Generator
     rules: Tokens[Rule] = ()
+    types: tuple[int, ...] = ()
     salt: str = ""
     caller: str = ""
     prompt: int = 0
@@ -57,6 +60,8 @@ class Sequence:
 
     def __post_init__(self) -> None:
         self.tokens = [_PLACEHOLDER] * self.extent.rows + self.tokens
+        if self.types:
+            self.types = (0,) * self.extent.rows + self.types
         self.prompt = len(self.tokens)
 
     @property
@@ -106,6 +111,7 @@ class Sequence:
         return Item(
             slot=BASE_SLOT if self.slot is None else self.slot,
             tokens=self.tokens[self.computed : end],
+            types=self.types[self.computed : end],
             offset=self.computed,
             extent=self.extent,
             blocks=self.blocks,
@@ -115,7 +121,7 @@ class Sequence:
 
 
 def sequences_of(
-    request: Request, version: Version, tokens: Tokens[int], rules: Tokens[Rule] = ()
+    request: Request, version: Version, prompt: Prompt, rules: Tokens[Rule] = ()
 ) -> list[Sequence]:
     """Make one sequence for each choice that a request wants, or one for a head to read.
 
@@ -128,7 +134,8 @@ def sequences_of(
         Sequence(
             key=(request.id, index),
             version=version,
-            tokens=list(tokens),
+            tokens=list(prompt.tokens),
+            types=prompt.types,
             sampling=request.sampling,
             generates=generates,
             generator=torch.Generator().manual_seed(first + index),

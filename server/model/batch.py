@@ -15,7 +15,8 @@ class Item:
     """Consecutive rows of one sequence in one step.
 
     `offset` is the index of the first row within the sequence; `blocks` are the sequence's cache
-    blocks, empty where nothing is cached. `wants_logits` asks for the last row's logits,
+    blocks, empty where nothing is cached; `types` are the tokens' types, empty where all are 0.
+    `wants_logits` asks for the last row's logits,
     `wants_hidden` for every row's last hidden state.
     """
 
@@ -24,6 +25,7 @@ class Item:
     offset: int
     extent: Extent
     blocks: Sequence[int] = ()
+    types: Sequence[int] = ()
     wants_logits: bool = False
     wants_hidden: bool = False
 
@@ -35,12 +37,16 @@ class Item:
 
 @dataclass(frozen=True)
 class Batch:
-    """One step's rows, packed: `tokens` and `positions` are [T], `segments` one for each item."""
+    """One step's rows, packed: `tokens` and `positions` are [T], `segments` one for each item.
+
+    `types` are [T], too; None where all of them are 0.
+    """
 
     items: tuple[Item, ...]
     tokens: Tensor
     positions: Tensor
     segments: Segments
+    types: Tensor | None = None
 
 
 def pack(items: Sequence[Item], first_position: int, device: torch.device) -> Batch:
@@ -59,4 +65,15 @@ def pack(items: Sequence[Item], first_position: int, device: torch.device) -> Ba
         tokens=torch.tensor(tokens, device=device),
         positions=torch.tensor(positions, device=device),
         segments=Segments.of(segments),
+        types=_types(items, device) if any(item.types for item in items) else None,
     )
+
+
+def types_of(batch: Batch) -> dict[str, Tensor]:
+    """What an encoder's modules are given of tokens' types: nothing where all are 0."""
+    return {} if batch.types is None else {"token_type_ids": batch.types[None]}
+
+
+def _types(items: Sequence[Item], device: torch.device) -> Tensor:
+    rows = [item.types or [0] * len(item.tokens) for item in items]
+    return torch.tensor([each for types in rows for each in types], device=device)

@@ -9,7 +9,7 @@ from deltas.families import PostNorm
 from deltas.kernels import Kernels, Recorder
 from deltas.view import View
 from server.model.attention import view_of
-from server.model.batch import Batch
+from server.model.batch import Batch, types_of
 from server.model.layers import KernelLayers, Means, Norm
 from server.model.native_attention import Angles
 from server.model.projection import Projection
@@ -48,7 +48,9 @@ class PostNormEncoder(KernelLayers):
 
     def embed(self, batch: Batch) -> Tensor:
         """The rows' vectors [T, hidden], their positions' among them."""
-        return self._embeddings(input_ids=batch.tokens[None], position_ids=batch.positions[None])[0]
+        return self._embeddings(
+            input_ids=batch.tokens[None], position_ids=batch.positions[None], **types_of(batch)
+        )[0]
 
     def run(self, kernels: Kernels | Recorder, x: Tensor, angles: dict[str, Angles]) -> Tensor:
         """All layers over embedded rows x, which are written into."""

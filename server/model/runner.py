@@ -15,7 +15,7 @@ from deltas.wiring import Wiring
 from server.errors import InvalidSettings
 from server.model import attention
 from server.model.base import Base
-from server.model.batch import Batch, Item, pack
+from server.model.batch import Batch, Item, pack, types_of
 from server.model.cache import KeyValueCache
 from server.model.definition import Definition
 from server.model.gated import GatedDecoder
@@ -106,7 +106,7 @@ class Runner:
         return batch
 
     def _run_modules(self, batch: Batch) -> Tensor:
-        extra = {"use_cache": False} if self.base.generates else {}
+        extra = {"use_cache": False} if self.base.generates else types_of(batch)
         output = self._backbone(
             input_ids=batch.tokens[None], position_ids=batch.positions[None], **extra
         )

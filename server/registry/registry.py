@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from threading import Lock
 
@@ -191,6 +192,12 @@ class Registry:
         """Describe every task but the bare base, by name."""
         with self._lock:
             return [self._registration(name) for name in sorted(self._tasks) if name != BASE_NAME]
+
+    def able(self, does: Callable[[Version], bool], most: int) -> list[str]:
+        """The names of at most so many tasks that do something, the bare base's first."""
+        with self._lock:
+            found = (name for name, task in self._tasks.items() if does(task.active))
+            return list(islice(found, most))
 
     def close(self) -> None:
         """Wait for puts under way and remove the server's copies; nothing is put afterwards."""

@@ -32,7 +32,7 @@ class Body(BaseModel):
     model_config = ConfigDict(strict=True)
 
 
-B = TypeVar("B", bound=Body)
+B = TypeVar("B", bound=BaseModel)
 
 _READ_AT_ONCE = 8 << 10
 """Bytes that are read sooner than another thread would take them up."""
@@ -65,7 +65,7 @@ class BodyRoute(APIRoute):
         answer = super().get_route_handler()
         if self.body_field is None:
             return answer
-        kind = cast("type[Body]", self.body_field.field_info.annotation)
+        kind = cast("type[BaseModel]", self.body_field.field_info.annotation)
 
         async def read_and_answer(http: Request) -> Response:
             request = _ReadRequest(http.scope, http.receive)
@@ -78,10 +78,15 @@ class BodyRoute(APIRoute):
 class _ReadRequest(Request):
     """A request whose body has been read: FastAPI finds nothing left to parse or to validate."""
 
-    value: Body
+    value: BaseModel
 
-    async def json(self) -> Body:
+    async def json(self) -> BaseModel:
         return self.value
+
+
+def value_of(http: Request) -> BaseModel | None:
+    """The body of a request to a BodyRoute, as the route will see it."""
+    return http.value if isinstance(http, _ReadRequest) else None
 
 
 def _read(data: bytes, kind: type[B]) -> B:

@@ -16,7 +16,8 @@ from server.api.http.problem import ErrorBody, Problem
 
 logger = logging.getLogger(__name__)
 
-_DONE = b"data: [DONE]\n\n"
+DONE = b"data: [DONE]\n\n"
+"""How OpenAI's streams end."""
 
 
 class _Failure(BaseModel):
@@ -24,16 +25,19 @@ class _Failure(BaseModel):
 
 
 class EventStream(Response):
-    """Sends chunks as they come, then `[DONE]`; an error becomes the last event in its stead."""
+    """Sends chunks as they come, then what is `done`; an error is the last event in its stead."""
 
     media_type = "text/event-stream"
 
-    def __init__(self, request_id: str, first: BaseModel, rest: AsyncGenerator[BaseModel]) -> None:
+    def __init__(
+        self, request_id: str, first: BaseModel, rest: AsyncGenerator[BaseModel], done: bytes
+    ) -> None:
         super().__init__(headers={"cache-control": "no-cache", "x-accel-buffering": "no"})
         del self.headers["content-length"]
         self._request_id = request_id
         self._first = first
         self._rest = rest
+        self._done = done
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the end, an error or the reader's going."""
@@ -62,13 +66,15 @@ class EventStream(Response):
             logger.exception("Request %s failed.", self._request_id)
             yield _event(_Failure(error=Problem.of(error).error))
         else:
-            yield _DONE
+            yield self._done
 
 
-async def event_stream(http: Request, chunks: AsyncGenerator[BaseModel]) -> EventStream:
+async def event_stream(
+    http: Request, chunks: AsyncGenerator[BaseModel], done: bytes = DONE
+) -> EventStream:
     """Begin a stream once its first chunk is there: errors until then are plain responses."""
     first = await while_connected(http.receive, anext(chunks))
-    return EventStream(http.state.request_id, first, chunks)
+    return EventStream(http.state.request_id, first, chunks, done)
 
 
 def _event(chunk: BaseModel) -> bytes:

@@ -1,6 +1,7 @@
 """Parsing: JSON from clients, whose size is known before anything is made of it."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from itertools import accumulate
@@ -20,6 +21,9 @@ MAX_DIGITS = 400
 
 _SHOWN_KEY = 64
 _ZEROS = bytes.maketrans(b"123456789", b"0" * 9)
+_MARK = re.compile(rb'\\.|["\[\]{}]', re.DOTALL)
+"""What decides where brackets are outside of texts."""
+
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
@@ -51,9 +55,25 @@ def _check_size(data: bytes) -> None:
     brackets = outside.translate(None, _NO_BRACKETS)
     depth = max(accumulate(1 if each in b"[{" else -1 for each in brackets), default=0)
     if depth > MAX_DEPTH:
-        raise InvalidRequest(f"The body is nested deeper than {MAX_DEPTH} levels.")
+        place = _too_deep(data)
+        raise InvalidRequest(
+            f"The body is nested deeper than {MAX_DEPTH} levels: see byte {place}."
+        )
     if b"0" * MAX_DIGITS in outside.translate(_ZEROS):
         raise InvalidRequest(f"The body holds a number of {MAX_DIGITS} digits or more.")
+
+
+def _too_deep(data: bytes) -> int:
+    """The first byte that opens a level too many."""
+    depth, within = 0, False
+    for match in _MARK.finditer(data):
+        if match[0] == b'"':
+            within = not within
+        elif not within:
+            depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(match[0], 0)
+            if depth > MAX_DEPTH:
+                return match.start()
+    return len(data)
 
 
 def _limit(count: int, most: int, what: str) -> None:

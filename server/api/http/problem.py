@@ -177,7 +177,11 @@ def _of_validation(error: RequestValidationError) -> Problem:
 
 
 def _place(location: tuple[int | str, ...]) -> str | None:
-    steps = location[1:] if location[:1] in (("body",), ("path",), ("header",)) else location
+    steps = (
+        location[1:]
+        if location[:1] in (("body",), ("path",), ("query",), ("header",))
+        else location
+    )
     # The tag of an input's form, as in "(text)", is no place in the body.
     return ".".join(str(step) for step in steps if not str(step).startswith("(")) or None
 

@@ -1,11 +1,11 @@
 """`/v1/chat/completions`: OpenAI's next turn of a chat."""
 
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any, Literal, Self, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from fastapi import APIRouter, Response
 from fastapi import Request as HTTPRequest
-from pydantic import BaseModel, model_validator
+from pydantic import BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from server.api.answers import Answers, SubmitDep
@@ -17,7 +17,7 @@ from server.api.http.events import event_stream
 from server.api.http.identity import new_id
 from server.api.inputs import MAX_TOKENS
 from server.api.messages import Messages, messages_of
-from server.api.openai import GenerationBody, Head, head, usage_chunk
+from server.api.openai import NAMED, GenerationBody, Head, head, usage_chunk
 from server.api.outputs import UsageBody, finite
 from server.api.sampling import Alternatives, TokenCount
 from server.api.tools import CallBody, CallChunk, CalledBody, CalledChunk, ToolsOrFunctions
@@ -27,7 +27,9 @@ from server.engine.output import FinishReason, Generated, Piece, ScoredToken, To
 from server.engine.request import Request
 
 router = APIRouter(
-    route_class=BodyRoute, tags=["openai"], dependencies=[fields(task="model", input="messages")]
+    route_class=BodyRoute,
+    tags=["openai"],
+    dependencies=[fields(task="model", input="messages"), NAMED],
 )
 
 
@@ -38,7 +40,9 @@ class ChatBody(GenerationBody, ToolsOrFunctions, UnsupportedChat):
     max_tokens: TokenCount | None = None
     max_completion_tokens: TokenCount | None = None
     logprobs: bool = False
-    top_logprobs: Alternatives | None = None
+    top_logprobs: Annotated[
+        Alternatives | None, Field(description="Only where logprobs is true")
+    ] = None
 
     @model_validator(mode="after")
     def _check_logprobs(self) -> Self:

@@ -14,7 +14,7 @@ from server.api.http.document import STREAM
 from server.api.http.events import event_stream
 from server.api.http.identity import new_id
 from server.api.inputs import Prompt, inputs_of
-from server.api.openai import GenerationBody, Head, head, usage_chunk
+from server.api.openai import NAMED, GenerationBody, Head, head, usage_chunk
 from server.api.outputs import UsageBody, finite
 from server.api.sampling import Alternatives, TokenCount
 from server.api.unsupported import UnsupportedCompletion
@@ -23,7 +23,9 @@ from server.engine.output import FinishReason, Generated, Piece, TokenLogprob
 from server.engine.request import Request
 
 router = APIRouter(
-    route_class=BodyRoute, tags=["openai"], dependencies=[fields(task="model", input="prompt")]
+    route_class=BodyRoute,
+    tags=["openai"],
+    dependencies=[fields(task="model", input="prompt"), NAMED],
 )
 
 

@@ -1,14 +1,16 @@
-"""`/v1/infer`: one task's answer to one or several inputs."""
+"""`/v1/infer`: the answer of one task, or of several, to one or several inputs."""
 
 from collections.abc import AsyncGenerator
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 from fastapi import APIRouter, Response
 from fastapi import Request as HTTPRequest
-from pydantic import BaseModel, Field, FiniteFloat
+from pydantic import BaseModel, Discriminator, Field, FiniteFloat, Tag
 
 from server.api.answers import Answers, SubmitDep
-from server.api.http.body import Body, BodyRoute
+from server.api.caller import CallDep
+from server.api.dependencies import EngineDep
+from server.api.http.body import Body, BodyRoute, Items
 from server.api.http.connection import while_connected
 from server.api.http.document import STREAM
 from server.api.http.events import event_stream
@@ -16,12 +18,17 @@ from server.api.http.identity import new_id
 from server.api.inputs import CacheSalt, TaskInput, inputs_of
 from server.api.outputs import ChosenToken, OutputBody, UsageBody, chosen_tokens, output_body
 from server.api.sampling import Alternatives, SamplingFields, TokenCount
+from server.api.together import Failed, check_rows, results, together
 from server.api.tools import CallChunk, ToolFields
 from server.api.writing import json_response, written
 from server.engine.output import FinishReason, Output, Piece
 from server.engine.request import Request, ScoreFunction
+from server.errors import InvalidRequest
 
 router = APIRouter(route_class=BodyRoute, tags=["native"])
+
+TaskName: TypeAlias = Annotated[str, Field(min_length=1, max_length=128)]
+TaskNames: TypeAlias = Annotated[Items[TaskName], Field(min_length=1, max_length=64)]
 
 
 class InferParameters(SamplingFields, ToolFields):
@@ -40,10 +47,15 @@ class InferParameters(SamplingFields, ToolFields):
     function_to_apply: ScoreFunction | None = None
 
 
-class InferBody(Body):
-    """A task and what it is to answer."""
+def _task_form(value: Any) -> str | None:
+    if isinstance(value, str):
+        return "(task)"
+    return "(tasks)" if isinstance(value, list) else None
 
-    task: Annotated[str, Field(min_length=1, max_length=128)]
+
+class InferFields(Body):
+    """What is to be answered, and how."""
+
     input: TaskInput
     parameters: InferParameters = InferParameters()
     stream: bool = False
@@ -53,6 +65,12 @@ class InferBody(Body):
     def rows(self) -> int:
         """How many sequences the engine is asked for."""
         return len(inputs_of(self.input)) * self.parameters.n
+
+
+class InferBody(InferFields):
+    """A task and what it is to answer."""
+
+    task: TaskName
 
     def requests(self, request_id: str) -> list[Request]:
         """What the engine is asked: one request for each input."""
@@ -75,6 +93,33 @@ class InferBody(Body):
             for i, each in enumerate(inputs_of(self.input))
         ]
 
+    async def answer(self, name: str, answers: Answers, outputs: list[Output]) -> bytes:
+        """The answer as JSON."""
+        return await answer_of(name, answers, outputs, self.parameters)
+
+
+class AnyInferBody(InferFields):
+    """A task, or several, and what it is, or each of them is, to answer."""
+
+    task: Annotated[
+        Annotated[TaskName, Tag("(task)")] | Annotated[TaskNames, Tag("(tasks)")],
+        Discriminator(
+            _task_form,
+            custom_error_type="task_form",
+            custom_error_message="Input should be a task's name or a list of such",
+        ),
+    ]
+
+    def of(self, task: str) -> InferBody:
+        """What one of its tasks is asked."""
+        return InferBody.model_construct(
+            task=task,
+            input=self.input,
+            parameters=self.parameters,
+            stream=self.stream,
+            cache_salt=self.cache_salt,
+        )
+
 
 class Source(BaseModel):
     """What answers: a task at a version."""
@@ -90,6 +135,13 @@ class InferAnswer(Source):
 
     outputs: list[OutputBody]
     usage: UsageBody
+
+
+class InferAnswers(BaseModel):
+    """Several answers: in the order of a list of tasks, or of the requests of a batch."""
+
+    id: str
+    results: list[InferAnswer | Failed]
 
 
 class InferPiece(Source):
@@ -109,10 +161,22 @@ class InferUsage(Source):
     usage: UsageBody
 
 
-@router.post("/v1/infer", response_model=InferAnswer, responses=STREAM)
-async def infer(body: InferBody, http: HTTPRequest, submit: SubmitDep) -> Response:
-    """Answer one input, or a list of them, with one task."""
+@router.post("/v1/infer", response_model=InferAnswer | InferAnswers, responses=STREAM)
+async def infer(
+    body: AnyInferBody, http: HTTPRequest, engine: EngineDep, call: CallDep, submit: SubmitDep
+) -> Response:
+    """Answer one input, or a list of them, with one task, or with each of several."""
     name = new_id("infer")
+    if isinstance(body.task, str):
+        return await _infer(name, body.of(body.task), http, submit)
+    if body.stream:
+        raise InvalidRequest("Several tasks cannot be streamed: name one.", "stream")
+    check_rows(body.rows * len(body.task), "input")
+    work = together(name, [body.of(task) for task in body.task], engine, call)
+    return json_response(results(name, await while_connected(http.receive, work)))
+
+
+async def _infer(name: str, body: InferBody, http: HTTPRequest, submit: SubmitDep) -> Response:
     answers = await submit(body.requests(name))
     if body.stream:
         return await event_stream(http, _events(name, answers))

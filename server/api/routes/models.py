@@ -9,7 +9,7 @@ from server.api.dependencies import EngineDep, ModelId, RegistryDep
 from server.api.fields import fields
 from server.engine.engine import Engine
 from server.registry.registration import Registration
-from server.registry.version import BASE_NAME
+from server.registry.version import BASE_NAME, Version
 
 router = APIRouter(prefix="/v1/models", tags=["openai"], dependencies=[fields(task="model")])
 
@@ -49,12 +49,16 @@ def _base(engine: Engine) -> Model:
     return Model(id=BASE_NAME, root=engine.base.name, parent=None, max_model_len=engine.context)
 
 
+def room_of(version: Version, engine: Engine) -> int:
+    """How many tokens a task's input and answer may have."""
+    return engine.context - version.extent.rows - version.extent.cached
+
+
 def _task(task: Registration, engine: Engine) -> Model:
-    extent = task.active.extent
     return Model(
         id=task.name,
         created=int(task.active.created),
         root=task.name,
         parent=BASE_NAME,
-        max_model_len=engine.context - extent.rows - extent.cached,
+        max_model_len=room_of(task.active, engine),
     )

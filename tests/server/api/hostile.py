@@ -14,8 +14,14 @@ Path = tuple[str, ...]
 
 ITEM = "[]"
 JUNK: tuple[Any, ...] = (-1, "", [], {"type": "wrong"})
-BRIEF: Schema = {"max_tokens": 1, "parameters": {"max_tokens": 1}}
-"""What keeps right bodies from being computed for long."""
+BRIEF: Schema = {
+    "max_tokens": 1,
+    "parameters": {"max_tokens": 1, "max_new_tokens": 1},
+    "input": "x",
+    "text_1": "x",
+    "text_2": "x",
+}
+"""What keeps right bodies from being computed for long, and what makes them right."""
 ROOM = 2048
 """Bytes that each list within another gets, if the other may have so many items."""
 

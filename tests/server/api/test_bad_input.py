@@ -129,7 +129,7 @@ def test_an_input_longer_than_the_context(live: Live):
         "context_length_exceeded",
         "input",
     )
-    room = live.engine.context - 3 - 1
+    room = live.engine.context - 3
     assert str(room) in message
 
 

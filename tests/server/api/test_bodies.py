@@ -79,6 +79,20 @@ def test_a_deep_body_that_is_not_too_deep(live: Live):
 
 
 @pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b'{"task": "x\xff"}', "not UTF-8: see byte 11"),
+        (b'{"a": "[[{\\"", "b": ' + b"[" * MAX_DEPTH, f"see byte {19 + MAX_DEPTH}"),
+        (rb"\"" * 9 + b"[" * (MAX_DEPTH + 1), "deeper than"),
+        (b'{"task": "x",}', "line 1, column 14"),
+    ],
+)
+def test_words_for_what_is_no_body_say_where(live: Live, data: bytes, words: str):
+    response = live.http.post(INFER, content=data, headers={"content-type": "application/json"})
+    assert words in check(response, 400, "invalid_request")
+
+
+@pytest.mark.parametrize(
     ("path", "changes", "param"),
     [
         (INFER, {"parameters": {"max_tokens": "5"}}, "parameters.max_tokens"),

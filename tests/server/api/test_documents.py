@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 from tests.server.api.live import Live
 from tests.server.api.problems import check
 
@@ -16,6 +19,15 @@ def test_the_documents_name_every_route_and_its_problems(live: Live):
         "/v1/embeddings",
         "/v1/load_lora_adapter",
         "/v1/unload_lora_adapter",
+        "/classify",
+        "/pooling",
+        "/score",
+        "/rerank",
+        "/tokenize",
+        "/pause",
+        "/embed",
+        "/predict",
+        "/generate",
         "/health",
         "/health/live",
         "/health/ready",
@@ -30,6 +42,13 @@ def test_the_documents_name_every_route_and_its_problems(live: Live):
             assert "422" not in operation["responses"]
 
 
+def test_the_page_of_routes_has_them_all(live: Live):
+    """Where paths differ in their beginning alone, the page names it once."""
+    page = (Path(__file__).parents[3] / "docs" / "http.md").read_text()
+    named = set(re.findall(r"`(?:[A-Z ]+ )?(/[^`]*)`", page))
+    assert live.http.get("/openapi.json").json()["paths"].keys() <= named
+
+
 def test_the_documents_tell_streams_and_plain_texts(live: Live):
     paths = live.http.get("/openapi.json").json()["paths"]
     for path in ("/v1/infer", "/v1/completions", "/v1/chat/completions"):
@@ -38,6 +57,14 @@ def test_the_documents_tell_streams_and_plain_texts(live: Live):
     assert paths["/metrics"]["get"]["responses"]["200"]["content"].keys() == {"text/plain"}
     loaded = paths["/v1/load_lora_adapter"]["post"]["responses"]["200"]
     assert loaded["content"].keys() == {"text/plain"}
+
+
+def test_the_documents_tell_what_is_refused_and_what_goes_together(live: Live):
+    schemas = live.http.get("/openapi.json").json()["components"]["schemas"]
+    chat = schemas["ChatBody"]["properties"]
+    assert "max_tokens" in chat["min_tokens"]["description"]
+    assert "logprobs" in chat["top_logprobs"]["description"]
+    assert "refused" in schemas["GenerateParameters"]["properties"]["watermark"]["description"]
 
 
 def test_the_documents_tell_what_names_and_conditions_may_be(live: Live):

@@ -4,7 +4,8 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -68,28 +69,49 @@ class Pulse(threading.Thread):
         return worst
 
 
+FLAGS = ("--kv-cache-gb", "0.01", "--dtype", "float32", "--threads", "1")
+READING = {"/v1/embeddings", "/pooling", "/score", "/rerank", "/v1/rerank", "/embed", "/"}
+"""What a bare encoder answers beside what a decoder does, each form of it once."""
+
+
 @pytest.fixture(scope="module")
 def url(decoder: Path) -> Iterator[str]:
-    flags = ("--kv-cache-gb", "0.01", "--dtype", "float32", "--threads", "1")
-    with server([str(decoder), *flags]) as address:
+    with server([str(decoder), *FLAGS]) as address:
         yield address
+
+
+@pytest.fixture(scope="module")
+def reading(encoder: Path) -> Iterator[str]:
+    with server([str(encoder), *FLAGS]) as address:
+        yield address
+
+
+@contextmanager
+def beating(url: str) -> Iterator[Pulse]:
+    pulse = Pulse(url.removeprefix("http://"))
+    pulse.start()
+    try:
+        yield pulse
+    finally:
+        pulse.ended = True
+        pulse.join()
 
 
 @pytest.fixture
 def pulse(url: str) -> Iterator[Pulse]:
-    pulse = Pulse(url.removeprefix("http://"))
-    pulse.start()
-    yield pulse
-    pulse.ended = True
-    pulse.join()
+    with beating(url) as pulse:
+        yield pulse
 
 
-def test_no_body_stops_the_others(url: str, pulse: Pulse):
-    with httpx2.Client(base_url=url, timeout=120) as client:
+def late_bodies(url: str, only: Container[str] = ()) -> tuple[set[str], dict[str, float]]:
+    """The routes that were asked, all or only some, and the bodies that stalled the server."""
+    with beating(url) as pulse, httpx2.Client(base_url=url, timeout=120) as client:
         document = Document(client.get("/openapi.json").json())
         seen: set[str] = set()
         late: dict[str, float] = {}
         for method, path, schema in document.routes():
+            if only and path not in only:
+                continue
             seen.add(path)
             target = path.replace("{name}", "x")
             for name, body in document.bodies(schema):
@@ -97,7 +119,18 @@ def test_no_body_stops_the_others(url: str, pulse: Pulse):
                 worst = pulse.shortest(client, method, target, body)
                 if worst > PAUSE:
                     late[f"{path}: {name}"] = worst
+        return seen, late
+
+
+def test_no_body_stops_the_others(url: str):
+    seen, late = late_bodies(url)
     assert {"/v1/infer", "/v1/completions", "/v1/tasks/{name}", "/v1/load_lora_adapter"} <= seen
+    assert not late
+
+
+def test_no_body_stops_the_others_of_an_encoder(reading: str):
+    seen, late = late_bodies(reading, READING)
+    assert seen == READING
     assert not late
 
 

@@ -1,12 +1,15 @@
 import math
 from codecs import getincrementaldecoder
+from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageParam
 
-from tests.server.api.live import Live
+from tests import samples
+from tests.server.api.live import Live, serving
+from tests.server.api.problems import check
 
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "hello"}]
 
@@ -263,7 +266,7 @@ def test_models_are_the_base_and_the_tasks(live: Live, client: openai.OpenAI):
 def test_errors_are_the_clients_own(client: openai.OpenAI):
     with pytest.raises(openai.NotFoundError) as missing:
         client.chat.completions.create(model="lor", messages=HELLO)
-    assert (missing.value.code, missing.value.param) == ("task_not_found", "model")
+    assert (missing.value.code, missing.value.param) == ("model_not_found", "model")
     assert missing.value.request_id
     with pytest.raises(openai.BadRequestError) as wrong:
         client.chat.completions.create(model="base", messages=HELLO, n=99)
@@ -286,3 +289,31 @@ async def test_the_asynchronous_client(live: Live):
         )
         text = "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
     assert text == whole.choices[0].message.content
+
+
+def test_a_chat_that_names_no_model(decoder: Path, tmp_path: Path, live: Live):
+    """The base answers where only it can be meant."""
+    body: dict[str, Any] = {"messages": HELLO, "max_tokens": 2, "temperature": 0}
+    with serving(decoder, tmp_path, drain_timeout=0) as alone:
+        alone.add("spam", samples.classifier(alone.spec, ("ham", "spam")))
+        for path, field in (
+            ("/v1/chat/completions", {"messages": HELLO}),
+            ("/v1/completions", {"prompt": "x"}),
+        ):
+            options = {"max_tokens": 2, "temperature": 0, **field}
+            unnamed, named = (alone.post(path, **options, **on) for on in ({}, {"model": "base"}))
+            assert unnamed.json()["model"] == "base"
+            assert unnamed.json()["choices"] == named.json()["choices"]
+            stream = alone.post(path, **options, stream=True)
+            assert '"model":"base"' in stream.text
+    message = check(live.post("/v1/chat/completions", **body), 400, "invalid_request", "model")
+    assert "base, lora" in message
+
+
+def test_the_client_prints_one_sentence(client: openai.OpenAI):
+    with pytest.raises(openai.NotFoundError) as missing:
+        client.chat.completions.create(model="lor", messages=HELLO)
+    sentence = "There is no task 'lor'. Did you mean lora?"
+    assert str(missing.value) == f"Error code: 404 - {sentence}"
+    with pytest.raises(openai.BadRequestError, match="maximum context length is 256 tokens"):
+        client.completions.create(model="base", prompt="word " * 400)

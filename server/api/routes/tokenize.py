@@ -1,0 +1,102 @@
+"""`/tokenize` and `/detokenize`: vLLM's texts as token ids and back."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, Discriminator, Field, RootModel, Tag
+
+from server.api.dependencies import EngineDep
+from server.api.fields import fields
+from server.api.http.body import Body, BodyRoute, Items
+from server.api.http.identity import new_id
+from server.api.inputs import MAX_TOKENS, Messages, Text, TokenId
+from server.api.naming import OptionalModel
+from server.api.routes.models import room_of
+from server.api.unsupported import UnsupportedTokenizing
+from server.api.writing import json_response, written_values
+from server.engine.request import Request
+from server.registry.version import BASE_NAME
+
+router = APIRouter(
+    route_class=BodyRoute, tags=["vllm"], dependencies=[fields(task="model", input="prompt")]
+)
+
+
+class TokenizeText(Body):
+    """A text to tokenise; `model` is the base unless given, and has the same tokens."""
+
+    model: OptionalModel | None = None
+    prompt: Text
+    add_special_tokens: bool = True
+    return_token_strs: bool = False
+
+
+class TokenizeChat(UnsupportedTokenizing):
+    """Messages to write out, as the template of the task that `model` names does, and tokenise."""
+
+    model: OptionalModel | None = None
+    messages: Messages
+    return_token_strs: bool = False
+
+
+def _form(value: Any) -> str:
+    chat = isinstance(value, dict) and "messages" in value
+    return "(chat)" if chat or isinstance(value, TokenizeChat) else "(text)"
+
+
+class TokenizeBody(RootModel[Any]):
+    """A text in `prompt`, or a chat in `messages`."""
+
+    root: Annotated[
+        Annotated[TokenizeText, Tag("(text)")] | Annotated[TokenizeChat, Tag("(chat)")],
+        Discriminator(_form),
+    ]
+
+
+class Tokenized(BaseModel):
+    """Token ids, how many there are and how many the task takes, and what they look like."""
+
+    count: int
+    max_model_len: int
+    tokens: list[int]
+    token_strs: list[str] | None = None
+
+
+class DetokenizeBody(Body):
+    """Token ids; those of an empty text are none."""
+
+    model: OptionalModel | None = None
+    tokens: Annotated[Items[TokenId], Field(max_length=MAX_TOKENS)]
+
+
+class Detokenized(BaseModel):
+    """The text, special tokens written out."""
+
+    prompt: str
+
+
+@router.post("/tokenize", response_model=Tokenized)
+async def tokenize(body: TokenizeBody, engine: EngineDep) -> Response:
+    """Show the token ids of a text or of a chat, whether or not they fit the context."""
+    asked = body.root
+    task = asked.model or BASE_NAME
+    version = engine.registry.get(task).active
+    if isinstance(asked, TokenizeText):
+        tokens = await engine.reader.tokens(asked.prompt, special=asked.add_special_tokens)
+    else:
+        messages = tuple(each.message() for each in asked.messages)
+        request = Request(new_id("tok"), task, messages)
+        prompt = await engine.reader.read(request, version, generates=True, fits=False)
+        tokens = prompt.tokens
+    shown = Tokenized(count=len(tokens), max_model_len=room_of(version, engine), tokens=tokens)
+    if asked.return_token_strs:
+        shown.token_strs = await engine.reader.pieces(tokens)
+    return json_response(await written_values(len(tokens), lambda: shown))
+
+
+@router.post("/detokenize", response_model=Detokenized)
+async def detokenize(body: DetokenizeBody, engine: EngineDep) -> Response:
+    """Show the text of token ids."""
+    engine.registry.get(body.model or BASE_NAME)
+    text = await engine.reader.text(body.tokens)
+    return json_response(await written_values(len(body.tokens), lambda: Detokenized(prompt=text)))
