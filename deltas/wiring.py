@@ -4,26 +4,25 @@ A module of the base is hooked only while some resident delta acts there, so wha
 costs nothing.
 """
 
-from collections.abc import Generator, Hashable, Iterable, Sequence
+from collections.abc import Generator, Hashable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 from transformers import PreTrainedModel
 
-from deltas.bank import Bank, Place, Work
-from deltas.base import AFTER_ATTENTION, HEAD_SITE, LM_HEAD_SITE, BaseSpec
+from deltas.bank import Bank, Work
+from deltas.base import HEAD_SITE, BaseSpec
 from deltas.delta import Delta, Part
-from deltas.families import Block
+from deltas.hooks import Hooks
 from deltas.kernels import load_kernels
 from deltas.kernels.backend import Added, SmallRank
 from deltas.kernels.memory import lay_out, stretch, to_line
 from deltas.kinds import KINDS, kind_named
+from deltas.modules import Modules
 from deltas.segments import Segment, Segments
-from deltas.site import Role, Site
 
 _Together: TypeAlias = tuple[type[Bank], list[tuple[int, Bank]]]
 
@@ -37,7 +36,7 @@ class _Sum:
 
 
 class Wiring:
-    """The banks of one model and the hooks through which they act.
+    """The banks of one model, and how they act on rows.
 
     Not thread-safe: whoever runs the model binds the segments, runs it, and alone installs and
     removes deltas in between.
@@ -46,14 +45,12 @@ class Wiring:
     def __init__(self, model: PreTrainedModel, base: BaseSpec) -> None:
         self.base = base
         self.segments = Segments.of(())
-        self._model = model
-        self._backbone: nn.Module = model.base_model
-        weight = next(self._backbone.parameters())
+        self._modules = Modules(model, base)
+        self._hooks = Hooks(self._modules, self.before, self.after)
+        weight = next(model.base_model.parameters())
         self._device, self._dtype = weight.device, weight.dtype
         self._banks: dict[tuple[str, str], Bank] = {}
         self._at: dict[str, list[Bank]] = {}
-        self._hooks: dict[str, list[RemovableHandle]] = {}
-        self._residuals: dict[str, Tensor] = {}
         self._plans: dict[tuple[str, ...], list[_Together]] = {}
         self._sums: dict[tuple[str, ...], _Sum] = {}
         self._recordable: frozenset[int] | None = None
@@ -187,6 +184,20 @@ class Wiring:
                 found[at] = y
         return found
 
+    def module(self, site: str) -> nn.Module:
+        """The module of the base at a site."""
+        return self._modules.at(self.base.sites[site])
+
+    def key_values(self, site: str, slot: int) -> tuple[Tensor, Tensor] | None:
+        """Keys and values [tokens, heads, width] that a slot places first at an attention site."""
+        found = (bank.key_values(slot) for bank in self._at.get(site, ()))
+        return next((pair for pair in found if pair is not None), None)
+
+    def scores(self, slot: int, hidden: Tensor) -> Tensor | None:
+        """A slot's answer to one sequence's last hidden states [rows, hidden], if it has a head."""
+        found = (bank.scores(slot, hidden) for bank in self._at.get(HEAD_SITE, ()))
+        return next((scores for scores in found if scores is not None), None)
+
     def _sum(self, sites: tuple[str, ...]) -> _Sum:
         if sites in self._sums:
             return self._sums[sites]
@@ -222,16 +233,6 @@ class Wiring:
                     known.append((type(banks[0][1]), banks))
         return known
 
-    def key_values(self, site: str, slot: int) -> tuple[Tensor, Tensor] | None:
-        """Keys and values [tokens, heads, width] that a slot places first at an attention site."""
-        found = (bank.key_values(slot) for bank in self._at.get(site, ()))
-        return next((pair for pair in found if pair is not None), None)
-
-    def scores(self, slot: int, hidden: Tensor) -> Tensor | None:
-        """A slot's answer to one sequence's last hidden states [rows, hidden], if it has a head."""
-        found = (bank.scores(slot, hidden) for bank in self._at.get(HEAD_SITE, ()))
-        return next((scores for scores in found if scores is not None), None)
-
     def _ready(self, part: Part) -> Part:
         return kind_named(part.kind).bank.ready(self._moved(part), self.base.sites[part.site])
 
@@ -246,7 +247,7 @@ class Wiring:
     def _bank(self, part: Part) -> Bank:
         key = (part.kind, part.site)
         if key not in self._banks:
-            place = self._place(self.base.sites[part.site])
+            place = self._modules.place(self.base.sites[part.site])
             self._banks[key] = kind_named(part.kind).bank(place)
             self._rewire(part.site)
         return self._banks[key]
@@ -257,87 +258,12 @@ class Wiring:
 
     def _rewire(self, name: str) -> None:
         self._plans.clear()
-        for handle in self._hooks.pop(name, ()):
-            handle.remove()
         # In one order whatever was installed first: at one site kinds do not commute.
         keys = ((kind, name) for kind in KINDS)
         self._at[name] = [self._banks[key] for key in keys if key in self._banks]
+        site = self.base.sites[name]
         if self._at[name]:
-            self._hooks[name] = list(self._hook(self.base.sites[name]))
+            self._hooks.hook(site)
         else:
+            self._hooks.unhook(site)
             del self._at[name]
-
-    def _hook(self, site: Site) -> Iterable[RemovableHandle]:
-        if site.role in (Role.ATTENTION, Role.HEAD):
-            return
-        module = self._module(site)
-        if site.role is Role.BLOCK:
-            block = self._block(site)
-            source = self._backbone.get_submodule(_join(_layer(site), block.residual))
-
-            def keep(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-                self._residuals[site.name] = inputs[block.argument]
-
-            yield source.register_forward_pre_hook(keep)
-        if site.role is Role.LINEAR:
-
-            def before(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-                x = inputs[0]
-                return (self.before(site.name, x.reshape(-1, x.shape[-1])).view(x.shape),)
-
-            yield module.register_forward_pre_hook(before)
-
-        def after(_: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> Any:
-            x = self._residuals.pop(site.name) if site.role is Role.BLOCK else inputs[0]
-            y: Tensor = output[0] if isinstance(output, tuple) else output
-            rows = y.reshape(-1, y.shape[-1])
-            from_x = x.reshape(len(rows), -1) if x.is_floating_point() else x.reshape(-1)
-            changed = self.after(site.name, from_x, rows).view(y.shape)
-            return (changed, *output[1:]) if isinstance(output, tuple) else changed
-
-        yield module.register_forward_hook(after)
-
-    def _place(self, site: Site) -> Place:
-        if site.role is Role.HEAD:
-            pooler = self.base.family.pooler
-            return Place(site, self._backbone.get_submodule(pooler) if pooler else None)
-        if site.role is Role.BLOCK:
-            norm = self._block(site).norm
-            path = _join(_layer(site), norm) if norm else None
-            module = self._module(site)
-            return Place(site, module, self._backbone.get_submodule(path) if path else None)
-        return Place(site, self._module(site))
-
-    def module(self, site: str) -> nn.Module:
-        """The module of the base at a site."""
-        return self._module(self.base.sites[site])
-
-    def _module(self, site: Site) -> nn.Module:
-        if site.role is Role.BLOCK:
-            return self._backbone.get_submodule(_join(_layer(site), self._block(site).output))
-        if site.name == LM_HEAD_SITE:
-            head = self._model.get_output_embeddings()
-            if isinstance(head, nn.Module):
-                return head
-        return self._backbone.get_submodule(site.name)
-
-    def _block(self, site: Site) -> Block:
-        family = self.base.family
-        after_attention = site.name.endswith(f".{AFTER_ATTENTION}")
-        return family.after_attention if after_attention else family.after_feed_forward
-
-
-def _layer(site: Site) -> str:
-    return site.name.rpartition(".")[0]
-
-
-def _join(layer: str, path: str) -> str:
-    return f"{layer}.{path}" if path else layer
-
-
-def freeze(model: nn.Module) -> None:
-    """Make every parameter constant and leave training mode."""
-    model.eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.requires_grad_(False)

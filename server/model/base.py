@@ -18,8 +18,8 @@ from transformers import (
 from deltas.base import BaseSpec, describe
 from deltas.errors import UnsupportedBase
 from deltas.families import family_of
+from deltas.modules import freeze
 from deltas.tokenizer import TokenizerSpec
-from deltas.wiring import freeze
 
 
 @dataclass(frozen=True)

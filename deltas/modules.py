@@ -1,0 +1,60 @@
+"""Modules: where the sites of a base are in its live model."""
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from deltas.bank import Place
+from deltas.base import AFTER_ATTENTION, LM_HEAD_SITE, BaseSpec
+from deltas.families import Block
+from deltas.site import Role, Site
+
+
+class Modules:
+    """The modules of a model by the sites of its base."""
+
+    def __init__(self, model: PreTrainedModel, base: BaseSpec) -> None:
+        self._model = model
+        self._backbone: nn.Module = model.base_model
+        self._family = base.family
+
+    def at(self, site: Site) -> nn.Module:
+        """The module whose output is a site's."""
+        if site.role is Role.BLOCK:
+            return self._in_layer(site, self._block(site).output)
+        if site.name == LM_HEAD_SITE:
+            head = self._model.get_output_embeddings()
+            if isinstance(head, nn.Module):
+                return head
+        return self._backbone.get_submodule(site.name)
+
+    def place(self, site: Site) -> Place:
+        """A site with the modules that its banks may need."""
+        if site.role is Role.HEAD:
+            pooler = self._family.pooler
+            return Place(site, self._backbone.get_submodule(pooler) if pooler else None)
+        if site.role is Role.BLOCK:
+            norm = self._block(site).norm
+            return Place(site, self.at(site), self._in_layer(site, norm) if norm else None)
+        return Place(site, self.at(site))
+
+    def residual(self, site: Site) -> tuple[nn.Module, int]:
+        """The module that is given a BLOCK's residual, and as which of its arguments."""
+        block = self._block(site)
+        return self._in_layer(site, block.residual), block.argument
+
+    def _block(self, site: Site) -> Block:
+        after_attention = site.name.endswith(f".{AFTER_ATTENTION}")
+        return self._family.after_attention if after_attention else self._family.after_feed_forward
+
+    def _in_layer(self, site: Site, path: str) -> nn.Module:
+        layer = site.name.rpartition(".")[0]
+        return self._backbone.get_submodule(f"{layer}.{path}" if path else layer)
+
+
+def freeze(model: nn.Module) -> None:
+    """Make every parameter constant and leave training mode."""
+    model.eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.requires_grad_(False)
