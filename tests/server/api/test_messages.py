@@ -44,7 +44,7 @@ CASES: list[tuple[list[dict[str, Any]], dict[str, Any]]] = [
         {"role": "tool", "content": "No", "tool_call_id": "weather", "name": "weather"},
     ),
 ]
-LAST = "{{ messages[-1] | tojson }}"
+LAST = "{{ messages[-1] | tojson }}{# It knows tools, tool_calls and the tag <tool_call>. #}"
 
 
 @pytest.fixture(scope="module")
