@@ -21,7 +21,7 @@ pip := $(bin)/python -m pip --disable-pip-version-check
 # An empty file for each thing that is installed, so that a second run starts at once.
 done := .venv/done
 
-.PHONY: run test long clients fuzz fuzz-api soak dashboard check format lock clean
+.PHONY: run test long clients structured fuzz fuzz-api soak dashboard check format lock clean
 .DELETE_ON_ERROR:
 
 run: $(done)/server $(done)/base-$(BASE)
@@ -35,6 +35,13 @@ long: $(done)/dev $(done)/base-smollm2
 
 clients: $(done)/dev .clients/done
 	$(bin)/python -m tests.clients_real .clients/bin/python
+
+# Every JSON schema of the organisation's test suite, which jsonschema's sources bring, through masks;
+# then what a small model writes for the schemas of real tools.
+structured: $(done)/dev $(done)/base-smollm2
+	$(pip) download --no-deps --no-binary jsonschema --dest .structured jsonschema==4.26.0
+	$(bin)/python -m tests.structured .structured/jsonschema-4.26.0.tar.gz
+	$(bin)/pytest -m long tests/server/engine/test_real_grammars.py
 
 fuzz: $(done)/dev
 	$(bin)/python -m tests.fuzz $(CASES)
@@ -60,7 +67,7 @@ format: $(done)/dev
 	$(bin)/ruff format
 
 clean:
-	rm -rf .venv .clients .fuzz .lock .*_cache .hypothesis deltas/kernels/built
+	rm -rf .venv .clients .fuzz .lock .structured .*_cache .hypothesis deltas/kernels/built
 
 $(done)/venv:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else \

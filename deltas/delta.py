@@ -93,7 +93,8 @@ class Delta:
 
     `task` is how the delta's answers are read; `labels` name a head's outputs in order; `prompt`
     is how generation reads a plain text; `chat_template` is what chats are written out by, empty
-    where the base's own is. Where a classifier's `problem_type` is not said, its number of labels
+    where the base's own is. `answer_schema` is the JSON schema that its texts keep to, as JSON,
+    empty where there is none. Where a classifier's `problem_type` is not said, its number of labels
     decides. Several kinds may be present at once, each at any number of sites.
     """
 
@@ -103,6 +104,7 @@ class Delta:
     prompt: PromptStyle = PromptStyle.CHAT
     chat_template: str = ""
     problem_type: ProblemType | None = None
+    answer_schema: str = ""
 
     @property
     def kinds(self) -> tuple[str, ...]:

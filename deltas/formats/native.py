@@ -17,6 +17,7 @@ from deltas.base import HEAD_SITE, BaseSpec
 from deltas.checkpoint import Checkpoint
 from deltas.delta import Delta, Option, Options, Part, ProblemType, PromptStyle, TaskType
 from deltas.errors import InvalidDelta, UnsupportedDelta, WrongBase
+from deltas.formats.answer_schema import ANSWER_SCHEMA, read_answer_schema
 from deltas.formats.chat_template import TEMPLATE, read_chat_template
 from deltas.formats.dialect import Dialect
 from deltas.formats.fields import Fields
@@ -35,7 +36,7 @@ class Native(Dialect):
 
     name = "native"
     markers = frozenset({CONFIG})
-    files = frozenset({CONFIG, WEIGHTS, TEMPLATE})
+    files = frozenset({CONFIG, WEIGHTS, TEMPLATE, ANSWER_SCHEMA})
 
     def read(self, checkpoint: Checkpoint, base: BaseSpec) -> Delta:
         """Read what `write` wrote for the same base."""
@@ -53,7 +54,8 @@ class Native(Dialect):
         tensors = {} if absent else checkpoint.tensors(WEIGHTS)
         template = read_chat_template(checkpoint) if TEMPLATE in checkpoint.names else ""
         parts = tuple(_parts(tensors, kinds))
-        return Delta(task, parts, labels, prompt, template, problem)
+        schema = read_answer_schema(checkpoint)
+        return Delta(task, parts, labels, prompt, template, problem, schema)
 
 
 def write(
@@ -78,10 +80,13 @@ def write(
     (directory / CONFIG).unlink(missing_ok=True)
     (directory / WEIGHTS).unlink(missing_ok=True)
     (directory / TEMPLATE).unlink(missing_ok=True)
+    (directory / ANSWER_SCHEMA).unlink(missing_ok=True)
     if tensors:
         _place(directory / WEIGHTS, safetensors.torch.save(tensors))
     if delta.chat_template:
         _place(directory / TEMPLATE, delta.chat_template.encode())
+    if delta.answer_schema:
+        _place(directory / ANSWER_SCHEMA, delta.answer_schema.encode())
     _place(directory / CONFIG, config + b"\n")
 
 

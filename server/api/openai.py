@@ -1,13 +1,14 @@
 """What OpenAI's generation routes have in common."""
 
 import time
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from fastapi import Depends, Request
 from pydantic import BaseModel, Field
 
 from deltas.delta import TaskType
 from server.api.dependencies import RegistryDep
+from server.api.grammars import GrammarFields
 from server.api.http.body import Body, value_of
 from server.api.inputs import CacheSalt
 from server.api.naming import named
@@ -18,19 +19,13 @@ from server.engine.output import Usage
 ModelName: TypeAlias = Annotated[str, Field(min_length=1, max_length=128)]
 
 
-class TextFormat(Body):
-    """The one form that answers have."""
-
-    type: Literal["text"]
-
-
 class StreamOptions(Body):
     """Whether a stream ends with a chunk that counts tokens."""
 
     include_usage: bool = False
 
 
-class GenerationBody(SamplingFields):
+class GenerationBody(SamplingFields, GrammarFields):
     """What both generation routes take; `model` names the task.
 
     It may be left out where only one task generates, or the base alone.
@@ -39,7 +34,6 @@ class GenerationBody(SamplingFields):
     model: ModelName = ""
     stream: bool = False
     stream_options: StreamOptions = StreamOptions()
-    response_format: TextFormat = TextFormat(type="text")
     cache_salt: CacheSalt | None = None
 
 

@@ -45,18 +45,6 @@ On: TypeAlias = Annotated[Any, Only(True)]
 class UnsupportedSampling(Body):
     """What other servers take for choosing tokens and for showing them."""
 
-    guided_json: Empty = None
-    guided_regex: Empty = None
-    guided_choice: Empty = None
-    guided_grammar: Empty = None
-    guided_json_object: Off = None
-    guided_decoding_backend: Empty = None
-    guided_whitespace_pattern: Empty = None
-    structural_tag: Empty = None
-    structured_outputs: Empty = None
-    grammar: Empty = None
-    json_schema: Empty = None
-
     logits_processors: Empty = None
     vllm_xargs: Empty = None
 

@@ -3,8 +3,9 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Sequence as List
+from concurrent.futures import Future
 from queue import SimpleQueue
 
 import torch
@@ -12,12 +13,14 @@ from torch import Tensor
 
 from deltas.errors import PolydeltaError
 from server.engine.event import Event, Failed, Scores, Started, Token
+from server.engine.matcher import Matcher
 from server.engine.output import FinishReason
 from server.engine.pace import Pace
 from server.engine.residency import Residency
 from server.engine.scheduler import Scheduled, Scheduler
 from server.engine.sequence import Key, Sequence
 from server.errors import InvalidRequest, RowFailed
+from server.model.rules import ForbiddenTokens
 from server.model.runner import Forward, Runner
 from server.model.sampler import Chosen, Lack, Row, sample
 from server.model.threads import take
@@ -31,7 +34,8 @@ class EngineCore:
     """Runs steps until told to stop; everything else speaks to it through its inbox.
 
     `deliver` gets a step's events at once and `died` the error that ended the core, if one did;
-    both are called on the core's thread. Ringing `bell` makes an idle core look again.
+    both are called on the core's thread. Ringing `bell` makes an idle core look again. `forbid`
+    finds which tokens grammars forbid next [matchers, vocabulary] while the step computes.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class EngineCore:
         scheduler: Scheduler,
         context: int,
         bell: threading.Event,
+        forbid: Callable[[List[Matcher]], Future[Tensor]],
         deliver: Callable[[List[Event]], None],
         died: Callable[[Exception], None],
         threads: int | None = None,
@@ -53,6 +58,7 @@ class EngineCore:
         self._runner = runner
         self._context = context
         self._bell = bell
+        self._forbid = forbid
         self._deliver = deliver
         self._died = died
         self._threads = threads
@@ -162,6 +168,7 @@ class EngineCore:
         for one in scheduled:
             if one.sequence.computed == one.sequence.reused and not one.sequence.preempted:
                 self._events.append(Started(one.sequence.key, one.sequence.cached_tokens))
+        forbidden = self._forbidden(scheduled)
         logits: list[Tensor] = []
         writers: list[Sequence] = []
         for part, forward in self._forward(scheduled):
@@ -175,8 +182,22 @@ class EngineCore:
                     self.scheduler.publish(sequence)
                 else:
                     writers.append(sequence)
+        # The matchers are the other thread's until this returns.
+        rules = forbidden()
         if writers:
-            self._write(writers, torch.cat(logits))
+            self._write(writers, torch.cat(logits), rules)
+
+    def _forbidden(self, scheduled: List[Scheduled]) -> Callable[[], Mapping[Key, ForbiddenTokens]]:
+        """Begin to find what grammars forbid rows that will have logits; call it for what it is."""
+        matchers = {
+            one.sequence.key: one.sequence.matcher
+            for one in scheduled
+            if one.sequence.matcher is not None and one.rows == one.sequence.pending
+        }
+        if not matchers:
+            return dict
+        found = self._forbid([*matchers.values()])
+        return lambda: dict(zip(matchers, map(ForbiddenTokens, found.result()), strict=True))
 
     def _forward(self, scheduled: List[Scheduled]) -> Iterator[tuple[List[Scheduled], Forward]]:
         """Run a step; if it crashes, halve it until the row at fault stands alone and fails."""
@@ -210,8 +231,10 @@ class EngineCore:
         self._events.append(Scores(sequence.key, scores.cpu()))
         self._end(sequence)
 
-    def _write(self, sequences: List[Sequence], logits: Tensor) -> None:
-        rows = [Row(s.sampling, s.generator, s.text, len(s.generated), s.rules) for s in sequences]
+    def _write(
+        self, sequences: List[Sequence], logits: Tensor, forbidden: Mapping[Key, ForbiddenTokens]
+    ) -> None:
+        rows = [_row(sequence, forbidden.get(sequence.key)) for sequence in sequences]
         try:
             chosen = sample(logits, rows)
         except Exception as error:
@@ -219,27 +242,42 @@ class EngineCore:
                 self._crashed(sequences[0], error)
                 return
             for index, sequence in enumerate(sequences):
-                self._write([sequence], logits[index : index + 1])
+                self._write([sequence], logits[index : index + 1], forbidden)
             return
         for sequence, pick in zip(sequences, chosen, strict=True):
             self._append(sequence, pick)
 
     def _append(self, sequence: Sequence, pick: Chosen | Lack) -> None:
+        matcher = sequence.matcher
+        if matcher is not None and isinstance(pick, Chosen):
+            matcher.take(pick.token)
+        if matcher is not None and (error := matcher.error):
+            self._fail(sequence, error)
+            return
         if isinstance(pick, Lack):
             self._fail(sequence, _error_of(pick))
             return
         self.scheduler.publish(sequence)
+        if self._goes_on(sequence, pick):
+            all(self._goes_on(sequence, Chosen(token)) for token in sequence.forced)
+
+    def _goes_on(self, sequence: Sequence, pick: Chosen) -> bool:
+        """Append a token; returns whether others may follow."""
         sequence.tokens.append(pick.token)
         finish, silent = self._finish(sequence, pick.token)
         self._events.append(Token(sequence.key, pick, finish, silent))
         if finish:
             self._end(sequence)
+        return finish is None
 
     def _finish(self, sequence: Sequence, token: int) -> tuple[FinishReason | None, bool]:
         sampling = sequence.sampling
-        ends = token in self._end_tokens and not sampling.ignore_eos
+        ended = sequence.matcher is not None and sequence.matcher.ended
+        ends = token in self._end_tokens and (ended or not sampling.ignore_eos)
         if ends or token in sampling.stop_token_ids:
             return "stop", True
+        if ended:
+            return "stop", False
         full = sequence.cache_length(sequence.pending) >= self._context
         if full or len(sequence.generated) >= sampling.max_tokens:
             return "length", False
@@ -262,6 +300,12 @@ class EngineCore:
         if not sequence.is_base:
             self.residency.blame(sequence.version.ref)
         self._fail(sequence, RowFailed.of(error))
+
+
+def _row(sequence: Sequence, forbidden: ForbiddenTokens | None) -> Row:
+    """What a sequence's next token depends on; what its grammar forbids comes after its rules."""
+    rules = sequence.rules if forbidden is None else (*sequence.rules, forbidden)
+    return Row(sequence.sampling, sequence.generator, sequence.text, len(sequence.generated), rules)
 
 
 def _error_of(lack: Lack) -> PolydeltaError:

@@ -8,13 +8,14 @@ from collections import Counter
 from collections.abc import Iterable
 from collections.abc import Sequence as List
 
-from deltas.delta import DeltaRef, TaskType
+from deltas.delta import Delta, DeltaRef, TaskType
 from deltas.errors import PolydeltaError
 from server.engine.admission import Admission
 from server.engine.answer import Answer
 from server.engine.blocks import BlockPool
 from server.engine.core import EngineCore
 from server.engine.event import Event
+from server.engine.grammars import Grammars
 from server.engine.limits import Limits
 from server.engine.loaded import loaded
 from server.engine.observer import SILENT, Observer
@@ -76,10 +77,11 @@ class Engine:
         self.context = context_of(base, limits)
         templates = templates or Templates(base.tokenizer.special_tokens_map)
         self.reader = Reader(base, self.context, templates)
+        self._grammars = Grammars(base)
         self.runner = Runner(base, blocks)
         self.core = self._build_core(blocks)
         self._admission = Admission(limits, self.core.pace, self._displace)
-        registry.on_checked = self.core.residency.offer
+        registry.on_checked = self._take_up
         registry.on_forgotten = self.core.residency.forget
 
     async def start(self) -> None:
@@ -101,6 +103,7 @@ class Engine:
         if self.alive:
             await asyncio.to_thread(self.core.stop)
         await asyncio.to_thread(self.reader.close)
+        self._grammars.close()
         await asyncio.to_thread(self.registry.close)
 
     def begin_drain(self) -> None:
@@ -159,11 +162,12 @@ class Engine:
             generates = version.type is TaskType.GENERATE
             prompt = await self.reader.read(request, version, generates=generates)
             rules = await self.reader.rules(request) if generates else ()
+            matcher = await self._grammars.matcher(request, version) if generates else None
             await self._gate.passed(request.call.patience)
             self._check_still_wanted(request, keys)
             self._admission.read(keys, len(prompt.tokens))
             answer = Answer(request, lease, prompt, self.base.tokenizer, self.observer, self._close)
-            sequences = sequences_of(request, version, prompt, rules)
+            sequences = sequences_of(request, version, prompt, rules, matcher)
         except BaseException:
             self._admission.drop(keys)
             lease.release()
@@ -238,6 +242,7 @@ class Engine:
             scheduler,
             self.context,
             bell,
+            self._grammars.forbid,
             self._hand_over,
             self._die,
             limits.threads,
@@ -246,6 +251,10 @@ class Engine:
     def _launch(self, sequences: Iterable[Sequence]) -> None:
         """Begin what nobody has given up meanwhile."""
         self.core.submit([each for each in sequences if each.key[0] in self._answers])
+
+    def _take_up(self, ref: DeltaRef, delta: Delta) -> None:
+        self._grammars.check_own(delta)
+        self.core.residency.offer(ref, delta)
 
     def _check_open(self) -> None:
         if not self.alive:

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from server.engine.grammar import Grammar
 from server.engine.message import Message
 from server.engine.tools import NO_TOOLS, Tools
 from server.model.sampling import Sampling
 
-__all__ = ["Call", "Input", "Pair", "Request", "Sampling", "ScoreFunction"]
+__all__ = ["Call", "Grammar", "Input", "Pair", "Request", "Sampling", "ScoreFunction"]
 
 _BYTES_A_TOKEN = 4
 """What a text's token has on average, roughly: good enough before the text is read."""
@@ -56,7 +57,8 @@ class Request:
 
     `raw` generates from the text as it is, whatever prompt style the task's delta has. Nothing
     computed for one `cache_salt` is reused for another. A classifier applies `score_function`, its
-    own unless given. The answer may call `tools`.
+    own unless given. The answer may call `tools`. A text keeps to `grammar`, if there is one, and
+    ends with it.
     """
 
     id: str
@@ -70,6 +72,7 @@ class Request:
     """True or False where the caller needs a task that generates, or one that does not."""
     call: Call = field(default_factory=Call)
     tools: Tools = NO_TOOLS
+    grammar: Grammar | None = None
 
     @property
     def size(self) -> int:

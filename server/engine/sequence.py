@@ -1,6 +1,7 @@
 """Sequences: one generation, or one pass through a head, as it makes progress."""
 
 import secrets
+from collections.abc import Iterator
 from collections.abc import Sequence as Tokens
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -11,6 +12,7 @@ from torch import Tensor
 from deltas.delta import TaskType
 from deltas.kinds import Extent
 from deltas.segments import BASE_SLOT
+from server.engine.matcher import Matcher
 from server.engine.prompt import Prompt
 from server.engine.request import Request
 from server.model.batch import Item
@@ -33,8 +35,8 @@ class Sequence:
     are those of the input rows, empty where all are 0.
     `computed` counts the rows whose keys are cached, `reused` those of them that were found so;
     `published` counts the blocks, from the first, that others may find, and `keys` are what they
-    are found by. `rules` are what choices of one request share. `slot` is None while the sequence
-    waits.
+    are found by. `rules` are what choices of one request share, `matcher` is where the text is in
+    its grammar: always after all that was generated. `slot` is None while the sequence waits.
     """
 
     key: Key
@@ -45,6 +47,7 @@ class Sequence:
     generator: torch.Generator
     rules: Tokens[Rule] = ()
     types: tuple[int, ...] = ()
+    matcher: Matcher | None = None
     salt: str = ""
     caller: str = ""
     prompt: int = 0
@@ -94,6 +97,15 @@ class Sequence:
         """The text's tokens that were found in the cache."""
         return max(0, self.reused - self.extent.rows)
 
+    @property
+    def forced(self) -> Iterator[int]:
+        """Take the tokens that must come next, whatever logits say, and yield them.
+
+        Where more is asked about each token than its number, each has a step of its own.
+        """
+        if self.matcher is not None and not self.rules and self.sampling.logprobs is None:
+            yield from self.matcher.forced()
+
     def reset(self) -> None:
         """Forget all progress but the tokens."""
         self.computed = self.reused = self.published = 0
@@ -121,7 +133,11 @@ class Sequence:
 
 
 def sequences_of(
-    request: Request, version: Version, prompt: Prompt, rules: Tokens[Rule] = ()
+    request: Request,
+    version: Version,
+    prompt: Prompt,
+    rules: Tokens[Rule] = (),
+    matcher: Matcher | None = None,
 ) -> list[Sequence]:
     """Make one sequence for each choice that a request wants, or one for a head to read.
 
@@ -140,6 +156,7 @@ def sequences_of(
             generates=generates,
             generator=torch.Generator().manual_seed(first + index),
             rules=rules,
+            matcher=matcher.copy() if matcher is not None else None,
             salt=request.cache_salt,
             caller=request.call.caller,
         )

@@ -73,6 +73,18 @@ class AllowedTokens:
 
 
 @dataclass(frozen=True, eq=False)
+class ForbiddenTokens:
+    """Lets no token come of which `tokens` [vocabulary] is true."""
+
+    tokens: Tensor
+
+    def apply(self, logits: Tensor, text: Sequence[int], generated: int) -> None:
+        """Leave the other tokens' logits as they are."""
+        del text, generated
+        logits.masked_fill_(self.tokens, -torch.inf)
+
+
+@dataclass(frozen=True, eq=False)
 class HeldTokens:
     """Lets none of `tokens` [n] come before `until` tokens are generated."""
 

@@ -24,6 +24,7 @@ class Version:
     problem_type: ProblemType | None = None
     prompt: PromptStyle = PromptStyle.CHAT
     chat_template: str = field(default="", repr=False)
+    answer_schema: str = field(default="", repr=False)
     extent: Extent = field(default_factory=Extent)
     rank: int = 0
     bytes: int = 0
@@ -43,6 +44,7 @@ class Version:
             problem_type=delta.problem_type,
             prompt=delta.prompt,
             chat_template=delta.chat_template,
+            answer_schema=delta.answer_schema,
             extent=extent_of(delta),
             rank=rank_of(delta),
             bytes=delta.bytes,

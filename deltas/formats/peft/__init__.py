@@ -6,6 +6,7 @@ from dataclasses import replace
 from deltas.base import BaseSpec
 from deltas.checkpoint import Checkpoint
 from deltas.delta import Delta, Part, ProblemType, TaskType
+from deltas.formats.answer_schema import ANSWER_SCHEMA, read_answer_schema
 from deltas.formats.chat_template import TEMPLATE, TOKENIZER_CONFIG, read_chat_template
 from deltas.formats.dialect import Dialect
 from deltas.formats.fields import Fields
@@ -48,7 +49,7 @@ class Peft(Dialect):
 
     name = "peft"
     markers = frozenset({CONFIG})
-    files = frozenset({CONFIG, WEIGHTS, SIDECAR, TEMPLATE, TOKENIZER_CONFIG})
+    files = frozenset({CONFIG, WEIGHTS, SIDECAR, TEMPLATE, TOKENIZER_CONFIG, ANSWER_SCHEMA})
 
     judged = frozenset({TOKENIZER, SPECIAL_TOKENS, ADDED_TOKENS})
 
@@ -70,7 +71,11 @@ class Peft(Dialect):
         check_saved_modules(config.texts("modules_to_save"))
         source = Source(config, weights, base, task)
         delta = _delta(method, source, Sidecar.read(checkpoint))
-        return replace(delta, chat_template=read_chat_template(checkpoint))
+        return replace(
+            delta,
+            chat_template=read_chat_template(checkpoint),
+            answer_schema=read_answer_schema(checkpoint),
+        )
 
 
 def _method(peft_type: str) -> Method:

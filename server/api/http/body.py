@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeAlias, TypeVar, cast
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ConfigDict, FailFast, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, ValidationError, model_validator
 from starlette.exceptions import HTTPException
 
 from server.api.http.parsing import parse
@@ -27,9 +27,20 @@ Items: TypeAlias = Annotated[list[T], _FailFast()]
 
 
 class Body(BaseModel):
-    """A JSON object that a client sends, whose lists are Items; `"5"` is no number, 1 not true."""
+    """A JSON object that a client sends, whose lists are Items; `"5"` is no number, 1 not true.
+
+    A field of it that is null counts as absent.
+    """
 
     model_config = ConfigDict(strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        found = cast("dict[str, Any]", value)
+        return {key: each for key, each in found.items() if each is not None}
 
 
 B = TypeVar("B", bound=BaseModel)

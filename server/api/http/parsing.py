@@ -28,7 +28,7 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def parse(data: bytes) -> Json:
-    """Parse a body; in its objects a field that is null counts as absent.
+    """Parse a body.
 
     The parser neither stops nor lets another thread run before it has made every value, so values
     are counted first. Raises InvalidRequest, saying where, if there are too many of them, for what
@@ -87,4 +87,4 @@ def _object(pairs: Sequence[tuple[str, Json]]) -> dict[str, Json]:
     if len(found) != len(pairs):
         ((repeated, _),) = Counter(key for key, _ in pairs).most_common(1)
         raise InvalidRequest(f"An object of the body repeats the key {repeated[:_SHOWN_KEY]!r}.")
-    return {key: value for key, value in pairs if value is not None}
+    return found

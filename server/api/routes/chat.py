@@ -62,6 +62,7 @@ class ChatBody(GenerationBody, ToolsOrFunctions, UnsupportedChat):
             cache_salt=self.cache_salt or "",
             generate=True,
             tools=self.offered(),
+            grammar=self.asked_grammar(),
         )
 
 

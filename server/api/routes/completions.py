@@ -39,10 +39,17 @@ class CompletionBody(GenerationBody, UnsupportedCompletion):
     def requests(self, name: str) -> list[Request]:
         """What the engine is asked: one request for each prompt."""
         sampling = self.sampling(self.max_tokens, self.logprobs)
-        salt = self.cache_salt or ""
+        salt, grammar = self.cache_salt or "", self.asked_grammar()
         return [
             Request(
-                f"{name}-{i}", self.model, each, sampling, raw=True, cache_salt=salt, generate=True
+                f"{name}-{i}",
+                self.model,
+                each,
+                sampling,
+                raw=True,
+                cache_salt=salt,
+                generate=True,
+                grammar=grammar,
             )
             for i, each in enumerate(inputs_of(self.prompt))
         ]

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Discriminator, Field, FiniteFloat, Tag
 from server.api.answers import Answers, SubmitDep
 from server.api.caller import CallDep
 from server.api.dependencies import EngineDep
+from server.api.grammars import NativeGrammar
 from server.api.http.body import Body, BodyRoute, Items
 from server.api.http.connection import while_connected
 from server.api.http.document import STREAM
@@ -31,13 +32,13 @@ TaskName: TypeAlias = Annotated[str, Field(min_length=1, max_length=128)]
 TaskNames: TypeAlias = Annotated[Items[TaskName], Field(min_length=1, max_length=64)]
 
 
-class InferParameters(SamplingFields, ToolFields):
+class InferParameters(SamplingFields, ToolFields, NativeGrammar):
     """Options of generation, greedy unless a temperature is given, and of classification.
 
     `top` limits a classifier's scores to the likeliest labels. `function_to_apply` makes scores of
     its logits, as in Transformers' pipelines: unless given, sigmoid for one label and for
     multi-label tasks, none for regression, else softmax. `tools` are what the answer to a chat may
-    call.
+    call; `schema`, `regex`, `choice` or `grammar` is what it keeps to.
     """
 
     temperature: Annotated[FiniteFloat, Field(ge=0, le=10)] = 0.0
@@ -78,7 +79,7 @@ class InferBody(InferFields):
         sampling = options.sampling(options.max_tokens, options.logprobs)
         generate = True if self.stream else None
         salt = self.cache_salt or ""
-        tools = options.offered()
+        tools, grammar = options.offered(), options.asked_grammar()
         return [
             Request(
                 f"{request_id}-{i}",
@@ -87,8 +88,9 @@ class InferBody(InferFields):
                 sampling,
                 cache_salt=salt,
                 score_function=options.function_to_apply,
-                generate=True if tools else generate,
+                generate=True if tools or grammar else generate,
                 tools=tools,
+                grammar=grammar,
             )
             for i, each in enumerate(inputs_of(self.input))
         ]

@@ -134,12 +134,8 @@ def valid(path: str) -> dict[str, Any]:
 
 
 CHANGING: dict[str, Any] = {
-    "guided_json": {"type": "object"},
-    "guided_regex": "a+",
-    "guided_choice": ["a", "b"],
-    "guided_grammar": "root ::= 'a'",
-    "structured_outputs": {"regex": "a+"},
-    "grammar": "root ::= 'a'",
+    "guided_whitespace_pattern": " ",
+    "structural_tag": "{}",
     "prompt_logprobs": 0,
     "return_token_ids": True,
     "best_of": 2,

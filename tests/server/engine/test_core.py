@@ -10,6 +10,7 @@ import torch
 from server.engine.blocks import BlockPool
 from server.engine.core import EngineCore
 from server.engine.event import Event, Failed, Started, Token
+from server.engine.grammars import Grammars
 from server.engine.prefix_cache import PrefixCache
 from server.engine.residency import Residency
 from server.engine.scheduler import Scheduler
@@ -50,7 +51,14 @@ class Hand:
         scheduler = Scheduler(self.residency, self.blocks, 16, 8, PrefixCache(self.blocks))
         self.events: list[Event] = []
         self.core = EngineCore(
-            runner, self.residency, scheduler, 256, self.arrived, self._deliver, self._died
+            runner,
+            self.residency,
+            scheduler,
+            256,
+            self.arrived,
+            Grammars(base).forbid,
+            self._deliver,
+            self._died,
         )
 
     def submit(self, key: str, tokens: int, version: Version | None = None) -> Sequence:

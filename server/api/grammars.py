@@ -1,0 +1,173 @@
+"""Grammars: the fields in which other servers' clients say what an answer must keep to."""
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import Field
+
+from server.api.http.body import Body, Items
+from server.api.unsupported import Empty, Off
+from server.engine.grammar import MAX_BYTES, Grammar
+from server.errors import InvalidRequest
+
+MAX_CHOICES = 1024
+
+Schema: TypeAlias = dict[str, Any] | bool
+"""A JSON schema of any draft."""
+SchemaOrText: TypeAlias = Schema | Annotated[str, Field(min_length=1, max_length=MAX_BYTES)]
+"""A schema, or the text of one."""
+Source: TypeAlias = Annotated[str, Field(max_length=MAX_BYTES)]
+Choices: TypeAlias = Annotated[
+    Items[Annotated[str, Field(min_length=1, max_length=MAX_BYTES)]],
+    Field(min_length=1, max_length=MAX_CHOICES),
+]
+
+ANY_OBJECT: Schema = {"type": "object"}
+
+
+class TextFormat(Body):
+    """An answer in any words."""
+
+    type: Literal["text"]
+
+
+class ObjectFormat(Body):
+    """An answer that is a JSON object."""
+
+    type: Literal["json_object"]
+
+
+class NamedSchema(Body):
+    """A schema and what it is called; an answer keeps to it whether it is `strict` or not."""
+
+    name: Annotated[str, Field(max_length=256)] = ""
+    description: str = ""
+    schema_: Annotated[Schema, Field(alias="schema")] = Field(default_factory=ANY_OBJECT.copy)
+    strict: bool | None = None
+
+
+class SchemaFormat(Body):
+    """An answer that a JSON schema lets pass."""
+
+    type: Literal["json_schema"]
+    json_schema: NamedSchema
+
+
+ResponseFormat: TypeAlias = Annotated[
+    TextFormat | ObjectFormat | SchemaFormat, Field(discriminator="type")
+]
+
+
+class StructuredOutputs(Body):
+    """vLLM's: one form that an answer keeps to."""
+
+    json_: Annotated[SchemaOrText | None, Field(alias="json")] = None
+    regex: Source | None = None
+    choice: Choices | None = None
+    grammar: Source | None = None
+    json_object: bool = False
+    structural_tag: Empty = None
+    whitespace_pattern: Empty = None
+    disable_fallback: bool = False
+    disable_any_whitespace: bool = True
+    disable_additional_properties: Off = None
+
+    def grammars(self, name: str) -> list[Grammar]:
+        """Those that are asked for; `name` is the field that holds them."""
+        return [
+            *_schemas(self.json_, f"{name}.json"),
+            *_texts("regex", self.regex, f"{name}.regex"),
+            *_choices(self.choice, f"{name}.choice"),
+            *_texts("grammar", self.grammar, f"{name}.grammar"),
+            *_schemas(ANY_OBJECT if self.json_object else None, f"{name}.json_object"),
+        ]
+
+
+class GrammarFields(Body):
+    """OpenAI's, vLLM's and llama.cpp's fields; a request may use one of them."""
+
+    response_format: ResponseFormat = TextFormat(type="text")
+    structured_outputs: StructuredOutputs = StructuredOutputs()
+    guided_json: SchemaOrText | None = None
+    guided_regex: Source | None = None
+    guided_choice: Choices | None = None
+    guided_grammar: Source | None = None
+    guided_json_object: bool = False
+    guided_decoding_backend: Empty = None
+    guided_whitespace_pattern: Empty = None
+    structural_tag: Empty = None
+    json_schema: Schema | None = None
+    grammar: Source | None = None
+
+    def asked_grammar(self) -> Grammar | None:
+        """What the answer must keep to; raises InvalidRequest if that is several things."""
+        return only(
+            [
+                *_formats(self.response_format),
+                *self.structured_outputs.grammars("structured_outputs"),
+                *_schemas(self.guided_json, "guided_json"),
+                *_texts("regex", self.guided_regex, "guided_regex"),
+                *_choices(self.guided_choice, "guided_choice"),
+                *_texts("grammar", self.guided_grammar, "guided_grammar"),
+                *_schemas(ANY_OBJECT if self.guided_json_object else None, "guided_json_object"),
+                *_schemas(self.json_schema, "json_schema"),
+                *_texts("grammar", self.grammar, "grammar"),
+            ]
+        )
+
+
+class NativeGrammar(Body):
+    """Our own route's fields, of which a request may use one."""
+
+    schema_: Annotated[Schema | None, Field(alias="schema")] = None
+    regex: Source | None = None
+    choice: Choices | None = None
+    grammar: Source | None = None
+    response_format: Empty = None
+    structured_outputs: Empty = None
+    guided_json: Empty = None
+    guided_regex: Empty = None
+    guided_choice: Empty = None
+    guided_grammar: Empty = None
+    json_schema: Empty = None
+
+    def asked_grammar(self) -> Grammar | None:
+        """What the answer must keep to; raises InvalidRequest if that is several things."""
+        return only(
+            [
+                *_schemas(self.schema_, "parameters.schema"),
+                *_texts("regex", self.regex, "parameters.regex"),
+                *_choices(self.choice, "parameters.choice"),
+                *_texts("grammar", self.grammar, "parameters.grammar"),
+            ]
+        )
+
+
+def only(grammars: list[Grammar]) -> Grammar | None:
+    """The one grammar of a request, if there is one."""
+    if len(grammars) > 1:
+        names = ", ".join(grammar.param for grammar in grammars)
+        message = f"An answer keeps to one form, but these ask for several: {names}. Send one."
+        raise InvalidRequest(message, grammars[1].param)
+    return grammars[0] if grammars else None
+
+
+def _formats(asked: ResponseFormat) -> list[Grammar]:
+    if isinstance(asked, SchemaFormat):
+        return _schemas(asked.json_schema.schema_, "response_format.json_schema.schema")
+    return _schemas(ANY_OBJECT if isinstance(asked, ObjectFormat) else None, "response_format")
+
+
+def _schemas(schema: SchemaOrText | None, param: str) -> list[Grammar]:
+    if schema is None:
+        return []
+    if isinstance(schema, str):
+        return [Grammar("json_schema", schema, param)]
+    return [Grammar.of_schema(schema, param)]
+
+
+def _texts(form: Literal["regex", "grammar"], source: str | None, param: str) -> list[Grammar]:
+    return [Grammar(form, source, param)] if source else []
+
+
+def _choices(texts: list[str] | None, param: str) -> list[Grammar]:
+    return [] if texts is None else [Grammar.of_choices(texts, param)]

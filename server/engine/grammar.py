@@ -1,0 +1,89 @@
+"""Grammars: what a text must keep to, as a client writes it."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from itertools import accumulate
+from typing import Any, Literal, TypeAlias
+
+from llguidance import LLMatcher, grammar_from
+
+from server.errors import InvalidRequest
+
+Form: TypeAlias = Literal["json_schema", "regex", "choice", "grammar"]
+
+MAX_BYTES = 1 << 16
+MAX_DEPTH = 64
+MAX_NAMES = 2000
+"""The library follows names of rules and definitions by recursion."""
+
+_JSON: Any = {
+    "lenient": False,
+    # Small models that may write any white space write nothing else.
+    "whitespace_flexible": False,
+    "item_separator": ", ",
+    "key_separator": ": ",
+}
+"""How schemas are read, whatever a schema says of that itself under `x-guidance`."""
+_OPENING, _BRACKETS = b"([{", re.compile(rb"[^()\[\]{}]")
+
+
+@dataclass(frozen=True, slots=True)
+class Grammar:
+    """What a text must be: `source` in a form that llguidance knows or can be converted from.
+
+    `json_schema` is a schema as JSON, `regex` in the syntax of Rust's regular expressions without
+    look-around, `choice` a JSON list of texts, `grammar` in Lark or llama.cpp's GBNF. `param` is
+    the field that a client gave it in.
+    """
+
+    form: Form
+    source: str
+    param: str = field(default="grammar", compare=False)
+
+    @classmethod
+    def of_schema(cls, schema: Any, param: str) -> "Grammar":
+        """The JSON values that a schema, as JSON gives it, lets pass."""
+        return cls("json_schema", json.dumps(schema, separators=(",", ":")), param)
+
+    @classmethod
+    def of_choices(cls, texts: Sequence[str], param: str) -> "Grammar":
+        """Just one of some texts."""
+        return cls("choice", json.dumps(list(texts)), param)
+
+    @property
+    def digest(self) -> bytes:
+        """Equal for grammars that are."""
+        return sha256(f"{self.form}\n{self.source}".encode(errors="surrogatepass")).digest()
+
+    def check(self) -> None:
+        """Raise InvalidRequest for what is larger or nested deeper than is compiled."""
+        data = self.source.encode(errors="surrogatepass")
+        if len(data) > MAX_BYTES:
+            raise self.refused(f"has {len(data)} bytes, but at most {MAX_BYTES} are taken")
+        steps = (1 if each in _OPENING else -1 for each in _BRACKETS.sub(b"", data))
+        if max(accumulate(steps), default=0) > MAX_DEPTH:
+            raise self.refused(f"is nested deeper than {MAX_DEPTH} levels")
+        names = data.count(b'"$ref"') if self.form == "json_schema" else data.count(b":")
+        if self.form in ("json_schema", "grammar") and names > MAX_NAMES:
+            raise self.refused(f"refers to {names} names, but at most {MAX_NAMES} are followed")
+
+    def written(self) -> str:
+        """The grammar in llguidance's own form."""
+        if self.form == "json_schema":
+            return LLMatcher.grammar_from_json_schema(self.source, overrides=_JSON)
+        if self.form == "choice":
+            texts = sorted(set(json.loads(self.source)))
+            return LLMatcher.grammar_from_regex("|".join(map(_literally, texts)))
+        return grammar_from(self.form, self.source)
+
+    def refused(self, why: str) -> InvalidRequest:
+        """The error for a grammar of which `why` says what is wrong with it."""
+        name = {"json_schema": "schema", "choice": "list"}.get(self.form, self.form)
+        return InvalidRequest(f"The {name} {why}.", param=self.param)
+
+
+def _literally(text: str) -> str:
+    return "".join(f"\\x{{{ord(each):x}}}" for each in text)
