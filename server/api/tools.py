@@ -168,7 +168,5 @@ def _tools(
         return NO_TOOLS
     tools = tuple(function.tool() for function in functions)
     required = bool(named) or choice not in ("auto", "none")
-    if required:
-        raise InvalidRequest("Calls cannot be forced yet; choose 'auto'.", param=field)
     # Whoever names a tool wants one call of it.
     return Tools(tools, required, named, parallel and not named)

@@ -8,7 +8,7 @@ from typing import Any
 
 from server.engine.output import CallPiece
 
-_HEAD = re.compile(r'\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"arguments"\s*:\s*')
+_HEAD = re.compile(r'\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"arguments"\s*:\s*(?=\S)')
 _TAIL = re.compile(r"\s*\}?\s*\Z")
 """What may end a call's object behind its arguments."""
 _ID_DIGITS = 9

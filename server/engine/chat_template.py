@@ -8,8 +8,8 @@ from transformers import PreTrainedTokenizerFast
 
 from server.engine.message import Chat
 from server.engine.reply import TAGS, ReplyForm, begun_with, tagged
+from server.engine.reply_grammar import ReplyGrammar
 from server.engine.tool_form import without_tools, writes_calls
-from server.engine.tool_grammar import tool_grammar
 from server.engine.tools import Tools
 
 _THINK = "<think>"
@@ -48,11 +48,12 @@ class ChatTemplate:
         if not reasons and not tools:
             return None
         begun = begun_with(prompt)
-        grammar = ""
-        if tools:
-            grammar = tool_grammar(tools, reasons=reasons, begun=bool(begun), special=self.special)
-        template = tagged(reasoning=reasons, calls=bool(tools))
-        return ReplyForm(template, begun, bool(self.special), grammar=grammar)
+        return ReplyForm(
+            tagged(reasoning=reasons, calls=bool(tools)),
+            begun,
+            special=bool(self.special),
+            grammar=ReplyGrammar(tools, reasons, bool(begun), self.special),
+        )
 
     def _leaves_calls(self, tools: Tools) -> bool:
         """Whether calls are written in the response template's own form, which nothing forces."""

@@ -162,7 +162,9 @@ class Engine:
             generates = version.type is TaskType.GENERATE
             prompt = await self.reader.read(request, version, generates=generates)
             rules = await self.reader.rules(request) if generates else ()
-            matcher = await self._grammars.matcher(request, version) if generates else None
+            matcher = (
+                await self._grammars.matcher(request, version, prompt.reply) if generates else None
+            )
             await self._gate.passed(request.call.patience)
             self._check_still_wanted(request, keys)
             self._admission.read(keys, len(prompt.tokens))

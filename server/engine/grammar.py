@@ -12,14 +12,14 @@ from llguidance import LLMatcher, grammar_from
 
 from server.errors import InvalidRequest
 
-Form: TypeAlias = Literal["json_schema", "regex", "choice", "grammar"]
+Form: TypeAlias = Literal["json_schema", "regex", "choice", "grammar", "reply"]
 
 MAX_BYTES = 1 << 16
 MAX_DEPTH = 64
 MAX_NAMES = 2000
 """The library follows names of rules and definitions by recursion."""
 
-_JSON: Any = {
+SCHEMA_OPTIONS: Any = {
     "lenient": False,
     # Small models that may write any white space write nothing else.
     "whitespace_flexible": False,
@@ -35,8 +35,8 @@ class Grammar:
     """What a text must be: `source` in a form that llguidance knows or can be converted from.
 
     `json_schema` is a schema as JSON, `regex` in the syntax of Rust's regular expressions without
-    look-around, `choice` a JSON list of texts, `grammar` in Lark or llama.cpp's GBNF. `param` is
-    the field that a client gave it in.
+    look-around, `choice` a JSON list of texts, `grammar` in Lark or llama.cpp's GBNF, `reply` what
+    `ReplyGrammar` makes: a list of llguidance's own. `param` is the field that a client gave it in.
     """
 
     form: Form
@@ -66,14 +66,16 @@ class Grammar:
         steps = (1 if each in _OPENING else -1 for each in _BRACKETS.sub(b"", data))
         if max(accumulate(steps), default=0) > MAX_DEPTH:
             raise self.refused(f"is nested deeper than {MAX_DEPTH} levels")
-        names = data.count(b'"$ref"') if self.form == "json_schema" else data.count(b":")
-        if self.form in ("json_schema", "grammar") and names > MAX_NAMES:
+        names = data.count(b":") if self.form == "grammar" else data.count(b'"$ref"')
+        if names > MAX_NAMES:
             raise self.refused(f"refers to {names} names, but at most {MAX_NAMES} are followed")
 
     def written(self) -> str:
         """The grammar in llguidance's own form."""
         if self.form == "json_schema":
-            return LLMatcher.grammar_from_json_schema(self.source, overrides=_JSON)
+            return LLMatcher.grammar_from_json_schema(self.source, overrides=SCHEMA_OPTIONS)
+        if self.form == "reply":
+            return json.dumps({"grammars": [_listed(each) for each in json.loads(self.source)]})
         if self.form == "choice":
             texts = sorted(set(json.loads(self.source)))
             return LLMatcher.grammar_from_regex("|".join(map(_literally, texts)))
@@ -81,8 +83,21 @@ class Grammar:
 
     def refused(self, why: str) -> InvalidRequest:
         """The error for a grammar of which `why` says what is wrong with it."""
-        name = {"json_schema": "schema", "choice": "list"}.get(self.form, self.form)
+        names = {"json_schema": "schema", "choice": "list", "reply": "form of the answer"}
+        name = names.get(self.form, self.form)
         return InvalidRequest(f"The {name} {why}.", param=self.param)
+
+
+def _listed(part: dict[str, Any]) -> dict[str, Any]:
+    """A part of a reply's grammar as llguidance lists them; it may be in a client's own form."""
+    if "form" not in part:
+        return part
+    written = Grammar(part["form"], part["source"]).written()
+    own = {"lark_grammar": written}
+    # Some forms become lists of one.
+    if written.lstrip().startswith("{"):
+        (own,) = json.loads(written)["grammars"]
+    return {**own, "name": part["name"]}
 
 
 def _literally(text: str) -> str:

@@ -14,6 +14,7 @@ from deltas.errors import InvalidDelta
 from deltas.formats.answer_schema import ANSWER_SCHEMA
 from server.engine.grammar import Grammar
 from server.engine.matcher import Masks, Matcher
+from server.engine.reply import ReplyForm
 from server.engine.request import Request
 from server.errors import CapabilityMismatch, InvalidRequest, RequestError
 from server.model.base import Base
@@ -47,16 +48,19 @@ class Grammars:
             except RequestError as error:
                 raise InvalidDelta(f"{ANSWER_SCHEMA}: {error}") from None
 
-    async def matcher(self, request: Request, version: Version) -> Matcher | None:
+    async def matcher(
+        self, request: Request, version: Version, reply: ReplyForm | None
+    ) -> Matcher | None:
         """What begins a text as its request wants it, or else as its task does.
 
-        Raises what `compile` does.
+        `reply` says what may come around the text. Raises what `compile` does.
         """
-        if request.grammar is not None:
-            return await self.compile(request.grammar)
-        if version.answer_schema and not request.tools:
-            return await self.compile(_own(version.answer_schema))
-        return None
+        grammar = request.grammar
+        if grammar is None and version.answer_schema and not request.tools:
+            grammar = _own(version.answer_schema)
+        if reply is not None and reply.grammar is not None:
+            grammar = reply.grammar.around(grammar)
+        return None if grammar is None else await self.compile(grammar)
 
     async def compile(self, grammar: Grammar) -> Matcher:
         """What begins a text that keeps to the grammar.

@@ -13,6 +13,7 @@ from transformers.utils.chat_parsing import ResponseParser
 
 from server.engine.call_reader import CallReader, whole_call
 from server.engine.output import CallPiece, Piece, joined
+from server.engine.reply_grammar import ReplyGrammar
 from server.engine.tool_form import BEGIN, END
 
 TAGS = frozenset({"<think>", "</think>", BEGIN, END})
@@ -27,14 +28,14 @@ class ReplyForm:
 
     `prefix` is what the chat template has begun the reply with. `special` says that markers may be
     special tokens, which texts otherwise leave out. Arguments become what the `tools` declare.
-    `grammar` is what the reply must keep to, in llguidance's Lark, if to anything.
+    `grammar` makes what the reply must keep to, where its parts can be forced.
     """
 
     template: Mapping[str, Any]
     prefix: str = ""
     special: bool = False
     tools: tuple[Mapping[str, Any], ...] = ()
-    grammar: str = ""
+    grammar: ReplyGrammar | None = None
 
 
 @cache

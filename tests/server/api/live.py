@@ -83,16 +83,15 @@ def wait_until(true: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def serving(base: Path, folder: Path, **limits: Any) -> Generator[Live]:
+def serving(base: Path | str, folder: Path, **limits: Any) -> Generator[Live]:
     """Run a server over a base until the context is left."""
     # What tests call it that write their requests by hand.
     limits.setdefault("trusted_hosts", ["x"])
-    limits = {"source_roots": [folder]} | limits
+    limits = {"source_roots": [folder], "kv_cache_gb": 0.01} | limits
     settings = Settings(
         base=str(base),
         store=folder / "store",
         port=0,
-        kv_cache_gb=0.01,
         dtype="float32",
         threads=1,
         **limits,

@@ -40,7 +40,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 def prompt_of(live: Live, **body: Any) -> str:
     """The prompt that a chat makes, as the engine wrote it."""
     prompts: list[str] = []
-    reader = live.engine._reader
+    reader = live.engine.reader
     read = reader.read
 
     async def spy(*args: Any, **options: Any) -> Any:
