@@ -1,9 +1,10 @@
 """`python -m tests.clients_real PYTHON`: let clients of the field speak to a server.
 
 PYTHON has them installed (`requirements-clients.txt`), in an environment of its own; the server is
-of a tiny base, with tasks that generate, embed, and rank.
+of a tiny base, with tasks that generate, embed, and rank. What they found becomes docs/clients.md.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -15,9 +16,15 @@ from deltas.delta import Delta, Part, TaskType
 from deltas.formats import native
 from polydelta_client import Polydelta
 from tests import samples
+from tests.clients_real.table import page
 from tests.soak.served import Served, tiny_server
 
 _HERE = Path(__file__).parent
+_PAGE = _HERE.parents[1] / "docs" / "clients.md"
+_VERSIONS = (
+    "import importlib.metadata as m, json; "
+    "print(json.dumps({each.name: each.version for each in m.distributions()}))"
+)
 
 
 def _put_tasks(served: Served) -> None:
@@ -39,8 +46,13 @@ def main(python: str, *options: str) -> int:
     command = [
         python, "-m", "pytest", "-c", str(_HERE / "pytest.ini"), f"--confcutdir={_HERE}", *options,
     ]  # fmt: skip
-    with tiny_server() as served:
+    modules = Path(python).absolute().parents[1] / "node_modules"
+    with (
+        tiny_server(max_position_embeddings=4096) as served,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         _put_tasks(served)
+        report = Path(folder) / "report.xml"
         variables = {
             **os.environ,
             "POLYDELTA_URL": served.url,
@@ -48,7 +60,20 @@ def main(python: str, *options: str) -> int:
             # It would ask the internet for prices.
             "LITELLM_LOCAL_MODEL_COST_MAP": "True",
         }
-        return subprocess.run([*command, str(_HERE)], check=False, env=variables).returncode
+        if modules.is_dir():
+            variables["NODE_MODULES"] = str(modules)
+        command += [f"--junitxml={report}", str(_HERE)]
+        status = subprocess.run(command, check=False, env=variables).returncode
+        if not options:
+            _PAGE.write_text(page(report, _versions(python, modules)))
+        return status
+
+
+def _versions(python: str, modules: Path) -> dict[str, str]:
+    told = subprocess.run([python, "-c", _VERSIONS], check=True, capture_output=True).stdout
+    packages = modules.glob("*/package.json")
+    npm = (json.loads(each.read_text()) for each in packages)
+    return json.loads(told) | {each["name"]: each["version"] for each in npm}
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -30,10 +31,12 @@ class Served:
 
 
 @contextmanager
-def tiny_server(flags: Sequence[str] = _FLAGS, log: Path | None = None) -> Generator[Served]:
+def tiny_server(
+    flags: Sequence[str] = _FLAGS, log: Path | None = None, **changes: Any
+) -> Generator[Served]:
     """Serve a tiny decoder; `log` is a file that keeps what the server says."""
     with tempfile.TemporaryDirectory() as folder:
-        base = str(save_base("llama", Path(folder) / "tiny-llama"))
+        base = str(save_base("llama", Path(folder) / "tiny-llama", **changes))
         spec = open_base(Settings.gather(base=base, device="cpu")).spec
         with server([base, *flags], log=log) as url:
             yield Served(url, spec)
