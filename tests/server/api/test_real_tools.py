@@ -11,7 +11,7 @@ import pytest
 from server.cache import user_cache
 from tests.server.api.live import serving
 
-SEEDS = 10
+SEEDS = 4
 SCHEMAS: dict[str, dict[str, Any]] = {
     "weather": {
         "type": "object",
