@@ -52,7 +52,7 @@ class MaskChecker:
 
     def __init__(self) -> None:
         self.tokenizer = byte_tokenizer(chat=True)
-        ends = [self.tokenizer.eos_token_id]
+        ends: Any = [self.tokenizer.eos_token_id]
         self._masks = LLTokenizer(self.tokenizer.backend_tokenizer.to_str(), None, ends)
 
     def writes(self, schema: Any, texts: list[str]) -> list[bool]:
@@ -63,7 +63,7 @@ class MaskChecker:
         return [self._writes(matcher.copy().state, text) for text in texts]
 
     def _writes(self, state: Any, text: str) -> bool:
-        end = self.tokenizer.eos_token_id
+        end: Any = self.tokenizer.eos_token_id
         for token in (*self.tokenizer.encode(text, add_special_tokens=False), end):
             if not _allows(state.compute_bitmask(), token):
                 return False

@@ -1,11 +1,12 @@
 """Bases that write bytes, and Transformers' own generation under a grammar."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from llguidance import LLMatcher, LLTokenizer
 from torch import Tensor
-from transformers import LogitsProcessor, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import LogitsProcessor, PreTrainedTokenizerFast
 
 from deltas.base import describe
 from server.engine.grammar import Grammar
@@ -24,7 +25,7 @@ class Guide(LogitsProcessor):
     """Masks by a grammar that is read from its beginning for each token, and forces nothing."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, grammar: Grammar, prompt: int) -> None:
-        ends = [tokenizer.eos_token_id]
+        ends: Any = [tokenizer.eos_token_id]
         self._tokenizer = LLTokenizer(tokenizer.backend_tokenizer.to_str(), None, ends)
         self._grammar = grammar.written()
         self._prompt = prompt
@@ -38,7 +39,7 @@ class Guide(LogitsProcessor):
 
 
 def generated(
-    model: PreTrainedModel,
+    model: Any,
     tokenizer: PreTrainedTokenizerFast,
     prompt: Sequence[int],
     grammar: Grammar,
@@ -54,4 +55,4 @@ def generated(
         pad_token_id=0,
         logits_processor=[Guide(tokenizer, grammar, len(prompt))],
     )
-    return tokenizer.decode(found[0, len(prompt) :], skip_special_tokens=True)
+    return str(tokenizer.decode(found[0, len(prompt) :], skip_special_tokens=True))

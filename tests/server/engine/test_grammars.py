@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -79,7 +79,7 @@ async def written(
 
 
 @contextmanager
-def counted(engine: Engine) -> Iterator[list[int]]:
+def counted(engine: Engine) -> Generator[list[int]]:
     """How many rows each step computes."""
     rows: list[int] = []
     forward = engine.runner.forward
@@ -220,7 +220,8 @@ async def test_a_step_that_fails_leaves_the_others_in_their_grammars(
 
 async def test_a_grammars_end_ends_the_text(engine: Engine) -> None:
     only = Grammar.of_choices(["noon"], "choice")
-    for changes in ({}, {"ignore_eos": True}, {"min_tokens": 50}):
+    endings: list[dict[str, Any]] = [{}, {"ignore_eos": True}, {"min_tokens": 50}]
+    for changes in endings:
         output = await written(engine, only, **changes)
         assert (output.text, output.finish_reason) == ("noon", "stop")
     digits = Grammar("regex", "[0-9]+")
