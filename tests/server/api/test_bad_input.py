@@ -52,7 +52,7 @@ def valid(path: str) -> dict[str, Any]:
         (CHAT, {"messages": []}, "messages"),
         (CHAT, {"top_logprobs": 2}, None),
         (CHAT, {"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
-        (CHAT, {"logit_bias": {"5": 100}}, "logit_bias"),
+        (CHAT, {"logit_bias": {"5": 101}}, "logit_bias.5"),
         (CHAT, {"tools": [{"type": "function"}]}, "tools.0.function"),
         (CHAT, {"response_format": {"type": "json_object"}}, "response_format.type"),
         (CHAT, {"n": 17}, "n"),
