@@ -23,6 +23,8 @@ from server.registry.version import Version
 
 Result = TypeVar("Result")
 
+_MOST = 1 << 17
+"""Characters that are tokenised though they need not fit: what comes of them takes the lock."""
 _LONG = 1 << 15
 """Characters that take some hundredths of a second."""
 
@@ -53,6 +55,8 @@ class Reader:
         """
         source = request.input
         room = self._room(version, generates) if fits else ANY
+        if not fits:
+            _check_size(_length(source))
         if version.type is TaskType.TAG and not isinstance(source, str):
             raise InvalidRequest(f"'{request.task}' tags plain texts; send one.", param="input")
         style = PromptStyle.TEXT if request.raw else version.prompt
@@ -84,7 +88,11 @@ class Reader:
         return prompt if self._typed else replace(prompt, types=())
 
     async def tokens(self, text: str, *, special: bool) -> list[int]:
-        """A text's token ids, however many; with special tokens around them or without."""
+        """A text's token ids, whether they fit or not; with special tokens around them or without.
+
+        Raises InvalidRequest for a text that is too long.
+        """
+        _check_size(len(text))
         return await self._on_thread(partial(self._tokens.of, text, special=special), len(text))
 
     async def pieces(self, tokens: Sequence[int]) -> list[str]:
@@ -121,6 +129,12 @@ class Reader:
     async def _on_thread(self, work: Callable[[], Result], length: int) -> Result:
         thread = self._tokenizing_long if length > _LONG else self._tokenizing
         return await asyncio.get_running_loop().run_in_executor(thread, work)
+
+
+def _check_size(characters: int) -> None:
+    if characters > _MOST:
+        text = f"At most {_MOST} characters are tokenised at once: split the text."
+        raise InvalidRequest(text, param="input")
 
 
 def _is_tokens(source: Input) -> TypeGuard[tuple[int, ...]]:

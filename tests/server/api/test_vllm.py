@@ -97,6 +97,9 @@ def test_tokenize_and_detokenize(live: Live, reader: Live):
     # However long: it is counted to be cut.
     assert posted(live, "/tokenize", prompt="word " * 5000)["count"] > live.engine.context
     assert posted(live, "/tokenize", model="prefix", prompt="x")["max_model_len"] == 253
+    text = "x" * 131_073
+    for body in ({"prompt": text}, {"messages": [{"role": "user", "content": text}]}):
+        assert "split" in check(live.post("/tokenize", **body), 400, "invalid_request", "prompt")
     check(live.post("/detokenize", tokens=[10**6]), 400, "invalid_request", "tokens")
     check(live.post("/tokenize", model="nobody", prompt="x"), 404, "model_not_found", "model")
 
