@@ -88,11 +88,12 @@ async def tokenize(body: TokenizeBody, engine: EngineDep) -> Response:
         request = Request(new_id("tok"), task, messages)
         prompt = await engine.reader.read(request, version, generates=True, fits=False)
         tokens = prompt.tokens
-    shown = {"count": len(tokens), "max_model_len": room_of(version, engine), "tokens": tokens}
-    if asked.return_token_strs:
-        shown["token_strs"] = await engine.reader.pieces(tokens)
     # They are what they should be: looking at each would take as long as making it.
-    answer = Tokenized.model_construct(**shown)
+    answer = Tokenized.model_construct(
+        count=len(tokens), max_model_len=room_of(version, engine), tokens=tokens
+    )
+    if asked.return_token_strs:
+        answer.token_strs = await engine.reader.pieces(tokens)
     return json_response(await written_values(len(tokens), lambda: answer))
 
 
