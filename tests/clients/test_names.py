@@ -10,14 +10,13 @@ from polydelta_client import AsyncPolydelta, AsyncStream, Polydelta, Stream
 from polydelta_client.tasks import AsyncTasks, Tasks
 
 EXPORTED = """
-APIConnectionError APIResponseError APIStatusError APIStreamError APITimeoutError Alternative
-AsyncPolydelta AsyncStream AuthenticationError BadRequestError BatchRequest CallOptions
-ChosenToken
-Classification ConflictError Embedding Entity Generation Health InferOptions Inference
-Input InternalServerError Message Model NotFoundError Output Parameters ParsedInference
-PayloadTooLargeError
-PermissionDeniedError Piece Polydelta PolydeltaError PreconditionFailedError RateLimitError Source
-Stream Tagging Task UnsupportedMediaTypeError Usage Version __version__
+__version__ Alternative APIConnectionError APIResponseError APIStatusError APIStreamError
+APITimeoutError AsyncPolydelta AsyncStream AuthenticationError BadRequestError BatchRequest
+CalledFunction CallOptions ChosenToken Classification ConflictError Embedding Entity FunctionPiece
+Generation Health Inference InferOptions Input InternalServerError Message Model NotFoundError
+Output Parameters ParsedInference PayloadTooLargeError PermissionDeniedError Piece Polydelta
+PolydeltaError PreconditionFailedError RateLimitError Source Stream Tagging Task ToolCall
+ToolCallPiece UnsupportedMediaTypeError Usage Version
 """
 
 

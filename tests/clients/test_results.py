@@ -74,6 +74,25 @@ def test_a_message_is_made_by_its_name(client: Polydelta, server: ScriptedServer
     assert server.received[0].json["input"] == [{"role": "user", "content": "hi"}]
 
 
+def test_calls_of_tools(client: Polydelta, server: ScriptedServer) -> None:
+    function = {"name": "weather", "arguments": '{"city": "Paris"}'}
+    call = {"id": "call-1", "type": "function", "function": function}
+    output = {"text": "", "finish_reason": "tool_calls", "reasoning": "hm", "tool_calls": [call]}
+    server.script(answer(inference(output)), answer(inference(_says("Sunny."))))
+    tools = [{"type": "function", "function": {"name": "weather"}}]
+    asked = [Message(role="user", content="Paris?")]
+    (made,) = client.infer("chat", asked, tools=tools).tool_calls
+    assert (made.id, made.name, made.arguments) == ("call-1", "weather", {"city": "Paris"})
+    turns = [
+        *asked,
+        Message(role="assistant", tool_calls=[made.model_dump()]),
+        Message(role="tool", tool_call_id=made.id, content="sun"),
+    ]
+    assert client.infer("chat", turns).tool_calls == []
+    assert server.received[0].json["parameters"] == {"tools": tools}
+    assert server.received[1].json["input"][1]["tool_calls"] == [call]
+
+
 def test_a_model_reads_the_text(client: Polydelta, server: ScriptedServer) -> None:
     server.script(answer(inference(_says('{"name": "Ada", "age": 36}'))))
     result = client.infer("people", "text", schema=Person, max_tokens=9)

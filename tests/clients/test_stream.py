@@ -57,6 +57,25 @@ def test_interleaved_generations(client: Polydelta, server: ScriptedServer) -> N
     assert pieces == [Piece("b", 1, "length"), Piece("a", 0, "stop")]
 
 
+def test_calls_of_tools_come_piece_by_piece(client: Polydelta, server: ScriptedServer) -> None:
+    begun = {"index": 0, "id": "call-1", "type": "function"}
+    first = begun | {"function": {"name": "weather", "arguments": '{"ci'}}
+    second = {"index": 0, "function": {"arguments": 'ty": 1}'}}
+    server.script(
+        events(
+            event(piece("") | {"tool_calls": [first], "reasoning": "hm"}),
+            event(piece("", "tool_calls") | {"tool_calls": [second]}),
+            event(totals()),
+            DONE,
+        )
+    )
+    pieces = list(client.stream("chat", "text"))
+    calls = [call for piece in pieces for call in piece.tool_calls]
+    assert [call.function.name for call in calls] == ["weather", None]
+    assert "".join(call.function.arguments for call in calls) == '{"city": 1}'
+    assert pieces[0].reasoning == "hm"
+
+
 def test_nothing_is_sent_before_the_first_piece_is_asked_for(
     client: Polydelta, server: ScriptedServer
 ) -> None:

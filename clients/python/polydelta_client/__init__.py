@@ -38,6 +38,7 @@ from .outputs import (
 )
 from .served import Health, Model, Task, Version
 from .streaming import Stream
+from .tool_calls import CalledFunction, FunctionPiece, ToolCall, ToolCallPiece
 
 __all__ = [
     "APIConnectionError",
@@ -52,11 +53,13 @@ __all__ = [
     "BadRequestError",
     "BatchRequest",
     "CallOptions",
+    "CalledFunction",
     "ChosenToken",
     "Classification",
     "ConflictError",
     "Embedding",
     "Entity",
+    "FunctionPiece",
     "Generation",
     "Health",
     "InferOptions",
@@ -80,6 +83,8 @@ __all__ = [
     "Stream",
     "Tagging",
     "Task",
+    "ToolCall",
+    "ToolCallPiece",
     "UnsupportedMediaTypeError",
     "Usage",
     "Version",

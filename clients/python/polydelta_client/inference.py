@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 from ._result import Answer
 from ._schema import Schema, parsed
 from .outputs import Classification, Embedding, Entity, Generation, Output, Tagging, Usage
+from .tool_calls import ToolCall
 
 T = TypeVar("T")
 _O = TypeVar("_O", Generation, Classification, Tagging, Embedding)
@@ -34,8 +35,13 @@ class Inference(Answer):
 
     @property
     def finish_reason(self) -> str:
-        """Why generation ended: "stop" or "length"."""
+        """Why generation ended: "stop", "length" or "tool_calls"."""
         return self._only(Generation).finish_reason
+
+    @property
+    def tool_calls(self) -> list[ToolCall]:
+        """The calls of tools that the answer makes."""
+        return self._only(Generation).tool_calls or []
 
     @property
     def label(self) -> str:

@@ -13,7 +13,8 @@ class Parameters(TypedDict, total=False):
     All but the last three steer generation. `top` limits a classifier's scores to the likeliest
     labels; `function_to_apply` is what makes scores of its logits, "none" gives them as they are.
     `logit_bias` names tokens by their ids in digits; `stop_token_ids` end a text without being part
-    of it. Prompts share what is computed for them with those of equal `cache_salt` alone.
+    of it. `tools` are what the answer to a chat may call, in OpenAI's form. Prompts share what is
+    computed for them with those of equal `cache_salt` alone.
     """
 
     max_tokens: int | None
@@ -34,6 +35,9 @@ class Parameters(TypedDict, total=False):
     stop_token_ids: Sequence[int] | None
     n: int | None
     logprobs: int | None
+    tools: Sequence[Mapping[str, Any]] | None
+    tool_choice: str | Mapping[str, Any] | None
+    parallel_tool_calls: bool | None
     top: int | None
     function_to_apply: Literal["softmax", "sigmoid", "none"] | None
     cache_salt: str | None
@@ -56,10 +60,16 @@ class InferOptions(Parameters, CallOptions, total=False):
 
 
 class Message(TypedDict):
-    """A turn of a chat: `role` is "system", "user", "assistant" or "tool"."""
+    """A turn of a chat: `role` is "system", "user", "assistant" or "tool".
+
+    An assistant's turn may hold the `tool_calls` that it made, as `model_dump` gives them; a tool's
+    answers the one of `tool_call_id`.
+    """
 
     role: str
     content: NotRequired[str | Sequence[Mapping[str, Any]]]
+    tool_calls: NotRequired[Sequence[Mapping[str, Any]]]
+    tool_call_id: NotRequired[str]
 
 
 Input = str | Sequence[str] | Sequence[Message] | Sequence[Mapping[str, Any]]

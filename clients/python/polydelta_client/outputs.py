@@ -1,9 +1,10 @@
 """What a task gives for one input, by its type, and text as it comes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ._result import Result, short
+from .tool_calls import ToolCall, ToolCallPiece
 
 _LABELS = 10  # shown in a notebook
 
@@ -35,11 +36,16 @@ class ChosenToken(Alternative):
 
 @dataclass(frozen=True, repr=False)
 class Generation(Result):
-    """The output of a generating task; `finish_reason` is "stop" or "length"."""
+    """The output of a generating task; `finish_reason` is "stop", "length" or "tool_calls".
+
+    A chat's answer may have called tools, and may have reasoned before its text.
+    """
 
     text: str
     finish_reason: str
     logprobs: list[ChosenToken] | None = None
+    reasoning: str | None = None
+    tool_calls: list[ToolCall] | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -94,6 +100,8 @@ class Piece(Result):
     index: int = 0
     finish_reason: str | None = None
     logprobs: list[ChosenToken] | None = None
+    reasoning: str = ""
+    tool_calls: list[ToolCallPiece] = field(default_factory=list[ToolCallPiece])
 
 
 Output = Generation | Classification | Tagging | Embedding
