@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Generator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -95,11 +95,13 @@ def test_a_generating_task(client: Polydelta):
 
 
 def test_rules_for_tokens(client: Polydelta):
-    (first,) = client.infer("headline", "hello", max_tokens=1, logprobs=0).outputs
-    token = getattr(first, "logprobs", ())[0].id
-    for rule in ({"logit_bias": {token: -100}}, {"allowed_token_ids": [token + 1]}):
-        (other,) = client.infer("headline", "hello", max_tokens=1, logprobs=0, **rule).outputs
-        assert getattr(other, "logprobs", ())[0].id != token
+    def first(**rule: Any) -> int:
+        ask: Any = client.infer
+        return ask("headline", "hello", max_tokens=1, logprobs=0, **rule).outputs[0].token_ids[0]
+
+    token = first()
+    assert first(logit_bias={token: -100}) != token
+    assert first(allowed_token_ids=[token + 1]) == token + 1
 
 
 def test_a_chat_and_several_inputs(client: Polydelta):
@@ -114,6 +116,16 @@ def test_more_texts_than_the_server_takes_at_once(client: Polydelta):
     assert len(answer.outputs) == 300
     assert len({getattr(output, "score", None) for output in answer.outputs}) == 1
     assert len(client.infer_many([("spam", ["a prize"] * 200), ("spam", ["noon"] * 200)])) == 2
+
+
+def test_several_tasks_at_once(client: Polydelta):
+    found = client.infer_tasks(["spam", "spma", "headline"], ["a prize", "noon"], max_tokens=2)
+    spam, missing, headline = found.values()
+    assert isinstance(spam, Inference)
+    assert spam.outputs == getattr(client.infer("spam", ["a prize", "noon"]), "outputs", None)
+    assert isinstance(missing, NotFoundError)
+    assert isinstance(headline, Inference)
+    assert len(headline.outputs) == 2
 
 
 def test_a_classifying_task(client: Polydelta):

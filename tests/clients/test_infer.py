@@ -53,6 +53,8 @@ def test_log_probabilities(client: Polydelta, server: ScriptedServer) -> None:
     places = [Alternative(7, " a", -0.5), Alternative(8, " b", -1.5)]
     assert first == Generation(" a", "stop", [ChosenToken(7, " a", -0.5, places)])
     assert second == Generation(" a", "stop")
+    assert getattr(first, "token_ids", None) == [7]
+    assert getattr(second, "token_ids", ()) is None
 
 
 def test_tagging_and_embedding(client: Polydelta, server: ScriptedServer) -> None:

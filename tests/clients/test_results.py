@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import dataclass
+from typing import Any
 
 import pydantic
 import pytest
@@ -33,6 +34,11 @@ def _says(text: str, finish_reason: str = "stop") -> dict[str, object]:
     return {"text": text, "finish_reason": finish_reason}
 
 
+def _page(result: Any) -> str:
+    """What a notebook shows."""
+    return result._repr_html_()
+
+
 def test_a_result_is_dumped_as_it_was_answered(client: Polydelta, server: ScriptedServer) -> None:
     for body in (inference(SPAM), inference({"embedding": [0.5]})):
         server.script(answer(body))
@@ -57,15 +63,15 @@ def test_a_result_is_short_in_a_terminal(client: Polydelta, server: ScriptedServ
 
 def test_a_notebook_shows_a_table(client: Polydelta, server: ScriptedServer) -> None:
     server.script(answer(inference(_says("<b>bold</b> & so on\n" * 99), SPAM)))
-    page = client.infer("base", ["a", "b"])._repr_html_()
+    page = _page(client.infer("base", ["a", "b"]))
     assert page.startswith("<table")
     assert "<b>" not in page
     assert page.count("&lt;b&gt;bold&lt;/b&gt; &amp; so on\n") == 99
     assert page.index("<th>spam</th>") < page.index("<th>ham</th>")
     entity = {"label": "PER", "start": 0, "end": 3, "text": "Ada", "score": 1}
     server.script(answer(inference({"entities": [entity]})), answer(task("spam")))
-    assert "<th>PER</th>" in client.infer("names", "Ada")._repr_html_()
-    assert "<th>resident</th>" in client.tasks.get("spam")._repr_html_()
+    assert "<th>PER</th>" in _page(client.infer("names", "Ada"))
+    assert "<th>resident</th>" in _page(client.tasks.get("spam"))
 
 
 def test_a_message_is_made_by_its_name(client: Polydelta, server: ScriptedServer) -> None:

@@ -10,7 +10,7 @@ ROWS = 256
 
 
 def portions(input: Input, n: int) -> list[Input]:
-    """Split several texts; a single text or a chat is a portion of its own."""
+    """Split several texts of `n` rows each; a single text or a chat is a portion of its own."""
     if isinstance(input, str) or (input and not isinstance(input[0], str)):
         return [input]
     texts = cast("Sequence[str]", input)

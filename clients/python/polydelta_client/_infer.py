@@ -1,6 +1,6 @@
 """Requests to tasks, and how their answers are read; nothing is sent here."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -35,6 +35,21 @@ def infer(
         body = _body(task, portion, schema, parameters)
         parts.append((yield Call("POST", "/v1/infer", answer(Inference), json=body)))
     return _with_schema(_joined(task, parts), schema)
+
+
+def infer_tasks(
+    tasks: Sequence[str], input: Input, schema: Schema[Any] | None, parameters: Mapping[str, Any]
+) -> Plan[dict[str, Element]]:
+    """`POST /v1/infer` for several tasks at once."""
+    parts: dict[str, list[Element]] = {task: [] for task in tasks}
+    names = list(parts)
+    for portion in portions(input, choices(parameters) * max(1, len(names))) if names else []:
+        body = _body(names, portion, schema, parameters)
+        read = _reads_results([None] * len(names))
+        results = yield Call("POST", "/v1/infer", read, json=body)
+        for name, result in zip(names, results, strict=True):
+            parts[name].append(result)
+    return {task: _whole(task, results, schema) for task, results in parts.items()}
 
 
 def stream(
@@ -73,6 +88,13 @@ def _batch(requests: list[BatchRequest]) -> Call[list[Element]]:
         _body(task, input, schema, parameters)
         for (task, input, parameters), schema in zip(parts, schemas, strict=True)
     ]
+    return Call("POST", "/v1/infer/batch", _reads_results(schemas), json={"requests": bodies})
+
+
+def _reads_results(
+    schemas: Sequence[Schema[Any] | None],
+) -> Callable[[httpx2.Response], list[Element]]:
+    """Read several results, one for each schema that its request had."""
 
     def read(response: httpx2.Response) -> list[Element]:
         name = request_id(response)
@@ -81,7 +103,7 @@ def _batch(requests: list[BatchRequest]) -> Call[list[Element]]:
             raise APIResponseError(f"{len(results)} results came for {len(schemas)} requests")
         return [_element(*each, name) for each in zip(results, schemas, strict=True)]
 
-    return Call("POST", "/v1/infer/batch", read, json={"requests": bodies})
+    return read
 
 
 def _element(result: Any, schema: Schema[Any] | None, name: str | None) -> Element:
@@ -92,7 +114,7 @@ def _element(result: Any, schema: Schema[Any] | None, name: str | None) -> Eleme
 
 
 def _body(
-    task: str, input: Input, schema: Schema[Any] | None, parameters: Mapping[str, Any]
+    task: str | list[str], input: Input, schema: Schema[Any] | None, parameters: Mapping[str, Any]
 ) -> dict[str, Any]:
     given = {key: value for key, value in parameters.items() if value is not None}
     salt = given.pop("cache_salt", None)
@@ -107,6 +129,16 @@ def _with_schema(inference: Inference, schema: Schema[Any] | None) -> Inference:
         return inference
     members = {each.name: getattr(inference, each.name) for each in fields(inference)}
     return ParsedInference(**members, schema=schema)
+
+
+def _whole(task: str, results: list[Element], schema: Schema[Any] | None) -> Element:
+    """What several portions give, or the first error among them."""
+    inferences: list[Inference] = []
+    for result in results:
+        if not isinstance(result, Inference):
+            return result
+        inferences.append(result)
+    return _with_schema(_joined(task, inferences), schema)
 
 
 def _joined(task: str, parts: list[Inference]) -> Inference:

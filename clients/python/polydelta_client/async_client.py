@@ -1,6 +1,6 @@
 """The awaiting client."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from copy import copy
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, overload
@@ -71,6 +71,19 @@ class AsyncPolydelta:
         """Answer `input`; see `Polydelta.infer`."""
         parameters, call = split(options)
         plan = _infer.infer(task, input, schema, parameters)
+        return await self._transport.over(call).carry_out(plan)
+
+    async def infer_tasks(
+        self,
+        tasks: Sequence[str],
+        input: Input,
+        *,
+        schema: Schema[Any] | None = None,
+        **options: Unpack[InferOptions],
+    ) -> dict[str, Inference | PolydeltaError]:
+        """Answer `input` with each of several tasks; see `Polydelta.infer_tasks`."""
+        parameters, call = split(options)
+        plan = _infer.infer_tasks(tasks, input, schema, parameters)
         return await self._transport.over(call).carry_out(plan)
 
     def stream(

@@ -1,6 +1,6 @@
 """The blocking client."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, overload
@@ -81,6 +81,23 @@ class Polydelta:
         """
         parameters, call = split(options)
         plan = _infer.infer(task, input, schema, parameters)
+        return self._transport.over(call).carry_out(plan)
+
+    def infer_tasks(
+        self,
+        tasks: Sequence[str],
+        input: Input,
+        *,
+        schema: Schema[Any] | None = None,
+        **options: Unpack[InferOptions],
+    ) -> dict[str, Inference | PolydeltaError]:
+        """Answer `input` with each of several tasks at once; return what they give, by task.
+
+        An encoder reads it for all of them in one batch. As with `infer_many` each may fail by
+        itself.
+        """
+        parameters, call = split(options)
+        plan = _infer.infer_tasks(tasks, input, schema, parameters)
         return self._transport.over(call).carry_out(plan)
 
     def stream(

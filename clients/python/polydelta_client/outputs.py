@@ -47,6 +47,11 @@ class Generation(Result):
     reasoning: str | None = None
     tool_calls: list[ToolCall] | None = None
 
+    @property
+    def token_ids(self) -> list[int] | None:
+        """The ids of its tokens, where `logprobs` were asked for; 0 of them will do."""
+        return None if self.logprobs is None else [token.id for token in self.logprobs]
+
 
 @dataclass(frozen=True, repr=False)
 class Classification(Result):
