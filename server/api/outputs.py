@@ -1,6 +1,6 @@
 """Outputs: the engine's answers as the native routes show them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, TypeAlias
 
@@ -69,7 +69,7 @@ class Text(BaseModel):
 
     text: str
     finish_reason: FinishReason
-    logprobs: list[ChosenToken] | None = None
+    logprobs: Iterable[ChosenToken] | None = None
     reasoning: str | None = None
     tool_calls: list[CallBody] | None = None
 
@@ -93,15 +93,15 @@ def output_body(output: Output, top: int | None) -> OutputBody:
     return output
 
 
-def chosen_tokens(tokens: Iterable[TokenLogprob]) -> list[ChosenToken]:
-    """Show tokens with their log-probabilities."""
-    return [
+def chosen_tokens(tokens: Iterable[TokenLogprob]) -> Iterator[ChosenToken]:
+    """Show tokens with their log-probabilities, one after the other."""
+    return (
         ChosenToken(
             **_alternative(token),
             top=[Alternative(**_alternative(each)) for each in token.top],
         )
         for token in tokens
-    ]
+    )
 
 
 def _alternative(token: ScoredToken) -> dict[str, Any]:

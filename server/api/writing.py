@@ -1,4 +1,8 @@
-"""Writing: answers become JSON where that keeps nobody waiting."""
+"""Writing: answers become JSON where that keeps nobody waiting.
+
+A list within an answer's items that may be long is an Iterable of its model, each of which is made
+as it is written: the list is never there as a whole, for the collector to go through.
+"""
 
 import asyncio
 from collections.abc import Callable, Iterable

@@ -36,6 +36,9 @@ from server.model.sampler import Chosen
 from server.registry.registry import Lease
 from server.registry.version import Version
 
+_MOST_HELD = 32
+"""Tokens with their log-probabilities that wait for their text: an event shows no more."""
+
 
 @dataclass
 class _Choice:
@@ -196,12 +199,12 @@ class Answer:
         piece = choice.text.push(None if event.silent else event.chosen.token, event.finish)
         if not event.silent and self._request.sampling.logprobs is not None:
             choice.logprobs.append(self._logprob(event.chosen, choice.text.offset))
-        if piece is None:
-            return False
-        if choice.reply is not None:
+        if piece is not None and choice.reply is not None:
             piece = choice.reply.read(piece)
-            if not piece.says_something:
+        if piece is None or not piece.says_something:
+            if len(choice.logprobs) < _MOST_HELD:
                 return False
+            piece = Piece(index, "")
         logprobs, choice.logprobs = tuple(choice.logprobs), []
         self._queue.put_nowait(replace(piece, logprobs=logprobs))
         if piece.finish_reason is None:

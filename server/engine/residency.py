@@ -251,6 +251,7 @@ class Residency:
         # After all that the loader was given to write.
         self._loader.submit(self._spill.discard, ref)
         self._host.discard(ref)
+        self._ahead.discard(ref)
         self._failed.pop(ref, None)
         self._crashes.pop(ref, None)
         slot = self._slots.drop(ref)

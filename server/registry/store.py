@@ -96,6 +96,7 @@ class Store:
             self._holders[digest] -= 1
             if self._holders[digest]:
                 return
+            del self._holders[digest]
             self._quota.give_back(self._sizes.pop(digest))
             if self._closed:
                 return

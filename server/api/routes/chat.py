@@ -1,6 +1,6 @@
 """`/v1/chat/completions`: OpenAI's next turn of a chat."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from fastapi import APIRouter, Response
@@ -83,7 +83,7 @@ class ChatToken(TopLogprob):
 class ChatLogprobs(BaseModel):
     """A text's tokens."""
 
-    content: list[ChatToken]
+    content: Iterable[ChatToken]
 
 
 class ReplyMessage(BaseModel):
@@ -224,13 +224,13 @@ def _logprobs(tokens: Sequence[TokenLogprob] | None) -> ChatLogprobs | None:
     if not tokens:
         return None
     return ChatLogprobs(
-        content=[
+        content=(
             ChatToken(
                 **_token(token),
                 top_logprobs=[TopLogprob(**_token(each)) for each in token.top],
             )
             for token in tokens
-        ]
+        )
     )
 
 

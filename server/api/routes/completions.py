@@ -1,6 +1,6 @@
 """`/v1/completions`: OpenAI's continuation of a text as it is."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 
 from fastapi import APIRouter, Response
 from fastapi import Request as HTTPRequest
@@ -65,7 +65,7 @@ class CompletionLogprobs(BaseModel):
 
     tokens: list[str]
     token_logprobs: list[float]
-    top_logprobs: list[dict[str, float]]
+    top_logprobs: Iterable[dict[str, float]]
     text_offset: list[int]
 
 
@@ -125,7 +125,7 @@ def _logprobs(tokens: Sequence[TokenLogprob]) -> CompletionLogprobs:
     return CompletionLogprobs(
         tokens=[token.text for token in tokens],
         token_logprobs=[finite(token.logprob) for token in tokens],
-        top_logprobs=[_table(token) for token in tokens],
+        top_logprobs=map(_table, tokens),
         text_offset=[token.offset for token in tokens],
     )
 

@@ -1,6 +1,6 @@
 """`/v1/infer`: the answer of one task, or of several, to one or several inputs."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from typing import Annotated, Any, TypeAlias
 
 from fastapi import APIRouter, Response
@@ -152,7 +152,7 @@ class InferPiece(Source):
     index: int
     text: str
     finish_reason: FinishReason | None
-    logprobs: list[ChosenToken] = []
+    logprobs: Iterable[ChosenToken] = ()
     reasoning: str = ""
     tool_calls: list[CallChunk] = []
 

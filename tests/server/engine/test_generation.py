@@ -254,6 +254,17 @@ async def test_logprobs(engine: Engine, base: Base, reference: PreTrainedModel) 
     assert decoded(base, tokens) == output.text
 
 
+async def test_tokens_do_not_wait_for_held_text_in_any_number(engine: Engine) -> None:
+    sampling = replace(RANDOM, logprobs=1)
+    whole = await write(engine, TEXT, sampling)
+    endless = replace(sampling, stop=(f"{whole.text}…",))
+    async with await engine.submit(Request("x", "base", TEXT, endless, raw=True)) as answer:
+        pieces = [piece async for piece in answer]
+    assert max(len(piece.logprobs) for piece in pieces) <= 32 < TOKENS
+    assert tuple(token for piece in pieces for token in piece.logprobs) == whole.logprobs
+    assert "".join(piece.text for piece in pieces) == whole.text
+
+
 async def test_the_context_ends_a_text(engine: Engine, base: Base) -> None:
     endless = Sampling(max_tokens=10 * CONTEXT, ignore_eos=True)
     async with await engine.submit(Request("x", "base", TEXT, endless, raw=True)) as answer:

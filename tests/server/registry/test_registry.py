@@ -1,5 +1,6 @@
 """The registry: names, versions, leases and the rules of replacement."""
 
+import gc
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -120,6 +121,18 @@ def test_a_removed_task_answers_whom_it_promised(registry: Registry, delta: Make
     with pytest.raises(TaskNotFound):
         registry.lease("spam")
     assert number_of(registry.load(lease.version.ref)) == 1
+
+
+def test_nothing_is_remembered_of_what_is_gone(registry: Registry, delta: Make) -> None:
+    digest = registry.put("spam", delta(0))[0].active.ref.digest
+
+    def remembered() -> bool:
+        tables = (each for each in gc.get_objects() if issubclass(type(each), dict))
+        return any(dict.__contains__(table, digest) for table in tables)
+
+    assert remembered()
+    registry.remove("spam")
+    assert not remembered()
 
 
 def test_two_names_share_files_but_not_versions(registry: Registry, delta: Make) -> None:
