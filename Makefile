@@ -106,10 +106,11 @@ $(done)/base-%: requirements-%.txt | $(done)/server
 	touch $@
 
 # Another: clients ask for other releases of what the server needs.
-.clients/done: requirements-clients.txt
+.clients/done: requirements-clients.txt tests/clients_real/package.json
 	@echo "Installing litellm, LangChain and other clients …"
 	$(PYTHON) -m venv .clients
 	.clients/bin/pip install --requirement $<
+	if command -v npm; then cp $(word 2,$^) .clients/ && npm install --prefix .clients; fi
 	touch $@
 
 # Resolves pyproject's ranges anew. torch keeps no local version, so that its CPU and CUDA builds
