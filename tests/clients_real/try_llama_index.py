@@ -46,7 +46,7 @@ def test_tools() -> None:
     asked = model()
     answer = asked.chat_with_tools([TOOL], chat_history=HELLO, tool_required=True)
     calls = asked.get_tool_calls_from_response(answer)
-    assert all(Weather.model_validate(call.tool_kwargs) for call in calls)
+    assert all(call.tool_kwargs["city"] in ("Paris", "Rome") for call in calls)
     assert calls
 
 
@@ -54,7 +54,7 @@ def test_streamed_tools() -> None:
     asked = model()
     *_, last = asked.stream_chat_with_tools([TOOL], chat_history=HELLO, tool_required=True)
     calls = asked.get_tool_calls_from_response(last)
-    assert all(Weather.model_validate(call.tool_kwargs) for call in calls)
+    assert all(call.tool_kwargs["city"] in ("Paris", "Rome") for call in calls)
     assert calls
 
 
