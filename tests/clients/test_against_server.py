@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
+import pydantic
 import pytest
 
 from polydelta_client import (
@@ -126,6 +127,17 @@ def test_several_tasks_at_once(client: Polydelta):
     assert isinstance(missing, NotFoundError)
     assert isinstance(headline, Inference)
     assert len(headline.outputs) == 2
+
+
+def test_an_answer_in_the_shape_of_a_model(client: Polydelta):
+    class Point(pydantic.BaseModel):
+        x: Annotated[int, pydantic.Field(ge=0, le=9)]
+        seen: bool
+
+    answer = client.infer("headline", "hello", schema=Point, max_tokens=60, temperature=1, seed=3)
+    assert isinstance(answer.parsed, Point)
+    with pytest.raises(ValueError, match="max_tokens"):
+        _ = client.infer("headline", "hello", schema=Point, max_tokens=2).parsed
 
 
 def test_a_classifying_task(client: Polydelta):

@@ -13,8 +13,9 @@ class Parameters(TypedDict, total=False):
     All but the last three steer generation. `top` limits a classifier's scores to the likeliest
     labels; `function_to_apply` is what makes scores of its logits, "none" gives them as they are.
     `logit_bias` names tokens by their ids in digits; `stop_token_ids` end a text without being part
-    of it. `tools` are what the answer to a chat may call, in OpenAI's form. Prompts share what is
-    computed for them with those of equal `cache_salt` alone.
+    of it. The text keeps to a `regex`, to a `choice` of texts or to a Lark `grammar`. `tools` are
+    what the answer to a chat may call, in OpenAI's form. Prompts share what is computed for them
+    with those of equal `cache_salt` alone.
     """
 
     max_tokens: int | None
@@ -33,6 +34,9 @@ class Parameters(TypedDict, total=False):
     allowed_token_ids: Sequence[int] | None
     bad_words: Sequence[str] | None
     stop_token_ids: Sequence[int] | None
+    regex: str | None
+    choice: Sequence[str] | None
+    grammar: str | None
     n: int | None
     logprobs: int | None
     tools: Sequence[Mapping[str, Any]] | None
