@@ -39,8 +39,7 @@ _PAGE = """\
 
 What each client does with a server whose base URL it is given, and nothing else. `make clients`
 installs them, each at the release that is named here, lets them do it (`tests/clients_real`) and
-writes this page. A dash: the client does not do that,
-or not by itself.
+writes this page. A dash: the client does not do that, or not by itself.
 
 """
 
