@@ -31,9 +31,11 @@ class TextFormat(Body):
 
 
 class ObjectFormat(Body):
-    """An answer that is a JSON object."""
+    """An answer that is a JSON object; llama.cpp's and text-generation's clients add a schema."""
 
     type: Literal["json_object"]
+    schema_: Annotated[Schema | None, Field(alias="schema")] = None
+    value: Schema | None = None
 
 
 class NamedSchema(Body):
@@ -154,7 +156,14 @@ def only(grammars: list[Grammar]) -> Grammar | None:
 def _formats(asked: ResponseFormat) -> list[Grammar]:
     if isinstance(asked, SchemaFormat):
         return _schemas(asked.json_schema.schema_, "response_format.json_schema.schema")
-    return _schemas(ANY_OBJECT if isinstance(asked, ObjectFormat) else None, "response_format")
+    if isinstance(asked, ObjectFormat):
+        schemas = [each for each in (asked.schema_, asked.value) if each is not None]
+        return [
+            grammar
+            for schema in schemas or [ANY_OBJECT]
+            for grammar in _schemas(schema, "response_format")
+        ]
+    return []
 
 
 def _schemas(schema: SchemaOrText | None, param: str) -> list[Grammar]:

@@ -234,3 +234,12 @@ def test_reasoning_comes_before_calls_and_formats(
     deltas: list[Any] = [chunk.choices[0].delta for chunk in pieces]
     told = "".join(getattr(each, "reasoning_content", None) or "" for each in deltas)
     assert told == message.reasoning_content
+
+
+@pytest.mark.parametrize("field", ["schema", "value"])
+def test_an_object_may_have_a_schema_beside_its_type(client: openai.OpenAI, field: str) -> None:
+    answer_format: Any = {"type": "json_object", field: NEWS}
+    chat = client.chat.completions.create(
+        model="base", messages=HELLO, response_format=answer_format
+    )
+    jsonschema.validate(json.loads(chat.choices[0].message.content or ""), NEWS)
