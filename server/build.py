@@ -72,6 +72,8 @@ def _limits(settings: Settings, base: Base) -> Limits:
         kv_cache_bytes=int(settings.kv_cache_gb * GIGABYTE),
         prefix_cache=settings.prefix_cache,
         threads=count_threads(settings),
+        control_tokens_in_chats=settings.control_tokens_in_chats,
+        control_tokens_in_completions=settings.control_tokens_in_completions,
     )
 
 

@@ -105,6 +105,12 @@ class Settings(BaseSettings):
     prefix_cache: bool = Field(
         default=True, description="compute equal beginnings of prompts only once"
     )
+    control_tokens_in_chats: bool = Field(
+        default=False, description="let texts of chats and tasks' inputs hold control tokens"
+    )
+    control_tokens_in_completions: bool = Field(
+        default=True, description="let prompts of completions hold control tokens"
+    )
     cache: Path = Field(default_factory=user_cache, description="directory for converted bases")
     store: Path = Field(default_factory=_store, description="directory for deltas")
     store_gb: Gigabytes = Field(default=50.0, description="disk that deltas may take there")

@@ -19,6 +19,7 @@ from server.engine.answer import Answer
 from server.engine.engine import Engine
 from server.engine.output import Generated, Output, Piece, Usage
 from server.engine.request import Request
+from server.engine.shown_prompt import ShownPrompt
 from server.engine.start import Start
 from server.errors import InvalidRequest
 from server.registry.lease import Lease
@@ -46,6 +47,16 @@ class Answers:
     def usage(self) -> Usage:
         """Tokens so far, over all inputs."""
         return sum((item.usage for item in self.items), Usage(0))
+
+    @property
+    def judged(self) -> int:
+        """How many tokens of prompts have log-probabilities, the likeliest beside them included."""
+        prompts = (item.prompt.judged for item in self.items)
+        return sum(1 + len(each.top) for judged in prompts for each in judged)
+
+    def prompt(self, index: int) -> ShownPrompt:
+        """What output `index` answers."""
+        return self.items[index // self.choices].prompt
 
     async def outputs(self) -> list[Output]:
         """Wait for all outputs: the inputs' in order, and each input's choices in order."""

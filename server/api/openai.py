@@ -1,10 +1,11 @@
 """What OpenAI's generation routes have in common."""
 
 import time
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Self, TypeAlias
 
 from fastapi import Depends, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from deltas.delta import TaskType
 from server.api.dependencies import RegistryDep
@@ -13,6 +14,7 @@ from server.api.http.body import Body, value_of
 from server.api.inputs import CacheSalt
 from server.api.naming import named
 from server.api.outputs import UsageBody
+from server.api.prompting import PromptFields
 from server.api.sampling import SamplingFields
 from server.engine.output import Usage
 
@@ -25,7 +27,7 @@ class StreamOptions(Body):
     include_usage: bool = False
 
 
-class GenerationBody(SamplingFields, GrammarFields):
+class GenerationBody(PromptFields, SamplingFields, GrammarFields):
     """What both generation routes take; `model` names the task.
 
     It may be left out where only one task generates, or the base alone.
@@ -35,6 +37,12 @@ class GenerationBody(SamplingFields, GrammarFields):
     stream: bool = False
     stream_options: StreamOptions = StreamOptions()
     cache_salt: CacheSalt | None = None
+
+    @model_validator(mode="after")
+    def _check_streamed(self) -> Self:
+        if self.stream and self.prompt_logprobs is not None:
+            raise PydanticCustomError("streamed", "prompt_logprobs are not streamed")
+        return self
 
 
 async def _name_model(http: Request, registry: RegistryDep) -> None:

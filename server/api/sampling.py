@@ -42,7 +42,7 @@ class SamplingFields(UnsupportedSampling):
     repetition_penalty: Annotated[FiniteFloat, Field(ge=0.01, le=100)] = 1.0
     presence_penalty: Annotated[FiniteFloat, Field(ge=-2, le=2)] = 0.0
     frequency_penalty: Annotated[FiniteFloat, Field(ge=-2, le=2)] = 0.0
-    seed: Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)] | None = None
+    seed: Annotated[int, Field(ge=-(1 << 63), lt=1 << 64)] | None = None
     stop: Annotated[
         StopTexts,
         BeforeValidator(_listed, json_schema_input_type=StopText | StopTexts),

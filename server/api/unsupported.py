@@ -9,13 +9,19 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from server.api.http.body import Body
 
 _REFUSED = "Not done by this server: anything but these values is refused"
+_REASON = "This server does not do this; leave it out"
+_NO_SUFFIX = (
+    "A text is continued at its end alone; to fill in a middle, write the prompt with the tokens "
+    "that the base was trained with for that"
+)
 
 
 class Only:
     """Marks a field of which nothing is taken but the values that change nothing here."""
 
-    def __init__(self, *values: Any) -> None:
+    def __init__(self, *values: Any, reason: str = _REASON) -> None:
         self._values = values
+        self._reason = reason
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
@@ -30,7 +36,7 @@ class Only:
 
     def _check(self, value: Any) -> Any:
         if value not in self._values:
-            raise PydanticCustomError("unsupported", "This server does not do this; leave it out")
+            raise PydanticCustomError("unsupported", "{reason}", {"reason": self._reason})
         return value
 
 
@@ -48,17 +54,12 @@ class UnsupportedSampling(Body):
     logits_processors: Empty = None
     vllm_xargs: Empty = None
 
-    best_of: One = None
     use_beam_search: Off = None
 
-    prompt_logprobs: Nothing = None
     n_probs: Zero = None
-    return_token_ids: Off = None
-    return_tokens_as_token_ids: Off = None
     include_stop_str_in_output: Off = None
     skip_special_tokens: On = None
     spaces_between_special_tokens: On = None
-    truncate_prompt_tokens: Nothing = None
 
     repeat_penalty: One = None
     typical_p: One = None
@@ -74,31 +75,35 @@ class UnsupportedSampling(Body):
     lora: Empty = None
 
 
+class UnsupportedParameters(Body):
+    """What `/v1/infer` does not take of what OpenAI's routes do."""
+
+    best_of: One = None
+    prompt_logprobs: Nothing = None
+    return_token_ids: Off = None
+    return_tokens_as_token_ids: Off = None
+    truncate_prompt_tokens: Nothing = None
+
+
 class UnsupportedCompletion(Body):
     """What other servers take beside a prompt."""
 
-    echo: Off = None
-    suffix: Empty = None
+    suffix: Annotated[Any, Only("", reason=_NO_SUFFIX)] = None
     prompt_embeds: Nothing = None
     image_data: Empty = None
-    add_special_tokens: On = None
 
 
 class UnsupportedChat(Body):
     """What other servers take beside messages."""
 
+    best_of: One = None
     modalities: Annotated[Any, Only(["text"])] = None
     audio: Nothing = None
     web_search_options: Nothing = None
     reasoning_effort: Annotated[Any, Only("none")] = None
     verbosity: Annotated[Any, Only("medium")] = None
-    echo: Off = None
     documents: Empty = None
     chat_template: Nothing = None
-    chat_template_kwargs: Empty = None
-    add_generation_prompt: On = None
-    continue_final_message: Off = None
-    add_special_tokens: Off = None
 
 
 class UnsupportedPooling(Body):

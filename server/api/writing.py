@@ -21,9 +21,11 @@ _AT_ONCE = 4096
 _writer = ThreadPoolExecutor(1, thread_name_prefix="answers")
 
 
-async def written(outputs: Iterable[Output], make: Callable[[], BaseModel]) -> bytes:
-    """Make the answer that shows some outputs, and write it down without what is unset."""
-    return await written_values(sum(map(_values, outputs)), make)
+async def written(
+    outputs: Iterable[Output], make: Callable[[], BaseModel], others: int = 0
+) -> bytes:
+    """Make the answer that shows outputs and `others` values; write it down without the unset."""
+    return await written_values(others + sum(map(_values, outputs)), make)
 
 
 async def written_values(count: int, make: Callable[[], BaseModel]) -> bytes:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from collections.abc import Sequence as List
 
 from deltas.delta import TaskType
-from server.engine.event import Event, Started, Token
+from server.engine.event import Event, PromptJudged, Started, Token
 from server.engine.forecast import Forecast
 from server.engine.lengths import Lengths
 from server.engine.limits import Limits
@@ -80,7 +80,7 @@ class Admission:
                 self.end(event.key)
         elif isinstance(event, Started):
             row.running = True
-        else:
+        elif not isinstance(event, PromptJudged):
             self.drop([event.key])
 
     def end(self, key: Key) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from types import TracebackType
 from typing import Self
 
@@ -12,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 from deltas.delta import TaskType
 from deltas.errors import PolydeltaError
 from server.engine.detokenizer import Detokenizer
-from server.engine.event import Event, Scores, Started, Token
+from server.engine.event import Event, PromptJudged, Scores, Started, Token
 from server.engine.message import ToolCall
 from server.engine.observer import Observer
 from server.engine.output import (
@@ -30,8 +31,10 @@ from server.engine.reading import read_scores
 from server.engine.reply import Reply
 from server.engine.request import Request
 from server.engine.sequence import Key
+from server.engine.shown_prompt import ShownPrompt
 from server.engine.timeline import Timeline
 from server.engine.token_texts import TokenTexts
+from server.model.judge import Judged
 from server.model.sampler import Chosen
 from server.registry.registry import Lease
 from server.registry.version import Version
@@ -50,6 +53,7 @@ class _Choice:
     ended: bool = False
     last: float | None = None
     logprobs: list[TokenLogprob] = field(default_factory=list[TokenLogprob])
+    new: list[int] = field(default_factory=list[int])
 
 
 class Answer:
@@ -80,6 +84,7 @@ class Answer:
         self._cached: int | None = None
         self._started: float | None = None
         self._first: float | None = None
+        self._judged: tuple[Judged, ...] = ()
         self._queue: asyncio.Queue[Piece | Output | PolydeltaError] = asyncio.Queue()
         count = request.sampling.n if self.generates else 1
         stop, hold = request.sampling.stop, request.sampling.min_tokens
@@ -107,8 +112,14 @@ class Answer:
     @property
     def usage(self) -> Usage:
         """Tokens read and written so far."""
-        written = sum(choice.tokens for choice in self._choices)
+        most = self._request.sampling.max_tokens
+        written = sum(min(choice.tokens, most) for choice in self._choices)
         return Usage(len(self._prompt.tokens), written, self._cached or 0)
+
+    @property
+    def prompt(self) -> ShownPrompt:
+        """What was read, and how likely its tokens are as soon as that is known."""
+        return ShownPrompt(self._prompt, self._texts, self._judged)
 
     @property
     def keys(self) -> list[Key]:
@@ -138,7 +149,7 @@ class Answer:
         async for piece in self:
             pieces[piece.index].append(piece)
         wanted = self._request.sampling.logprobs is not None
-        return [_joined(parts, logprobs=wanted) for parts in pieces]
+        return [_joined(parts, wanted=wanted) for parts in pieces]
 
     async def __aenter__(self) -> Self:
         return self
@@ -178,6 +189,8 @@ class Answer:
             now = time.monotonic()
             self._started = now if self._started is None else self._started
             self._observer.started(now - self._submitted)
+        elif isinstance(event, PromptJudged):
+            self._judged = event.judged
         elif isinstance(event, Scores):
             self._end(index, "stop")
             function = self._request.score_function
@@ -197,7 +210,9 @@ class Answer:
         self._observe(choice)
         choice.tokens += 1
         piece = choice.text.push(None if event.silent else event.chosen.token, event.finish)
-        if not event.silent and self._request.sampling.logprobs is not None:
+        if self._request.sampling.max_tokens:
+            choice.new.append(event.chosen.token)
+        if self._shows_logprob(event):
             choice.logprobs.append(self._logprob(event.chosen, choice.text.offset))
         if piece is not None and choice.reply is not None:
             piece = choice.reply.read(piece)
@@ -205,12 +220,19 @@ class Answer:
             if len(choice.logprobs) < _MOST_HELD:
                 return False
             piece = Piece(index, "")
-        logprobs, choice.logprobs = tuple(choice.logprobs), []
-        self._queue.put_nowait(replace(piece, logprobs=logprobs))
+        shown = replace(piece, logprobs=tuple(choice.logprobs), tokens=tuple(choice.new))
+        choice.logprobs, choice.new = [], []
+        self._queue.put_nowait(shown)
         if piece.finish_reason is None:
             return False
         self._end(index, piece.finish_reason)
         return event.finish is None
+
+    def _shows_logprob(self, event: Token) -> bool:
+        sampling = self._request.sampling
+        if sampling.logprobs is None or not sampling.max_tokens:
+            return False
+        return self._request.all_logprobs or not event.silent
 
     def _observe(self, choice: _Choice) -> None:
         now = time.monotonic()
@@ -253,13 +275,14 @@ class Answer:
         )
 
 
-def _joined(pieces: list[Piece], *, logprobs: bool) -> Generated:
+def _joined(pieces: list[Piece], *, wanted: bool) -> Generated:
     reason: FinishReason = pieces[-1].finish_reason or "stop"
-    tokens = tuple(token for piece in pieces for token in piece.logprobs)
+    logprobs = tuple(chain.from_iterable(piece.logprobs for piece in pieces))
     return Generated(
         "".join(piece.text for piece in pieces),
         reason,
-        tokens if logprobs else None,
+        logprobs=logprobs if wanted else None,
+        tokens=tuple(chain.from_iterable(piece.tokens for piece in pieces)),
         reasoning="".join(piece.reasoning for piece in pieces),
         calls=tuple(
             ToolCall(call.id, call.name, call.arguments)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from deltas.errors import PolydeltaError
-from server.engine.event import Event, Failed, Scores, Started, Token
+from server.engine.event import Event, Failed, PromptJudged, Scores, Started, Token
 from server.engine.matcher import Matcher
 from server.engine.output import FinishReason
 from server.engine.pace import Pace
@@ -20,6 +20,7 @@ from server.engine.residency import Residency
 from server.engine.scheduler import Scheduled, Scheduler
 from server.engine.sequence import Key, Sequence
 from server.errors import InvalidRequest, RowFailed
+from server.model.judge import Judged
 from server.model.rules import ForbiddenTokens
 from server.model.runner import Forward, Runner
 from server.model.sampler import Chosen, Lack, Row, sample
@@ -176,6 +177,7 @@ class EngineCore:
             for index, one in enumerate(part):
                 sequence = one.sequence
                 sequence.computed += one.rows
+                self._judge(sequence, forward.judged.get(index, ()))
                 if index in forward.hidden:
                     self._read(sequence, forward.hidden[index])
                 elif sequence.pending:
@@ -231,6 +233,12 @@ class EngineCore:
         self._events.append(Scores(sequence.key, scores.cpu()))
         self._end(sequence)
 
+    def _judge(self, sequence: Sequence, judged: List[Judged]) -> None:
+        """Collect how likely a prompt's tokens are and tell it once all are there."""
+        sequence.judged.extend(judged)
+        if judged and len(sequence.judged) == sequence.prompt - sequence.extent.rows - 1:
+            self._events.append(PromptJudged(sequence.key, tuple(sequence.judged)))
+
     def _write(
         self, sequences: List[Sequence], logits: Tensor, forbidden: Mapping[Key, ForbiddenTokens]
     ) -> None:
@@ -272,6 +280,8 @@ class EngineCore:
 
     def _finish(self, sequence: Sequence, token: int) -> tuple[FinishReason | None, bool]:
         sampling = sequence.sampling
+        if not sampling.max_tokens:
+            return "length", True
         ended = sequence.matcher is not None and sequence.matcher.ended
         ends = token in self._end_tokens and (ended or not sampling.ignore_eos)
         if ends or token in sampling.stop_token_ids:

@@ -58,9 +58,10 @@ class Detokenizer:
         Returns None while there is nothing to say. A piece that finishes is the choice's last,
         whether by `finish` or by a stop string.
         """
+        spelt = self._texts.shown if self._skips else self._texts.bytes
+        self._count(b"" if token is None else spelt(token))
         if token is not None:
             self._new.append(token)
-            self._count((self._texts.shown if self._skips else self._texts.bytes)(token))
         self._held += self._decode(finish)
         if self._early:
             self._early -= token is not None

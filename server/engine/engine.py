@@ -76,7 +76,7 @@ class Engine:
         blocks = self.cache_blocks = _cache_blocks(base, limits)
         self.context = context_of(base, limits)
         templates = templates or Templates(base.tokenizer.special_tokens_map)
-        self.reader = Reader(base, self.context, templates)
+        self.reader = Reader(base, self.context, templates, limits)
         self._grammars = Grammars(base)
         self.runner = Runner(base, blocks)
         self.core = self._build_core(blocks)

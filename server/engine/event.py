@@ -8,6 +8,7 @@ from torch import Tensor
 from deltas.errors import PolydeltaError
 from server.engine.output import FinishReason
 from server.engine.sequence import Key
+from server.model.judge import Judged
 from server.model.sampler import Chosen
 
 
@@ -48,4 +49,12 @@ class Failed:
     error: PolydeltaError
 
 
-Event: TypeAlias = Token | Scores | Started | Failed
+@dataclass(frozen=True, slots=True)
+class PromptJudged:
+    """How likely all but the first of a prompt's tokens are."""
+
+    key: Key
+    judged: tuple[Judged, ...]
+
+
+Event: TypeAlias = Token | Scores | Started | PromptJudged | Failed

@@ -12,7 +12,8 @@ class Limits:
     `max_deltas` device slots; `host_cache_bytes` of deltas in host memory, `kv_cache_bytes` of
     keys and values, which `prefix_cache` lets sequences with equal beginnings share. A step that
     lasts `stall_seconds` is taken for one that never ends. `threads` compute a step, None for as
-    many as PyTorch takes anyway.
+    many as PyTorch takes anyway. What reads like a special token in texts is one only where that is
+    said: of chats and tasks' inputs, or of texts that are continued as they are.
     """
 
     max_batch_tokens: int = 512
@@ -25,3 +26,9 @@ class Limits:
     prefix_cache: bool = True
     stall_seconds: float = 300.0
     threads: int | None = None
+    control_tokens_in_chats: bool = False
+    control_tokens_in_completions: bool = True
+
+    def reads_control_tokens(self, *, raw: bool) -> bool:
+        """Whether a text that reads like a special token is one."""
+        return self.control_tokens_in_completions if raw else self.control_tokens_in_chats

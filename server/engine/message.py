@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from server.engine.prompt_options import USUAL, PromptOptions
 from server.engine.tools import Tool
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
@@ -67,6 +68,7 @@ class Chat:
 
     messages: tuple[Message, ...]
     tools: tuple[Tool, ...] = ()
+    options: PromptOptions = USUAL
 
     @property
     def characters(self) -> int:
@@ -75,6 +77,12 @@ class Chat:
         return tools + sum(message.characters for message in self.messages)
 
     def shown(self) -> dict[str, Any]:
-        """The variables of which a chat template makes text."""
+        """What `apply_chat_template` takes, and with it the variables of the template."""
         tools = [tool.shown() for tool in self.tools]
-        return {"messages": [each.shown() for each in self.messages], "tools": tools or None}
+        return {
+            **self.options.variables,
+            "messages": [each.shown() for each in self.messages],
+            "tools": tools or None,
+            "add_generation_prompt": self.options.opens,
+            "continue_final_message": self.options.continues,
+        }

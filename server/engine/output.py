@@ -45,7 +45,8 @@ class CallPiece:
 class Piece:
     """A stretch of generated text of choice `index`; the last one has a finish reason.
 
-    What the answer reasons before it and the tools that it calls are no part of the text.
+    What the answer reasons before it and the tools that it calls are no part of the text. `tokens`
+    are those written since the last piece, the token that ends the text among them.
     """
 
     index: int
@@ -54,6 +55,7 @@ class Piece:
     logprobs: tuple[TokenLogprob, ...] = ()
     reasoning: str = ""
     calls: tuple[CallPiece, ...] = ()
+    tokens: tuple[int, ...] = ()
 
     @property
     def says_something(self) -> bool:
@@ -63,13 +65,14 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """A whole generated text."""
+    """A whole generated text; `tokens` are all that were written for it."""
 
     text: str
     finish_reason: FinishReason
     logprobs: tuple[TokenLogprob, ...] | None = None
     reasoning: str = ""
     calls: tuple[ToolCall, ...] = ()
+    tokens: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,8 @@ class PrefixCache:
 
     def enter(self, sequence: Sequence) -> None:
         """Let a sequence without blocks begin after its longest known beginning."""
-        if not sequence.generates:
-            # A head reads every row's hidden state, and those are not kept.
+        if not sequence.generates or sequence.judges:
+            # A head reads every row's hidden state, and so does who judges; those are not kept.
             return
         # The last row is computed in any case, for its logits.
         most = (sequence.cache_length(sequence.pending) - 1) // self._blocks.size

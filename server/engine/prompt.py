@@ -1,14 +1,18 @@
 """Prompts: how a request's input becomes tokens."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from tokenizers import Encoding
 from transformers import PreTrainedTokenizerFast
 
 from deltas.delta import PromptStyle
 from server.engine.chat_template import ChatTemplate, base_template
+from server.engine.control_tokens import ControlTokens
 from server.engine.message import Chat, Message
+from server.engine.prompt_options import USUAL, PromptOptions
 from server.engine.reply import ReplyForm
 from server.engine.request import Input, Pair
 from server.engine.room import ANY, Room
@@ -38,7 +42,12 @@ class Prompt:
 
 
 def chat_of(
-    source: Input, style: PromptStyle, tools: Tools = NO_TOOLS, *, generates: bool
+    source: Input,
+    style: PromptStyle,
+    tools: Tools = NO_TOOLS,
+    *,
+    generates: bool,
+    options: PromptOptions = USUAL,
 ) -> Chat | None:
     """The chat that a template writes out; None where there are no messages in an input.
 
@@ -46,10 +55,11 @@ def chat_of(
     """
     if isinstance(source, str):
         chats = generates and style is PromptStyle.CHAT
-        return Chat((Message("user", source),), tools.offered) if chats else None
+        return Chat((Message("user", source),), tools.offered, options) if chats else None
     if isinstance(source, Pair) or not source or isinstance(source[0], int):
         return None
-    return Chat(tuple(part for part in source if not isinstance(part, int)), tools.offered)
+    turns = tuple(part for part in source if not isinstance(part, int))
+    return Chat(turns, tools.offered, options)
 
 
 def chat_prompt(
@@ -58,10 +68,25 @@ def chat_prompt(
     text: str,
     tools: Tools = NO_TOOLS,
     room: Room = ANY,
+    options: PromptOptions = USUAL,
+    control: ControlTokens | None = None,
 ) -> Prompt:
-    """Tokenise a chat that a template has written out, the special tokens with it."""
-    tokens = list(_encode(tokenizer, text, room, special=False).ids)
-    return Prompt(tokens, text, continued=False, reply=template.reply(text, tools))
+    """Tokenise a chat that a template has written out, the special tokens with it.
+
+    `control` has hidden them in the texts of its messages, where those are to be read as texts.
+    """
+    plain = control.revealed(text) if control else text
+    if options.truncate is None:
+        room.check_text(plain)
+    if control and (plain != text or control.changing):
+        tokens = control.encode_chat(text, special=bool(options.special))
+    else:
+        tokens = _encode(tokenizer, plain, special=bool(options.special)).ids
+    kept = room.kept(len(tokens), options)
+    cut = len(kept) < len(tokens)
+    tokens = _some([tokens[at] for at in kept])
+    reply = template.reply(plain, tools)
+    return Prompt(tokens, "" if cut else plain, continued=options.continues, reply=reply)
 
 
 def build_prompt(
@@ -72,46 +97,79 @@ def build_prompt(
     generates: bool,
     tools: Tools = NO_TOOLS,
     room: Room = ANY,
+    options: PromptOptions = USUAL,
+    control: ControlTokens | None = None,
 ) -> Prompt:
     """Tokenise an input for a task that generates, or for one whose head reads it.
 
     Messages, and texts in the style of a chat, go through the base's own chat template. Other texts
-    are read with the tokenizer's special tokens around them.
+    are read with the tokenizer's special tokens around them. With `control`, what a text says is
+    text, even where it reads like a special token.
     Raises InvalidRequest for messages that the template does not take and for empty inputs,
     ContextLengthExceeded for an input without room.
     """
     if isinstance(source, Pair):
-        return _pair(tokenizer, source, room)
-    chat = chat_of(source, style, tools, generates=generates)
+        return _pair(tokenizer, source, room, control)
+    chat = chat_of(source, style, tools, generates=generates, options=options)
     template = base_template(tokenizer, tools) if chat else None
     if chat and template:
-        text = _written(tokenizer, template, template.fitted(chat, tools))
-        return chat_prompt(tokenizer, template, text, tools, room)
+        chat = template.fitted(chat, tools)
+        shown = control.shown(chat) if control else chat.shown()
+        text = _written(tokenizer, template, shown)
+        return chat_prompt(tokenizer, template, text, tools, room, options, control)
     if isinstance(source, str):
-        return _text(tokenizer, source, room)
+        return _text(tokenizer, source, room, options, control)
     if chat:
         raise InvalidRequest("This base has no chat template; send a text.", param="input")
-    return _tokens(tokenizer, [token for token in source if isinstance(token, int)], room)
+    tokens = [token for token in source if isinstance(token, int)]
+    return _tokens(tokenizer, tokens, room, options)
 
 
-def _text(tokenizer: PreTrainedTokenizerFast, text: str, room: Room) -> Prompt:
-    encoding = _encode(tokenizer, text, room, special=True)
+def _text(
+    tokenizer: PreTrainedTokenizerFast,
+    text: str,
+    room: Room,
+    options: PromptOptions,
+    control: ControlTokens | None,
+) -> Prompt:
+    if options.truncate is None:
+        room.check_text(text)
+    special = options.special is not False
+    if control:
+        encoding = control.encode(text, special=special)
+    else:
+        encoding = _encode(tokenizer, text, special=special)
+    # Those that the tokenizer puts around a text stay around what is left of it.
+    around = encoding.special_tokens_mask
+    kept = room.kept(len(around), options, around)
     words = tuple(
         None if word is None else (start, end, word)
         for (start, end), word in zip(encoding.offsets, encoding.word_ids, strict=True)
     )
-    return Prompt(list(encoding.ids), text, words)
+    tokens = _some([encoding.ids[at] for at in kept])
+    cut = len(kept) < len(around)
+    return Prompt(tokens, "" if cut else text, tuple(words[at] for at in kept))
 
 
-def _pair(tokenizer: PreTrainedTokenizerFast, pair: Pair, room: Room) -> Prompt:
+def _pair(
+    tokenizer: PreTrainedTokenizerFast, pair: Pair, room: Room, control: ControlTokens | None
+) -> Prompt:
     """As Transformers' `tokenizer(first, second)`, with types where the tokenizer gives any."""
-    encoding = _encode(tokenizer, pair, room, special=True)
+    room.check_text(pair.first + pair.second)
+    texts = (pair.first, pair.second)
+    encoding = (
+        control.encode(texts, special=True) if control else _encode(tokenizer, texts, special=True)
+    )
+    room.check_tokens(len(encoding))
     typed = "token_type_ids" in tokenizer.model_input_names and any(encoding.type_ids)
-    return Prompt(list(encoding.ids), types=tuple(encoding.type_ids) if typed else ())
+    types = tuple(encoding.type_ids) if typed else ()
+    return Prompt(_some(list(encoding.ids)), types=types)
 
 
-def _tokens(tokenizer: PreTrainedTokenizerFast, tokens: list[int], room: Room) -> Prompt:
-    room.check_tokens(len(tokens))
+def _tokens(
+    tokenizer: PreTrainedTokenizerFast, tokens: list[int], room: Room, options: PromptOptions
+) -> Prompt:
+    tokens = [tokens[at] for at in room.kept(len(tokens), options)]
     size = _size(tokenizer)
     if not tokens or not all(0 <= token < size for token in tokens):
         raise InvalidRequest(f"Token ids must be between 0 and {size - 1}.", param="input")
@@ -124,15 +182,13 @@ def _size(tokenizer: PreTrainedTokenizerFast) -> int:
     return len(tokenizer)
 
 
-def _written(tokenizer: PreTrainedTokenizerFast, template: ChatTemplate, chat: Chat) -> str:
+def _written(
+    tokenizer: PreTrainedTokenizerFast, template: ChatTemplate, chat: Mapping[str, Any]
+) -> str:
+    given = dict(chat)
     try:
-        variables = chat.shown()
         text = tokenizer.apply_chat_template(
-            variables["messages"],
-            tools=variables["tools"],
-            chat_template=template.text,
-            tokenize=False,
-            add_generation_prompt=True,
+            given.pop("messages"), chat_template=template.text, tokenize=False, **given
         )
     except Exception as error:
         # A template rejects what it does not foresee (roles, order) with errors of its own.
@@ -151,14 +207,14 @@ def in_a_line(error: Exception) -> str:
 
 
 def _encode(
-    tokenizer: PreTrainedTokenizerFast, source: str | Pair, room: Room, *, special: bool
+    tokenizer: PreTrainedTokenizerFast, source: str | tuple[str, str], *, special: bool
 ) -> Encoding:
-    texts = (source,) if isinstance(source, str) else (source.first, source.second)
-    room.check_text("".join(texts))
-    read = texts if len(texts) > 1 else texts[0]
     # Of a tokenizer's ways to encode, this one lets other threads run meanwhile.
-    (encoding,) = tokenizer.backend_tokenizer.encode_batch([read], add_special_tokens=special)
-    if not len(encoding):
-        raise InvalidRequest("The input holds no tokens; send some text.", param="input")
-    room.check_tokens(len(encoding))
+    (encoding,) = tokenizer.backend_tokenizer.encode_batch([source], add_special_tokens=special)
     return encoding
+
+
+def _some(tokens: list[int]) -> list[int]:
+    if not tokens:
+        raise InvalidRequest("The input holds no tokens; send some text.", param="input")
+    return tokens

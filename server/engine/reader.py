@@ -9,6 +9,8 @@ from typing import TypeGuard, TypeVar
 
 from deltas.delta import PromptStyle, TaskType
 from server.engine.chat_template import task_template
+from server.engine.control_tokens import ControlTokens
+from server.engine.limits import Limits
 from server.engine.prompt import Prompt, build_prompt, chat_of, chat_prompt
 from server.engine.request import Input, Pair, Request
 from server.engine.room import ANY, Room
@@ -32,13 +34,15 @@ _LONG = 1 << 15
 class Reader:
     """Reads inputs, texts on threads of its own; `context` is how many tokens fit the base."""
 
-    def __init__(self, base: Base, context: int, templates: Templates) -> None:
+    def __init__(self, base: Base, context: int, templates: Templates, limits: Limits) -> None:
         self._base = base
         self._tokenizer = base.tokenizer
         self._vocabulary = base.spec.vocabulary
         self._context = context
         self._templates = templates
         self._tokens = Tokens(base.tokenizer)
+        self._limits = limits
+        self._control = ControlTokens(base.tokenizer)
         self._reach = reach_of(base.tokenizer)
         self._typed = getattr(base.model.config, "type_vocab_size", 0) > 1
         self._tokenizing = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
@@ -60,14 +64,18 @@ class Reader:
         if version.type is TaskType.TAG and not isinstance(source, str):
             raise InvalidRequest(f"'{request.task}' tags plain texts; send one.", param="input")
         style = PromptStyle.TEXT if request.raw else version.prompt
-        tools = request.tools
-        chat = chat_of(source, style, tools, generates=generates)
+        tools, options, control = request.tools, request.prompt, self._control_of(request)
+        chat = chat_of(source, style, tools, generates=generates, options=options)
         if tools and not chat:
             raise InvalidRequest("Tools need a chat; send messages.", param="tools")
         if chat and version.chat_template:
             template = task_template(version.chat_template, self._tokenizer)
-            text = await self._templates.write(template.text, template.fitted(chat, tools))
-            work = partial(chat_prompt, self._tokenizer, template, text, tools, room)
+            chat = template.fitted(chat, tools)
+            shown = control.shown(chat) if control else chat.shown()
+            text = await self._templates.write(template.text, shown)
+            work = partial(
+                chat_prompt, self._tokenizer, template, text, tools, room, options, control
+            )
             prompt = await self._on_thread(work, len(text))
         else:
             read = partial(
@@ -78,6 +86,8 @@ class Reader:
                 generates=generates,
                 tools=tools,
                 room=room,
+                options=options,
+                control=control,
             )
             # Tokens are only looked through, which takes less than another thread would.
             quick = _is_tokens(source) and len(source) <= self._context
@@ -119,6 +129,10 @@ class Reader:
         self._tokenizing.shutdown(wait=False)
         self._tokenizing_long.shutdown(wait=False)
         self._templates.close()
+
+    def _control_of(self, request: Request) -> ControlTokens | None:
+        """What keeps texts from being read as special tokens, where they are not to be."""
+        return None if self._limits.reads_control_tokens(raw=request.raw) else self._control
 
     def _room(self, version: Version, generates: bool) -> Room:
         virtual = version.extent.rows + version.extent.cached

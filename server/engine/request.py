@@ -7,10 +7,20 @@ from typing import Literal, TypeAlias
 
 from server.engine.grammar import Grammar
 from server.engine.message import Message
+from server.engine.prompt_options import USUAL, PromptOptions
 from server.engine.tools import NO_TOOLS, Tools
 from server.model.sampling import Sampling
 
-__all__ = ["Call", "Grammar", "Input", "Pair", "Request", "Sampling", "ScoreFunction"]
+__all__ = [
+    "Call",
+    "Grammar",
+    "Input",
+    "Pair",
+    "PromptOptions",
+    "Request",
+    "Sampling",
+    "ScoreFunction",
+]
 
 _BYTES_A_TOKEN = 4
 """What a text's token has on average, roughly: good enough before the text is read."""
@@ -68,6 +78,9 @@ class Request:
     raw: bool = False
     cache_salt: str = ""
     score_function: ScoreFunction | None = None
+    prompt: PromptOptions = USUAL
+    all_logprobs: bool = False
+    """Whether the token that only ends a text is shown among its log-probabilities, too."""
     generate: bool | None = None
     """True or False where the caller needs a task that generates, or one that does not."""
     call: Call = field(default_factory=Call)

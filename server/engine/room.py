@@ -1,7 +1,9 @@
 """Room: how long an input may be."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from server.engine.prompt_options import PromptOptions
 from server.errors import ContextLengthExceeded
 from server.model.reach import ENDLESS, Reach
 
@@ -27,6 +29,23 @@ class Room:
         """Raise ContextLengthExceeded for more tokens than fit."""
         if count > self.tokens:
             raise self._exceeded(str(count))
+
+    def kept(self, count: int, options: PromptOptions, around: Sequence[int] = ()) -> Sequence[int]:
+        """Which of so many tokens are read, by their indices; 1 in `around` marks those that stay.
+
+        Raises ContextLengthExceeded if that is more than fit.
+        """
+        most = self.tokens if options.truncate == -1 else options.truncate
+        if most is None or count <= most:
+            self.check_tokens(count)
+            return range(count)
+        self.check_tokens(most)
+        inner = [at for at in range(count) if not around or not around[at]]
+        left = max(0, most - (count - len(inner)))
+        dropped = set(
+            inner[left:] if options.truncation_side == "right" else inner[: -left or None]
+        )
+        return [at for at in range(count) if at not in dropped]
 
     def _exceeded(self, count: str) -> ContextLengthExceeded:
         # By these words litellm and LangChain know that it is the length.

@@ -16,6 +16,7 @@ from server.engine.matcher import Matcher
 from server.engine.prompt import Prompt
 from server.engine.request import Request
 from server.model.batch import Item
+from server.model.judge import Judged
 from server.model.rules import Rule
 from server.model.sampling import Sampling
 from server.registry.version import Version
@@ -26,6 +27,8 @@ Key: TypeAlias = tuple[str, int]
 _PLACEHOLDER = 0
 """The token id of rows whose vectors a delta gives; never looked at."""
 
+_SEEDS = 1 << 64
+
 
 @dataclass(eq=False)
 class Sequence:
@@ -35,8 +38,9 @@ class Sequence:
     are those of the input rows, empty where all are 0.
     `computed` counts the rows whose keys are cached, `reused` those of them that were found so;
     `published` counts the blocks, from the first, that others may find, and `keys` are what they
-    are found by. `rules` are what choices of one request share, `matcher` is where the text is in
-    its grammar: always after all that was generated. `slot` is None while the sequence waits.
+    are found by. Where it `judges`, it says how likely its prompt's tokens are: `judged`. `rules`
+    are what choices of one request share, `matcher` is where the text is in its grammar: always
+    after all that was generated. `slot` is None while the sequence waits.
     """
 
     key: Key
@@ -50,6 +54,7 @@ class Sequence:
     matcher: Matcher | None = None
     salt: str = ""
     caller: str = ""
+    judges: bool = False
     prompt: int = 0
     computed: int = 0
     reused: int = 0
@@ -60,6 +65,7 @@ class Sequence:
     slot: int | None = None
     passed_over: int = 0
     hidden: list[Tensor] = field(default_factory=list[Tensor])
+    judged: list[Judged] = field(default_factory=list[Judged])
 
     def __post_init__(self) -> None:
         self.tokens = [_PLACEHOLDER] * self.extent.rows + self.tokens
@@ -111,6 +117,7 @@ class Sequence:
         self.computed = self.reused = self.published = 0
         self.blocks.clear()
         self.hidden.clear()
+        self.judged.clear()
         self.slot = None
 
     def cache_length(self, rows: int) -> int:
@@ -120,6 +127,9 @@ class Sequence:
     def item(self, rows: int) -> Item:
         """The next rows to compute."""
         end = self.computed + rows
+        # A text's first token has nothing before it that tells how likely it is.
+        first = max(self.computed, self.extent.rows)
+        judged = self.tokens[first + 1 : min(end + 1, self.prompt)] if self.judges else ()
         return Item(
             slot=BASE_SLOT if self.slot is None else self.slot,
             tokens=self.tokens[self.computed : end],
@@ -129,6 +139,9 @@ class Sequence:
             blocks=self.blocks,
             wants_logits=self.generates and end == len(self.tokens),
             wants_hidden=not self.generates,
+            judging=first - self.computed,
+            judged=judged,
+            alternatives=self.sampling.prompt_logprobs or 0,
         )
 
 
@@ -146,6 +159,7 @@ def sequences_of(
     generates = version.type is TaskType.GENERATE
     seed = request.sampling.seed
     first = secrets.randbits(48) if seed is None else seed
+    judges = generates and request.sampling.prompt_logprobs is not None
     return [
         Sequence(
             key=(request.id, index),
@@ -154,9 +168,11 @@ def sequences_of(
             types=prompt.types,
             sampling=request.sampling,
             generates=generates,
-            generator=torch.Generator().manual_seed(first + index),
+            generator=torch.Generator().manual_seed((first + index) % _SEEDS),
             rules=rules,
             matcher=matcher.copy() if matcher is not None else None,
+            # The prompt is the same for all choices: one of them judges it.
+            judges=judges and index == 0,
             salt=request.cache_salt,
             caller=request.call.caller,
         )

@@ -37,7 +37,7 @@ def main() -> None:
     connection = Connection(int(sys.argv[1]))
     # What is imported or looked up at first use is there before no file can be opened any more.
     for template in _PROBES:
-        _answer({"template": template, "chat": {"messages": [], "tools": None}, "variables": {}})
+        _answer({"template": template, "chat": {"messages": []}})
     _confine()
     connection.send_bytes(READY)
     while True:
@@ -72,12 +72,9 @@ def _answer(job: dict[str, Any]) -> dict[str, str]:
 
 
 def _written(job: dict[str, Any]) -> str:
+    chat = job["chat"]
     rendered, _ = render_jinja_template(
-        conversations=[job["chat"]["messages"]],
-        tools=job["chat"]["tools"],
-        chat_template=job["template"],
-        add_generation_prompt=True,
-        **job["variables"],
+        conversations=[chat.pop("messages")], chat_template=job["template"], **chat
     )
     return rendered[0]
 

@@ -14,6 +14,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 from deltas.delta import Delta
 from deltas.errors import InvalidDelta
@@ -56,8 +57,11 @@ class Templates:
         # A slow template keeps others of its like waiting, and nobody else.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="templates")
 
-    async def write(self, template: str, chat: Chat) -> str:
-        """Write a chat out; raises InvalidRequest with the template's own words if it does not."""
+    async def write(self, template: str, chat: Mapping[str, Any]) -> str:
+        """Write out what a chat shows.
+
+        Raises InvalidRequest with the template's own words if it does not take it.
+        """
         loop = asyncio.get_running_loop()
         answer = await loop.run_in_executor(self._thread, self._ask, template, chat)
         if "text" not in answer:
@@ -70,7 +74,7 @@ class Templates:
     def vet(self, delta: Delta) -> None:
         """Raise InvalidDelta if a delta's template cannot be used, whatever the chat."""
         if delta.chat_template:
-            answer = self._ask(delta.chat_template, _PROBE)
+            answer = self._ask(delta.chat_template, _PROBE.shown())
             if "unsound" in answer:
                 raise InvalidDelta(f"The chat template cannot be used: {answer['unsound']}.")
 
@@ -80,8 +84,8 @@ class Templates:
         with self._lock:
             self._end()
 
-    def _ask(self, template: str, chat: Chat) -> dict[str, str]:
-        job = {"template": template, "chat": chat.shown(), "variables": self._variables}
+    def _ask(self, template: str, chat: Mapping[str, Any]) -> dict[str, str]:
+        job = {"template": template, "chat": {**chat, **self._variables}}
         with self._lock:
             if self._barred.get(template, 0.0) > time.monotonic():
                 return {"unsound": "it did not end lately"}

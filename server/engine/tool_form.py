@@ -38,7 +38,7 @@ def without_tools(chat: Chat) -> Chat:
             messages[0] = replace(first, content=f"{first.content}\n\n{text}")
         else:
             messages.insert(0, Message("system", text))
-    return Chat(tuple(_as_texts(messages)))
+    return replace(chat, messages=tuple(_as_texts(messages)), tools=())
 
 
 def _listed(tools: Iterable[Tool]) -> str:

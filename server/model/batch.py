@@ -16,8 +16,9 @@ class Item:
 
     `offset` is the index of the first row within the sequence; `blocks` are the sequence's cache
     blocks, empty where nothing is cached; `types` are the tokens' types, empty where all are 0.
-    `wants_logits` asks for the last row's logits,
-    `wants_hidden` for every row's last hidden state.
+    `wants_logits` asks for the last row's logits, `wants_hidden` for every row's last hidden state.
+    The rows from `judging` on say how likely `judged` tokens are that follow them, with as many
+    `alternatives`.
     """
 
     slot: int
@@ -28,6 +29,9 @@ class Item:
     types: Sequence[int] = ()
     wants_logits: bool = False
     wants_hidden: bool = False
+    judging: int = 0
+    judged: Sequence[int] = ()
+    alternatives: int = 0
 
     @property
     def context(self) -> int:

@@ -19,6 +19,7 @@ from server.model.batch import Batch, Item, pack, types_of
 from server.model.cache import KeyValueCache
 from server.model.definition import Definition
 from server.model.gated import GatedDecoder
+from server.model.judge import Judged, judge
 from server.model.layers import Means, activation_of
 from server.model.native_attention import NativeAttention
 from server.model.packed import PackedLinears
@@ -27,18 +28,22 @@ from server.model.post_norm import PostNormEncoder
 from server.model.projection import Projection
 from server.model.replay import ReplayedLayers
 
+_JUDGED_AT_ONCE = 32
+"""Rows whose logits are there at the same time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Forward:
     """A step's results.
 
     `logits` [n, vocabulary] hold, in order, a row for each item that wanted them, at the base's
-    precision or in float32; `hidden` holds [rows, hidden] for each item that wanted those, by the
-    item's index.
+    precision or in float32; `hidden` holds [rows, hidden] for each item that wanted those, and
+    `judged` what was asked of tokens that are there already, by the item's index.
     """
 
     logits: Tensor
     hidden: dict[int, Tensor]
+    judged: dict[int, list[Judged]]
 
 
 class Runner:
@@ -82,7 +87,12 @@ class Runner:
             for index, rows in enumerate(chosen)
             if items[index].wants_hidden
         }
-        return Forward(self._logits(items, chosen, hidden), wanted)
+        judged = {
+            index: self._judged(items[index], hidden[rows.start : rows.end])
+            for index, rows in enumerate(chosen)
+            if items[index].judged
+        }
+        return Forward(self._logits(items, chosen, hidden), wanted, judged)
 
     @torch.inference_mode()
     def scores(self, slot: int, hidden: Tensor) -> Tensor | None:
@@ -122,6 +132,17 @@ class Runner:
             Segments.of(Segment(rows.slot, at, at + 1) for at, rows in enumerate(wanting))
         )
         return self._say(hidden[rows])
+
+    def _judged(self, item: Item, hidden: Tensor) -> list[Judged]:
+        """Judge an item's tokens, a few at a time: each row of logits is a vocabulary long."""
+        hidden = hidden[item.judging : item.judging + len(item.judged)]
+        found: list[Judged] = []
+        for start in range(0, len(hidden), _JUDGED_AT_ONCE):
+            rows = hidden[start : start + _JUDGED_AT_ONCE]
+            self.wiring.bind(Segments.of([Segment(item.slot, 0, len(rows))]))
+            tokens = item.judged[start : start + _JUDGED_AT_ONCE]
+            found += judge(self._say(rows), tokens, item.alternatives)
+        return found
 
     def _say(self, hidden: Tensor) -> Tensor:
         """What the base makes of hidden states: a decoder logits, an encoder nothing more."""

@@ -9,6 +9,7 @@ class Sampling:
 
     Temperature 0 is greedy; top_k 0 and top_p 1 keep every token. `logprobs` counts the
     alternatives reported with each token's own log-probability; None reports nothing.
+    `prompt_logprobs` does the same for the prompt's tokens. No `max_tokens` only reads the prompt.
 
     `logit_bias` are tokens with what is added to their logits. No token comes but those of
     `allowed_token_ids`, where they are given, and none that would complete one of `bad_words`. A
@@ -28,6 +29,7 @@ class Sampling:
     stop: tuple[str, ...] = ()
     n: int = 1
     logprobs: int | None = None
+    prompt_logprobs: int | None = None
     ignore_eos: bool = False
     logit_bias: tuple[tuple[int, float], ...] = ()
     allowed_token_ids: tuple[int, ...] | None = None

@@ -1,6 +1,7 @@
 """`/v1/chat/completions`: OpenAI's next turn of a chat."""
 
 from collections.abc import AsyncGenerator, Iterable, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from fastapi import APIRouter, Response
@@ -19,6 +20,7 @@ from server.api.inputs import MAX_TOKENS
 from server.api.messages import Messages, messages_of
 from server.api.openai import NAMED, GenerationBody, Head, head, usage_chunk
 from server.api.outputs import UsageBody, finite
+from server.api.prompting import ChatPromptFields, PromptLogprobs, prompt_logprobs
 from server.api.sampling import Alternatives, TokenCount
 from server.api.tools import CallBody, CallChunk, CalledBody, CalledChunk, ToolsOrFunctions
 from server.api.unsupported import UnsupportedChat
@@ -33,7 +35,7 @@ router = APIRouter(
 )
 
 
-class ChatBody(GenerationBody, ToolsOrFunctions, UnsupportedChat):
+class ChatBody(ChatPromptFields, GenerationBody, ToolsOrFunctions, UnsupportedChat):
     """A chat to continue; without a number of tokens the answer may fill the context."""
 
     messages: Messages
@@ -50,6 +52,12 @@ class ChatBody(GenerationBody, ToolsOrFunctions, UnsupportedChat):
             raise PydanticCustomError("logprobs", "top_logprobs needs logprobs to be true")
         return self
 
+    @property
+    def echoed(self) -> str:
+        """What is put before the answer."""
+        last = self.messages[-1].message()
+        return last.content if self.echo and last.role == "assistant" else ""
+
     def request(self, name: str) -> Request:
         """What the engine is asked."""
         most = self.max_completion_tokens or self.max_tokens or MAX_TOKENS
@@ -58,8 +66,10 @@ class ChatBody(GenerationBody, ToolsOrFunctions, UnsupportedChat):
             name,
             self.model,
             messages_of(self.messages),
-            self.sampling(most, alternatives),
+            replace(self.sampling(most, alternatives), prompt_logprobs=self.prompt_logprobs),
             cache_salt=self.cache_salt or "",
+            prompt=self.prompting(),
+            all_logprobs=self.return_token_ids,
             generate=True,
             tools=self.offered(),
             grammar=self.asked_grammar(),
@@ -116,6 +126,7 @@ class ChatChoice(BaseModel):
     message: ReplyMessage
     logprobs: ChatLogprobs | None
     finish_reason: ChatFinish
+    token_ids: list[int] | None = None
 
 
 class ChunkChoice(BaseModel):
@@ -125,6 +136,7 @@ class ChunkChoice(BaseModel):
     delta: ReplyDelta
     logprobs: ChatLogprobs | None
     finish_reason: ChatFinish | None
+    token_ids: list[int] | None = None
 
 
 class ChatCompletion(Head):
@@ -132,12 +144,15 @@ class ChatCompletion(Head):
 
     choices: list[ChatChoice]
     usage: UsageBody
+    prompt_logprobs: PromptLogprobs | None = None
+    prompt_token_ids: list[int] | None = None
 
 
 class ChatChunk(Head):
     """An event of a stream."""
 
     choices: list[ChunkChoice]
+    prompt_token_ids: list[int] | None = None
 
 
 @router.post("/v1/chat/completions", response_model=ChatCompletion, responses=STREAM)
@@ -147,18 +162,22 @@ async def chat(body: ChatBody, http: HTTPRequest, submit: SubmitDep) -> Response
     answers = await submit([body.request(name)])
     if body.stream:
         fields = head(name, "chat.completion.chunk", body.model)
-        chunks = _chunks(fields, answers, body)
-        return await event_stream(http, chunks)
+        return await event_stream(http, _chunks(fields, answers, body))
     outputs = await while_connected(http.receive, answers.texts())
 
     def make() -> ChatCompletion:
-        return ChatCompletion(
+        shown = ChatCompletion(
             **head(name, "chat.completion", body.model),
             choices=[_choice(index, output, body) for index, output in enumerate(outputs)],
             usage=UsageBody.of(answers.usage),
         )
+        if body.prompt_logprobs is not None:
+            shown.prompt_logprobs = prompt_logprobs(answers.prompt(0))
+        if body.return_token_ids:
+            shown.prompt_token_ids = answers.prompt(0).tokens
+        return shown
 
-    return json_response(await written(outputs, make))
+    return json_response(await written(outputs, make, answers.judged))
 
 
 async def _chunks(
@@ -167,20 +186,23 @@ async def _chunks(
     begun: set[int] = set()
     async for piece in answers.pieces():
         if piece.index not in begun:
-            begun.add(piece.index)
-            opening = ReplyDelta(role="assistant", content="")
+            opening = ReplyDelta(role="assistant", content=body.echoed)
             choice = ChunkChoice(
                 index=piece.index, delta=opening, logprobs=None, finish_reason=None
             )
-            yield ChatChunk(**fields, choices=[choice])
+            chunk = ChatChunk(**fields, choices=[choice])
+            if body.return_token_ids and not begun:
+                chunk.prompt_token_ids = answers.prompt(0).tokens
+            begun.add(piece.index)
+            yield chunk
         yield ChatChunk(**fields, choices=[_chunk_choice(piece, body)])
     if body.stream_options.include_usage:
         yield usage_chunk(fields, answers.usage)
 
 
 def _choice(index: int, output: Generated, body: ChatBody) -> ChatChoice:
-    content = None if output.calls and not output.text else output.text
-    message = ReplyMessage(role="assistant", content=content)
+    text = body.echoed + output.text
+    message = ReplyMessage(role="assistant", content=None if output.calls and not text else text)
     if output.reasoning:
         message.reasoning_content = output.reasoning
     calls = [CallBody.of(call) for call in output.calls]
@@ -188,12 +210,15 @@ def _choice(index: int, output: Generated, body: ChatBody) -> ChatChoice:
         message.function_call = calls[0].function
     elif calls:
         message.tool_calls = calls
-    return ChatChoice(
+    shown = ChatChoice(
         index=index,
         message=message,
-        logprobs=_logprobs(output.logprobs),
+        logprobs=_logprobs(output.logprobs, body),
         finish_reason=_finish(output.finish_reason, body),
     )
+    if body.return_token_ids:
+        shown.token_ids = list(output.tokens)
+    return shown
 
 
 def _chunk_choice(piece: Piece, body: ChatBody) -> ChunkChoice:
@@ -208,31 +233,36 @@ def _chunk_choice(piece: Piece, body: ChatBody) -> ChunkChoice:
         delta.tool_calls = calls
     if piece.text or not delta.model_fields_set:
         delta.content = piece.text
-    return ChunkChoice(
+    shown = ChunkChoice(
         index=piece.index,
         delta=delta,
-        logprobs=_logprobs(piece.logprobs),
+        logprobs=_logprobs(piece.logprobs, body),
         finish_reason=_finish(piece.finish_reason, body),
     )
+    if body.return_token_ids:
+        shown.token_ids = list(piece.tokens)
+    return shown
 
 
 def _finish(reason: FinishReason | None, body: ChatBody) -> Any:
     return "function_call" if reason == "tool_calls" and body.functions else reason
 
 
-def _logprobs(tokens: Sequence[TokenLogprob] | None) -> ChatLogprobs | None:
+def _logprobs(tokens: Sequence[TokenLogprob] | None, body: ChatBody) -> ChatLogprobs | None:
     if not tokens:
         return None
+    as_ids = body.return_tokens_as_token_ids
     return ChatLogprobs(
         content=(
             ChatToken(
-                **_token(token),
-                top_logprobs=[TopLogprob(**_token(each)) for each in token.top],
+                **_token(token, as_ids=as_ids),
+                top_logprobs=[TopLogprob(**_token(each, as_ids=as_ids)) for each in token.top],
             )
             for token in tokens
         )
     )
 
 
-def _token(token: ScoredToken) -> dict[str, Any]:
-    return {"token": token.text, "bytes": list(token.bytes), "logprob": finite(token.logprob)}
+def _token(token: ScoredToken, *, as_ids: bool) -> dict[str, Any]:
+    name = f"token_id:{token.id}" if as_ids else token.text
+    return {"token": name, "bytes": list(token.bytes), "logprob": finite(token.logprob)}

@@ -21,6 +21,7 @@ from server.api.outputs import ChosenToken, OutputBody, UsageBody, chosen_tokens
 from server.api.sampling import Alternatives, SamplingFields, TokenCount
 from server.api.together import Failed, check_rows, results, together
 from server.api.tools import CallChunk, ToolFields
+from server.api.unsupported import UnsupportedParameters
 from server.api.writing import json_response, written
 from server.engine.output import FinishReason, Output, Piece
 from server.engine.request import Request, ScoreFunction
@@ -32,7 +33,7 @@ TaskName: TypeAlias = Annotated[str, Field(min_length=1, max_length=128)]
 TaskNames: TypeAlias = Annotated[Items[TaskName], Field(min_length=1, max_length=64)]
 
 
-class InferParameters(SamplingFields, ToolFields, NativeGrammar):
+class InferParameters(SamplingFields, ToolFields, NativeGrammar, UnsupportedParameters):
     """Options of generation, greedy unless a temperature is given, and of classification.
 
     `top` limits a classifier's scores to the likeliest labels. `function_to_apply` makes scores of

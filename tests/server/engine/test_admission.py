@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from transformers import PreTrainedTokenizerFast
@@ -14,7 +15,6 @@ from server.engine import reader
 from server.engine.engine import Engine
 from server.engine.prompt import Prompt
 from server.engine.request import Input, Request, Sampling
-from server.engine.room import Room
 from server.errors import ContextLengthExceeded, QueueFull
 from tests.models import CONTEXT
 from tests.server.engine.engines import (
@@ -64,10 +64,10 @@ async def test_token_ids_wait_for_nobodys_text(
         style: PromptStyle,
         *,
         generates: bool,
-        room: Room,
+        **others: Any,
     ) -> Prompt:
         assert not isinstance(source, str) or may_end.wait(60)
-        return read(tokenizer, source, style, generates=generates, room=room)
+        return read(tokenizer, source, style, generates=generates, **others)
 
     monkeypatch.setattr(reader, "build_prompt", build_prompt)
     text = Request("text", "base", words(PROMPT), Sampling(max_tokens=2))

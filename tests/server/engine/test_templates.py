@@ -79,15 +79,15 @@ async def test_a_chat_is_written_as_transformers_does(template: str, templates: 
         tokenize=False,
         add_generation_prompt=True,
     )
-    assert await templates.write(template, CHAT) == expected
+    assert await templates.write(template, CHAT.shown()) == expected
 
 
 async def test_a_template_refuses_in_its_own_words(templates: Templates) -> None:
     refusing = "{{ raise_exception('Roles must\n alternate' + '!' * 500) }}"
     with pytest.raises(InvalidRequest, match=r"not take these messages: Roles must alternate!+…"):
-        await templates.write(refusing, CHAT)
+        await templates.write(refusing, CHAT.shown())
     with pytest.raises(InvalidRequest, match="'nothing' is undefined") as caught:
-        await templates.write("{{ nothing.at.all }}", CHAT)
+        await templates.write("{{ nothing.at.all }}", CHAT.shown())
     assert caught.value.param == "input"
     # It may take other chats, so that it is no reason to refuse the delta.
     templates.vet(delta(refusing))
@@ -111,7 +111,7 @@ async def test_a_template_refuses_in_its_own_words(templates: Templates) -> None
 async def test_hostile_ones_hold_nobody_up(template: str, templates: Templates) -> None:
     longest, begin = 0.0, time.monotonic()
     before = begin
-    writing = asyncio.ensure_future(templates.write(template, CHAT))
+    writing = asyncio.ensure_future(templates.write(template, CHAT.shown()))
     while not writing.done():
         await asyncio.sleep(0.01)
         longest, before = max(longest, time.monotonic() - before), time.monotonic()
@@ -119,7 +119,7 @@ async def test_hostile_ones_hold_nobody_up(template: str, templates: Templates) 
         await writing
     # One thread waits for another for some milliseconds; a template ends after a second.
     assert longest < max(0.3, (before - begin) / 2)
-    assert await templates.write("fine", CHAT) == "fine"
+    assert await templates.write("fine", CHAT.shown()) == "fine"
 
 
 async def test_one_that_does_not_end_is_not_tried_again_soon(templates: Templates) -> None:
@@ -128,7 +128,7 @@ async def test_one_that_does_not_end_is_not_tried_again_soon(templates: Template
         templates.vet(delta(FOREVER + "again"))
     ended = time.monotonic()
     with pytest.raises(InvalidRequest, match="lately"):
-        await templates.write(FOREVER + "again", CHAT)
+        await templates.write(FOREVER + "again", CHAT.shown())
     assert time.monotonic() - ended < (ended - begin) / 2
 
 
@@ -143,12 +143,12 @@ async def test_their_process_has_no_more_than_it_needs(
 ) -> None:
     monkeypatch.setenv("POLYDELTA_SECRET", "key")
     templates, before = Templates({}), workers()
-    assert await templates.write("x", CHAT) == "x"
+    assert await templates.write("x", CHAT.shown()) == "x"
     (pid,) = workers() - before
     assert resource.prlimit(pid, resource.RLIMIT_NOFILE) == (0, 0)
     assert resource.prlimit(pid, resource.RLIMIT_FSIZE) == (0, 0)
     assert b"POLYDELTA_SECRET" not in environment(pid)
     kill(pid)
-    assert await templates.write("y", CHAT) == "y"
+    assert await templates.write("y", CHAT.shown()) == "y"
     templates.close()
     assert workers() <= before
