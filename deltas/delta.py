@@ -95,7 +95,9 @@ class Delta:
     is how generation reads a plain text; `chat_template` is what chats are written out by, empty
     where the base's own is. `answer_schema` is the JSON schema that its texts keep to, as JSON,
     empty where there is none. Where a classifier's `problem_type` is not said, its number of labels
-    decides. Several kinds may be present at once, each at any number of sites.
+    decides. The first `dimensions` values of an embedding are of use by themselves, for each of
+    these numbers (Kusupati et al., 2022, arXiv:2205.13147, Matryoshka). Several kinds may be
+    present at once, each at any number of sites.
     """
 
     task: TaskType
@@ -105,6 +107,7 @@ class Delta:
     chat_template: str = ""
     problem_type: ProblemType | None = None
     answer_schema: str = ""
+    dimensions: tuple[int, ...] = ()
 
     @property
     def kinds(self) -> tuple[str, ...]:

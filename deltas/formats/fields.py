@@ -7,6 +7,9 @@ from typing import Never, TypeVar
 from deltas.errors import InvalidDelta, UnsupportedDelta
 from deltas.strict_json import Json
 
+DIMENSIONS = "matryoshka_dimensions"
+"""Names a task's shorter embeddings, as in vLLM."""
+
 Choice = TypeVar("Choice", bound=Enum)
 
 
@@ -55,6 +58,16 @@ class Fields:
             return self._refuse(field, "a list of texts")
         texts = tuple(item for item in value if isinstance(item, str))
         return texts if len(texts) == len(value) else self._refuse(field, "a list of texts")
+
+    def wholes(self, field: str) -> tuple[int, ...]:
+        """Take a list of whole numbers, empty unless set."""
+        value = self._take(field, [])
+        if not isinstance(value, list):
+            return self._refuse(field, "a list of whole numbers")
+        found = (item for item in value if isinstance(item, int) and not isinstance(item, bool))
+        wholes = tuple(found)
+        refused = len(wholes) < len(value)
+        return self._refuse(field, "a list of whole numbers") if refused else wholes
 
     def choice(self, field: str, choices: type[Choice], default: Choice | None = None) -> Choice:
         """Take a text that is one of an enumeration's values."""

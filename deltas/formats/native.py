@@ -20,7 +20,7 @@ from deltas.errors import InvalidDelta, UnsupportedDelta, WrongBase
 from deltas.formats.answer_schema import ANSWER_SCHEMA, read_answer_schema
 from deltas.formats.chat_template import TEMPLATE, read_chat_template
 from deltas.formats.dialect import Dialect
-from deltas.formats.fields import Fields
+from deltas.formats.fields import DIMENSIONS, Fields
 from deltas.kinds import check, kind_named
 from deltas.site import Role
 from deltas.strict_json import Json
@@ -47,6 +47,7 @@ class Native(Dialect):
         task = config.choice("task", TaskType)
         prompt = config.choice("prompt", PromptStyle)
         problem = config.option("problem_type", ProblemType)
+        dimensions = config.wholes(DIMENSIONS)
         config.ignore("card")
         config.finish()
         bare = all(kind_named(kind).role is Role.HEAD for kind in kinds)
@@ -55,7 +56,7 @@ class Native(Dialect):
         template = read_chat_template(checkpoint) if TEMPLATE in checkpoint.names else ""
         parts = tuple(_parts(tensors, kinds))
         schema = read_answer_schema(checkpoint)
-        return Delta(task, parts, labels, prompt, template, problem, schema)
+        return Delta(task, parts, labels, prompt, template, problem, schema, dimensions)
 
 
 def write(
@@ -163,6 +164,7 @@ def _config(delta: Delta, base: BaseSpec, card: Mapping[str, Json]) -> dict[str,
         "labels": list(delta.labels),
         "prompt": delta.prompt.value,
         **({"problem_type": problem.value} if problem else {}),
+        **({DIMENSIONS: list(delta.dimensions)} if delta.dimensions else {}),
         "kinds": {kind: dict(settings) for kind, settings in options.items()},
         "card": dict(card),
     }

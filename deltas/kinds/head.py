@@ -72,15 +72,16 @@ class Head(Kind):
         return shapes
 
     def check_whole(self, parts: Sequence[Part], delta: Delta, base: BaseSpec) -> None:
-        """As many outputs as labels; a pooler only where the base has one."""
+        """As many outputs as labels; a pooler where the base has one; shorter sizes that are so."""
         part = parts[0]
         if part.options.get("pooling") == "pooler" and base.family.pooler is None:
             raise UnsupportedDelta(f"The family {base.family.name} has no pooler to read from.")
         if (part.options.get("pooling") == "all") != (delta.task is TaskType.TAG):
             raise InvalidDelta("Pooling 'all' and the task type 'tag' go together.")
+        outputs = _outputs(part)
+        _check_dimensions(delta, outputs or base.hidden)
         if delta.task not in (TaskType.CLASSIFY, TaskType.TAG):
             return
-        outputs = len(part.tensors[f"{_layers(part) - 1}.weight"]) if _layers(part) else 0
         if len(set(delta.labels)) != len(delta.labels):
             raise InvalidDelta("Two labels of the head have the same name.")
         if outputs != len(delta.labels):
@@ -95,8 +96,28 @@ class Head(Kind):
         return {"0.weight": weight, "0.bias": torch.zeros(labels)}
 
 
+def width_of(delta: Delta) -> int:
+    """How many values a delta's head answers with; 0 where it leaves the base's width as it is."""
+    return next((_outputs(part) for part in delta.parts if part.site == HEAD_SITE), 0)
+
+
+def _outputs(part: Part) -> int:
+    layers = _layers(part)
+    return len(part.tensors[f"{layers - 1}.weight"]) if layers else 0
+
+
 def _layers(part: Part) -> int:
     return sum(name.endswith(".weight") for name in part.tensors)
+
+
+def _check_dimensions(delta: Delta, width: int) -> None:
+    if delta.dimensions and delta.task is not TaskType.EMBED:
+        raise InvalidDelta("Only embeddings have Matryoshka sizes.")
+    if wrong := [size for size in delta.dimensions if not 0 < size < width]:
+        raise InvalidDelta(
+            f"A Matryoshka size must be between 1 and {width - 1}, not {wrong[0]}: the embedding "
+            f"has {width} values."
+        )
 
 
 def _check_options(part: Part, layers: int) -> None:

@@ -73,6 +73,49 @@ class Answers:
             yield replace(piece, index=place * self.choices + piece.index)
 
 
+async def embedded(engine: Engine, requests: Sequence[Request]) -> tuple[list[Output], int]:
+    """Answer more requests than are taken at once, each task by one version, in turns.
+
+    Returns the outputs in order and how many tokens were read. What comes after the first turn has
+    begun to be answered: a deadline does not end it.
+    """
+    outputs: list[Output] = []
+    tokens = 0
+    async with AsyncExitStack() as stack:
+        leases = _leased(engine, requests, stack)
+        for first in range(0, len(requests), MAX_BATCH):
+            asked = requests[first : first + MAX_BATCH]
+            if first:
+                call = replace(asked[0].call, deadline=None)
+                asked = [replace(request, call=call) for request in asked]
+            start = engine.start_of(1) if len(leases) > 1 else None
+            async with AsyncExitStack() as turn:
+                items = [
+                    await turn.enter_async_context(
+                        await engine.submit(request, leases[request.task].pop(), start)
+                    )
+                    for request in asked
+                ]
+                if start is not None:
+                    start.ready()
+                answers = Answers(tuple(items), 1)
+                outputs += await answers.outputs()
+                tokens += answers.usage.prompt_tokens
+    return outputs, tokens
+
+
+def _leased(
+    engine: Engine, requests: Sequence[Request], stack: AsyncExitStack
+) -> dict[str, list[Lease]]:
+    """A lease for each request, of one version of each task; leaving the stack releases them."""
+    leases: dict[str, list[Lease]] = {}
+    for task, count in Counter(request.task for request in requests).items():
+        leases[task] = engine.registry.leases(task, count)
+        for lease in leases[task]:
+            stack.callback(lease.release)
+    return leases
+
+
 @asynccontextmanager
 async def answering(
     engine: Engine, requests: Sequence[Request], start: Start | None = None
@@ -85,11 +128,7 @@ async def answering(
     if len(requests) * requests[0].sampling.n > MAX_BATCH:
         raise InvalidRequest(f"At most {MAX_BATCH} inputs times n are taken at once.", "input")
     async with AsyncExitStack() as stack:
-        leases: dict[str, list[Lease]] = {}
-        for task, count in Counter(request.task for request in requests).items():
-            leases[task] = engine.registry.leases(task, count)
-            for lease in leases[task]:
-                stack.callback(lease.release)
+        leases = _leased(engine, requests, stack)
         items = [
             await stack.enter_async_context(
                 await engine.submit(request, leases[request.task].pop(), start)

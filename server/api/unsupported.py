@@ -160,8 +160,5 @@ class UnsupportedTruncation(Body):
 class UnsupportedEmbedding(Body):
     """What other servers take beside an input to embed."""
 
-    dimensions: Nothing = None
     normalize: Nothing = None
-    truncate_prompt_tokens: Nothing = None
-    add_special_tokens: On = None
     embed_dtype: Annotated[Any, Only("float32")] = None

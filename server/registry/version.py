@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from deltas.delta import Delta, DeltaRef, ProblemType, PromptStyle, TaskType
 from deltas.kinds import Extent, extent_of, rank_of
+from deltas.kinds.head import width_of
 
 BASE_NAME = "base"
 """The name of the bare base, which is never registered."""
@@ -14,7 +15,8 @@ class Version:
     """One version of a task; the bare base is the version whose digest is empty.
 
     `bytes` is the size of its tensors, `created` when it was registered, in seconds since the
-    epoch; `warnings` are sentences for whoever put it.
+    epoch; `warnings` are sentences for whoever put it. A head gives `width` values, 0 for as many
+    as the base has, of which the first `dimensions` are of use alone.
     """
 
     ref: DeltaRef
@@ -25,6 +27,8 @@ class Version:
     prompt: PromptStyle = PromptStyle.CHAT
     chat_template: str = field(default="", repr=False)
     answer_schema: str = field(default="", repr=False)
+    width: int = 0
+    dimensions: tuple[int, ...] = ()
     extent: Extent = field(default_factory=Extent)
     rank: int = 0
     bytes: int = 0
@@ -45,6 +49,8 @@ class Version:
             prompt=delta.prompt,
             chat_template=delta.chat_template,
             answer_schema=delta.answer_schema,
+            width=width_of(delta),
+            dimensions=delta.dimensions,
             extent=extent_of(delta),
             rank=rank_of(delta),
             bytes=delta.bytes,

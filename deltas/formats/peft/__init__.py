@@ -93,7 +93,14 @@ def _delta(method: Method, source: Source, sidecar: Sidecar) -> Delta:
     labels = tuple(_labels(head, source.task, sidecar))
     everything = (*parts, head) if head else parts
     problem = _problem_type(source, sidecar)
-    return Delta(source.task, everything, labels, sidecar.prompt, problem_type=problem)
+    return Delta(
+        source.task,
+        everything,
+        labels,
+        sidecar.prompt,
+        problem_type=problem,
+        dimensions=sidecar.dimensions,
+    )
 
 
 def _problem_type(source: Source, sidecar: Sidecar) -> ProblemType | None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from deltas.checkpoint import Checkpoint
 from deltas.delta import ProblemType, PromptStyle
-from deltas.formats.fields import Fields
+from deltas.formats.fields import DIMENSIONS, Fields
 
 SIDECAR = "polydelta.json"
 
@@ -15,13 +15,14 @@ class Sidecar:
 
     Empty `labels` become LABEL_0 and so on, as Transformers has it; an empty `pooling` is the
     mean for encoders; `problem_type` says what a classifier's scores are, else the base's
-    configuration does.
+    configuration does; `dimensions` are shorter sizes of an embedding.
     """
 
     labels: tuple[str, ...] = ()
     prompt: PromptStyle = PromptStyle.CHAT
     pooling: str = ""
     problem_type: ProblemType | None = None
+    dimensions: tuple[int, ...] = ()
 
     @classmethod
     def read(cls, checkpoint: Checkpoint) -> "Sidecar":
@@ -34,6 +35,7 @@ class Sidecar:
             prompt=fields.choice("prompt", PromptStyle, PromptStyle.CHAT),
             pooling=fields.text("pooling", ""),
             problem_type=fields.option("problem_type", ProblemType),
+            dimensions=fields.wholes(DIMENSIONS),
         )
         fields.finish()
         return sidecar

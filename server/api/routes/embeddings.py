@@ -1,5 +1,6 @@
 """`/v1/embeddings`: OpenAI's embeddings of texts."""
 
+from math import hypot
 from typing import Annotated, Any, Literal, TypeAlias
 
 from fastapi import APIRouter, Response
@@ -7,20 +8,23 @@ from fastapi import Request as HTTPRequest
 from pydantic import BaseModel, Discriminator, Field, Tag
 
 from deltas.delta import TaskType
-from server.api.answers import SubmitDep
-from server.api.dependencies import RegistryDep
+from server.api.answers import embedded
+from server.api.caller import CallDep
+from server.api.dependencies import EngineDep
 from server.api.fields import fields
 from server.api.http.body import BodyRoute, Items
 from server.api.http.connection import while_connected
 from server.api.http.identity import new_id
-from server.api.inputs import MAX_BATCH, Prompt, inputs_of
+from server.api.inputs import MAX_EMBEDDINGS, Collection, inputs_of
 from server.api.naming import named
 from server.api.openai import ModelName
 from server.api.packing import packed
+from server.api.prompting import TruncationFields
 from server.api.unsupported import UnsupportedEmbedding
 from server.api.writing import json_response, written
+from server.engine.engine import Engine
 from server.engine.output import Embedded
-from server.engine.request import Request
+from server.engine.request import Call, Request
 from server.errors import CapabilityMismatch, InvalidRequest
 from server.registry.registry import Registry
 
@@ -33,7 +37,7 @@ def _model_form(value: Any) -> str | None:
     return "(models)" if isinstance(value, list) else None
 
 
-Models: TypeAlias = Annotated[Items[ModelName], Field(min_length=1, max_length=MAX_BATCH)]
+Models: TypeAlias = Annotated[Items[ModelName], Field(min_length=1, max_length=MAX_EMBEDDINGS)]
 OneOrMore: TypeAlias = Annotated[
     Annotated[ModelName, Tag("(model)")] | Annotated[Models, Tag("(models)")],
     Discriminator(
@@ -44,17 +48,19 @@ OneOrMore: TypeAlias = Annotated[
 ]
 
 
-class EmbeddingsBody(UnsupportedEmbedding):
+class EmbeddingsBody(TruncationFields, UnsupportedEmbedding):
     """Texts or token ids to embed with the task that `model` names, or each with one of a list.
 
-    A list has a name for each input; no name is needed where only one task embeds.
+    A list has a name for each input; no name is needed where only one task embeds. `dimensions`
+    are the embeddings' own, or one of the task's Matryoshka sizes.
     """
 
     model: OneOrMore | None = None
-    input: Prompt
+    input: Collection
     encoding_format: Literal["float", "base64"] = "float"
+    dimensions: Annotated[int, Field(ge=1, lt=1 << 31)] | None = None
 
-    def requests(self, name: str, registry: Registry) -> list[Request]:
+    def requests(self, name: str, call: Call, registry: Registry) -> list[Request]:
         """What the engine is asked: one request for each input."""
         inputs = inputs_of(self.input)
         if not isinstance(self.model, list):
@@ -66,8 +72,9 @@ class EmbeddingsBody(UnsupportedEmbedding):
                 f"There are {len(self.model)} models for {len(inputs)} inputs; name one for each."
             )
             raise InvalidRequest(text, "model")
+        options = self.prompting()
         return [
-            Request(f"{name}-{i}", task, each, generate=False)
+            Request(f"{name}-{i}", task, each, prompt=options, generate=False, call=call)
             for i, (task, each) in enumerate(zip(tasks, inputs, strict=True))
         ]
 
@@ -102,17 +109,15 @@ class Embeddings(BaseModel):
 
 @router.post("/v1/embeddings", response_model=Embeddings)
 async def embed(
-    body: EmbeddingsBody, http: HTTPRequest, registry: RegistryDep, submit: SubmitDep
+    body: EmbeddingsBody, http: HTTPRequest, engine: EngineDep, call: CallDep
 ) -> Response:
     """Embed inputs with the tasks that `model` names."""
-    answers = await submit(body.requests(new_id("embd"), registry))
-    for each in answers.items:
-        if each.version.type is not TaskType.EMBED:
-            raise CapabilityMismatch(f"The task '{each.task}' does not give embeddings.", "task")
-    outputs = await while_connected(http.receive, answers.outputs())
-    vectors = [output.embedding for output in outputs if isinstance(output, Embedded)]
+    requests = body.requests(new_id("embd"), call, engine.registry)
+    tasks = list(dict.fromkeys(request.task for request in requests))
+    for task in tasks:
+        _check_task(task, body.dimensions, engine)
+    outputs, tokens = await while_connected(http.receive, embedded(engine, requests))
     plain = body.encoding_format == "float"
-    tokens = answers.usage.prompt_tokens
 
     def shown(index: int, vector: list[float]) -> Embedding:
         value = vector if plain else packed(vector)
@@ -122,11 +127,34 @@ async def embed(
         return embedding
 
     def make() -> Embeddings:
+        vectors = [output.embedding for output in outputs if isinstance(output, Embedded)]
+        if body.dimensions is not None:
+            vectors = [_shortened(vector, body.dimensions) for vector in vectors]
         return Embeddings(
             object="list",
-            model=", ".join(dict.fromkeys(each.task for each in answers.items)),
+            model=", ".join(tasks),
             data=[shown(index, vector) for index, vector in enumerate(vectors)],
             usage=EmbeddingsUsage(prompt_tokens=tokens, total_tokens=tokens),
         )
 
     return json_response(await written(outputs, make))
+
+
+def _check_task(task: str, dimensions: int | None, engine: Engine) -> None:
+    """Raise for a task that does not embed, or not in so many dimensions."""
+    version = engine.registry.get(task).active
+    if version.type is not TaskType.EMBED:
+        raise CapabilityMismatch(f"The task '{task}' does not give embeddings.", "task")
+    sizes = sorted({*version.dimensions, version.width or engine.base.spec.hidden})
+    if dimensions is not None and dimensions not in sizes:
+        known = ", ".join(map(str, sizes))
+        raise InvalidRequest(f"The task '{task}' has embeddings of {known}.", "dimensions")
+
+
+def _shortened(vector: list[float], size: int) -> list[float]:
+    """The first values, of Euclidean length 1 again; all of them as they are."""
+    if size == len(vector):
+        return vector
+    first = vector[:size]
+    length = hypot(*first)
+    return [value / length for value in first] if length else first

@@ -1,4 +1,4 @@
-"""Prompts are judged as the reference library judges them, in chunks, in company and after a rest."""
+"""Prompts are judged as the reference library does: in chunks, in company, after preemption."""
 
 import asyncio
 from collections.abc import AsyncGenerator
