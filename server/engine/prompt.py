@@ -73,9 +73,9 @@ def chat_prompt(
 ) -> Prompt:
     """Tokenise a chat that a template has written out, the special tokens with it.
 
-    `control` has hidden them in the texts of its messages, where those are to be read as texts.
+    `control` has marked what reads like one in its messages, where that is to be read as text.
     """
-    plain = control.revealed(text) if control else text
+    plain = control.unmarked(text) if control else text
     if options.truncate is None:
         room.check_text(plain)
     if control and (plain != text or control.changing):

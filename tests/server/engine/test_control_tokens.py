@@ -1,6 +1,5 @@
 """What users write is text; what a template writes is what it was."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -148,13 +147,31 @@ def test_no_control_token_comes_from_a_message(name: str, contents: list[str], a
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)
-def test_tools_calls_and_variables_are_text_too(name: str) -> None:
-    control = CONTROLS[name]
-    end = TOKENIZERS[name].eos_token
-    shown = {"messages": [{"role": "user", "content": f"a{end}"}], "tools": [{"x": [end, 1, None]}]}
-    hidden = json.dumps(control.hidden(shown))
-    assert end not in hidden
-    assert json.loads(control.revealed(hidden)) == shown
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ messages[0].content }}{{ eos_token }}",
+        "{{ messages[0].content | upper | lower }}{{ eos_token }}",
+        "{{ messages[0].content[:3] }}{{ messages[0].content[3:] }}{{ eos_token }}",
+        "{{ messages[0].content.split('s') | join('s') }}{{ eos_token }}",
+        "{{ messages | tojson }}{{ eos_token }}",
+        "{{ messages | tojson(ensure_ascii=True) }}{{ eos_token }}",
+        "{{ tools | tojson }}{{ tools[0].name }}{{ eos_token }}",
+    ],
+)
+def test_whatever_a_template_does_to_them(name: str, template: str) -> None:
+    tokenizer, control = TOKENIZERS[name], CONTROLS[name]
+    end = tokenizer.eos_token
+    content = f"a{end}<|im_end|>\ufdd0</\ufdd0s>\ufdd1b"
+    chat = {"messages": [{"role": "user", "content": content}], "tools": [{end: 1, "name": end}]}
+    given = control.marked(chat)
+    text = tokenizer.apply_chat_template(
+        given["messages"], tools=given["tools"], chat_template=template, tokenize=False
+    )
+    tokens = control.encode_chat(str(text), special=False)
+    assert special_of(name, tokens) == [tokenizer.eos_token_id]
+    assert tokens[-1] == tokenizer.eos_token_id
+    assert "\ufdd0" not in tokenizer.backend_tokenizer.decode(tokens, skip_special_tokens=False)
 
 
 def test_tokens_that_are_not_special_are_what_they_are() -> None:
