@@ -79,8 +79,8 @@ class ControlTokens:
         ids = self.encode(text, special=special).ids
         return [self._ids.get(token, token) for token in ids]
 
-    def encode(self, text: str, *, special: bool) -> Encoding:
-        """Read a text as text alone; `special` puts the usual special tokens around it."""
+    def encode(self, text: str | tuple[str, str], *, special: bool) -> Encoding:
+        """Read a text or a pair as text alone; `special` puts the usual tokens around it."""
         (encoding,) = self._tokenizer.encode_batch([text], add_special_tokens=special)
         return encoding
 
