@@ -48,7 +48,7 @@ def _metaspace(prepend: str) -> PreTrainedTokenizerFast:
 
 
 def _with_turns(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
-    turns = [
+    turns: Any = [
         AddedToken("<|im_start|>", special=True),
         AddedToken("<|im_end|>", special=True, rstrip=True),
     ]
@@ -56,7 +56,8 @@ def _with_turns(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
         tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", chat_template=_TEMPLATE
     )
     found.add_special_tokens({"additional_special_tokens": turns})
-    found.add_tokens([AddedToken("<tool_call>", special=False)])
+    tools: Any = [AddedToken("<tool_call>", special=False)]
+    found.add_tokens(tools)
     return found
 
 
@@ -131,7 +132,7 @@ def test_no_control_token_comes_from_a_message(name: str, contents: list[str], a
     harmless = chat(*("a" for _ in contents))
     assert special_of(name, found) == special_of(name, read(name, harmless, control=True))
     # All the text is there, as Transformers has it when it reads messages so itself.
-    theirs = tokenizer.apply_chat_template(
+    theirs: Any = tokenizer.apply_chat_template(
         [each.shown() for each in messages],
         add_generation_prompt=True,
         sanitize_control_tokens=True,
@@ -161,9 +162,12 @@ def test_no_control_token_comes_from_a_message(name: str, contents: list[str], a
 )
 def test_whatever_a_template_does_to_them(name: str, template: str) -> None:
     tokenizer, control = TOKENIZERS[name], CONTROLS[name]
-    end = tokenizer.eos_token
+    end = str(tokenizer.eos_token)
     content = f"a{end}<|im_end|>\ufdd0</\ufdd0s>\ufdd1b"
-    chat = {"messages": [{"role": "user", "content": content}], "tools": [{end: 1, "name": end}]}
+    chat: Any = {
+        "messages": [{"role": "user", "content": content}],
+        "tools": [{end: 1, "name": end}],
+    }
     given = control.marked(chat)
     text = tokenizer.apply_chat_template(
         given["messages"], tools=given["tools"], chat_template=template, tokenize=False
