@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from deltas.errors import PolydeltaError
-from server.engine.engine import Engine, context_of
+from server.engine.capacity import context_of
+from server.engine.engine import Engine
 from server.engine.limits import Limits
 from server.engine.templates import Templates
 from server.errors import InvalidSettings

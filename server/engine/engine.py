@@ -4,7 +4,6 @@ import asyncio
 import logging
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterable
 from collections.abc import Sequence as List
 
@@ -13,11 +12,11 @@ from deltas.errors import PolydeltaError
 from server.engine.admission import Admission
 from server.engine.answer import Answer
 from server.engine.blocks import BlockPool
+from server.engine.capacity import cache_blocks_of, context_of
 from server.engine.core import EngineCore
 from server.engine.event import Event
 from server.engine.grammars import Grammars
 from server.engine.limits import Limits
-from server.engine.loaded import loaded
 from server.engine.observer import SILENT, Observer
 from server.engine.pause import Gate, PauseMode
 from server.engine.prefix_cache import PrefixCache
@@ -28,7 +27,7 @@ from server.engine.scheduler import Scheduler
 from server.engine.sequence import Key, Sequence, sequences_of
 from server.engine.spill import Spill
 from server.engine.start import Start
-from server.engine.stats import Stats
+from server.engine.stats import Stats, stats_of
 from server.engine.templates import Templates
 from server.errors import (
     Aborted,
@@ -40,7 +39,7 @@ from server.errors import (
     ShuttingDown,
 )
 from server.model.base import Base
-from server.model.cache import BLOCK, bytes_per_block
+from server.model.cache import BLOCK
 from server.model.runner import Runner
 from server.registry.lease import Lease
 from server.registry.registry import Registry
@@ -73,7 +72,7 @@ class Engine:
         self._idle.set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watching: asyncio.Task[None] | None = None
-        blocks = self.cache_blocks = _cache_blocks(base, limits)
+        blocks = self.cache_blocks = cache_blocks_of(base, limits)
         self.context = context_of(base, limits)
         templates = templates or Templates(base.tokenizer.special_tokens_map)
         self.reader = Reader(base, self.context, templates, limits)
@@ -161,10 +160,10 @@ class Engine:
             keys = self._take(request, version)
             generates = version.type is TaskType.GENERATE
             prompt = await self.reader.read(request, version, generates=generates)
-            rules = await self.reader.rules(request) if generates else ()
-            matcher = (
-                await self._grammars.matcher(request, version, prompt.reply) if generates else None
-            )
+            rules, matcher = (), None
+            if generates:
+                rules = await self.reader.rules(request)
+                matcher = await self._grammars.matcher(request, version, prompt.reply)
             await self._gate.passed(request.call.patience)
             self._check_still_wanted(request, keys)
             self._admission.read(keys, len(prompt.tokens))
@@ -190,31 +189,7 @@ class Engine:
 
     def stats(self) -> Stats:
         """What is running and waiting now."""
-        running: Counter[str] = Counter()
-        waiting: Counter[str] = Counter()
-        deltas: set[str] = set()
-        for row in self._admission.rows:
-            ref = row.version.ref
-            if ref.digest:
-                deltas.add(ref.task)
-            (running if row.running else waiting)[ref.task] += 1
-        on_device, on_host = self.core.residency.counts
-        blocks, prefixes = self.core.scheduler.blocks, self.core.scheduler.prefixes
-        return Stats(
-            waiting=waiting.total(),
-            running=running.total(),
-            expected_wait=self._admission.wait,
-            cache_usage=blocks.usage if blocks is not None else 0.0,
-            running_tasks=tuple(sorted(deltas & running.keys())),
-            waiting_tasks=tuple(sorted(deltas & waiting.keys())),
-            max_deltas=self.limits.max_deltas,
-            device_deltas=on_device,
-            host_deltas=on_host,
-            loaded=tuple(loaded(self.core.residency, self.registry)),
-            prefix_queries=prefixes.queries if prefixes is not None else 0,
-            prefix_hits=prefixes.hits if prefixes is not None else 0,
-            preemptions=self.core.scheduler.preemptions,
-        )
+        return stats_of(self._admission, self.core, self.limits, self.registry)
 
     def residence(self, ref: DeltaRef) -> Residence:
         """The nearest place where a delta's tensors are; the bare base's are always there."""
@@ -366,17 +341,6 @@ class Engine:
     def _fail_all(self, error: PolydeltaError) -> None:
         for answer in list(self._answers.values()):
             answer.fail(error)
-
-
-def context_of(base: Base, limits: Limits) -> int:
-    """The greatest number of tokens of one sequence: the base's own, or those the cache holds."""
-    return min(base.spec.context, _cache_blocks(base, limits) * BLOCK or base.spec.context)
-
-
-def _cache_blocks(base: Base, limits: Limits) -> int:
-    if not base.generates:
-        return 0
-    return max(2, limits.kv_cache_bytes // bytes_per_block(base.spec, base.dtype))
 
 
 def _too_late() -> DeadlineExceeded:

@@ -1,8 +1,13 @@
 """Stats: what an engine is doing now."""
 
+from collections import Counter
 from dataclasses import dataclass
 
-from server.engine.loaded import Loaded
+from server.engine.admission import Admission
+from server.engine.core import EngineCore
+from server.engine.limits import Limits
+from server.engine.loaded import Loaded, loaded
+from server.registry.registry import Registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +34,32 @@ class Stats:
     prefix_queries: int
     prefix_hits: int
     preemptions: int
+
+
+def stats_of(admission: Admission, core: EngineCore, limits: Limits, registry: Registry) -> Stats:
+    """Count what an engine's parts hold at this moment."""
+    running: Counter[str] = Counter()
+    waiting: Counter[str] = Counter()
+    deltas: set[str] = set()
+    for row in admission.rows:
+        ref = row.version.ref
+        if ref.digest:
+            deltas.add(ref.task)
+        (running if row.running else waiting)[ref.task] += 1
+    on_device, on_host = core.residency.counts
+    blocks, prefixes = core.scheduler.blocks, core.scheduler.prefixes
+    return Stats(
+        waiting=waiting.total(),
+        running=running.total(),
+        expected_wait=admission.wait,
+        cache_usage=blocks.usage if blocks is not None else 0.0,
+        running_tasks=tuple(sorted(deltas & running.keys())),
+        waiting_tasks=tuple(sorted(deltas & waiting.keys())),
+        max_deltas=limits.max_deltas,
+        device_deltas=on_device,
+        host_deltas=on_host,
+        loaded=tuple(loaded(core.residency, registry)),
+        prefix_queries=prefixes.queries if prefixes is not None else 0,
+        prefix_hits=prefixes.hits if prefixes is not None else 0,
+        preemptions=core.scheduler.preemptions,
+    )

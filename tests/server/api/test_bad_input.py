@@ -54,7 +54,7 @@ def valid(path: str) -> dict[str, Any]:
         (CHAT, {"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
         (CHAT, {"logit_bias": {"5": 101}}, "logit_bias.5"),
         (CHAT, {"tools": [{"type": "function"}]}, "tools.0.function"),
-        (CHAT, {"response_format": {"type": "json_object"}}, "response_format.type"),
+        (CHAT, {"response_format": {"type": "xml"}}, "response_format"),
         (CHAT, {"n": 17}, "n"),
     ],
 )

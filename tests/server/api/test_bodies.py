@@ -136,22 +136,14 @@ def valid(path: str) -> dict[str, Any]:
 CHANGING: dict[str, Any] = {
     "guided_whitespace_pattern": " ",
     "structural_tag": "{}",
-    "prompt_logprobs": 0,
-    "return_token_ids": True,
-    "best_of": 2,
     "use_beam_search": True,
     "skip_special_tokens": False,
-    "truncate_prompt_tokens": 5,
     "repeat_penalty": 1.1,
     "mirostat": 2,
     "n_predict": 5,
 }
 CHANGING_CHAT: dict[str, Any] = {
     "chat_template": "{{ messages }}",
-    "chat_template_kwargs": {"enable_thinking": False},
-    "add_generation_prompt": False,
-    "continue_final_message": True,
-    "echo": True,
     "documents": [{"text": "x"}],
 }
 NEUTRAL: dict[str, Any] = {
@@ -193,7 +185,7 @@ NEUTRAL_CHAT: dict[str, Any] = {
     [
         *((path, field, CHANGING[field]) for path in (CHAT, COMPLETE) for field in CHANGING),
         *((CHAT, field, CHANGING_CHAT[field]) for field in CHANGING_CHAT),
-        (COMPLETE, "echo", True),
+        (CHAT, "best_of", 2),
         (COMPLETE, "suffix", "x"),
     ],
 )

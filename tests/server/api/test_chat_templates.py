@@ -12,7 +12,7 @@ from tests.server.api.problems import check
 
 OWN = (
     "{% for message in messages %}"
-    "{% if message.role == 'tool' %}{{ raise_exception('No tools here') }}{% endif %}"
+    "{% if message.content == 'orders' %}{{ raise_exception('No orders here') }}{% endif %}"
     "{% if message.content == 'loop' %}"
     "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
     "{% endif %}"
@@ -69,11 +69,11 @@ def test_it_is_part_of_the_version(live: Live, own: str) -> None:
 
 
 def test_its_refusal_is_the_caller_s(live: Live, own: str) -> None:
-    chat = [{"role": "tool", "content": "x", "tool_call_id": "c"}]
+    chat = [{"role": "user", "content": "orders"}]
     answer = live.post("/v1/chat/completions", model=own, messages=chat)
-    assert "No tools here" in check(answer, 400, "invalid_request", "messages")
+    assert "No orders here" in check(answer, 400, "invalid_request", "messages")
     answer = live.post("/v1/infer", task=own, input=chat)
-    assert "No tools here" in check(answer, 400, "invalid_request", "input")
+    assert "No orders here" in check(answer, 400, "invalid_request", "input")
 
 
 def test_one_that_loops_holds_nobody_up(live: Live, own: str) -> None:

@@ -56,7 +56,9 @@ async def test_a_swap_changes_no_answer_that_is_under_way(reader: Live):
     reader.add("swapped", embedder(reader.spec))
     async with openai.AsyncOpenAI(base_url=f"{reader.url}/v1", api_key="none") as client:
         asking = asyncio.create_task(client.embeddings.create(model="swapped", input=texts))
-        await asyncio.to_thread(wait_until, lambda: reader.engine.stats().running > 0)
+        await asyncio.to_thread(
+            wait_until, lambda: reader.engine.registry.get("swapped").requests > 0
+        )
         await asyncio.to_thread(
             reader.add, "swapped", replace(embedder(reader.spec), dimensions=(8,))
         )

@@ -83,7 +83,8 @@ async def test_token_ids_wait_for_nobodys_text(
 )
 async def test_the_longest_prompt(served: Engine, llama: Deltas, task: str, virtual: int) -> None:
     longest = [9 + at % 90 for at in range(CONTEXT - virtual - 1)]
-    with pytest.raises(ContextLengthExceeded, match=f"{len(longest)}"):
+    most = f"maximum context length is {len(longest) + 1} tokens"
+    with pytest.raises(ContextLengthExceeded, match=most):
         await generate(served, "long", task, [*longest, 9], 1)
     check_greedy(llama[1][task], longest, await generate(served, "fits", task, longest, 9), 1)
 
