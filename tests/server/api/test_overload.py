@@ -15,7 +15,7 @@ from starlette.datastructures import Headers
 from server.api.caller import patience_of
 from tests import samples
 from tests.server.api.live import Live, serving, wait_until
-from tests.server.engine.pacing import paced
+from tests.server.engine.pacing import paced, step_takes
 
 ENDLESS = {"max_tokens": 240, "ignore_eos": True}
 
@@ -50,12 +50,6 @@ def fill(
 
     wait_until(running)
     return threads
-
-
-def step_takes(live: Live, seconds: float) -> None:
-    """Let the engine believe so."""
-    for _ in range(300):
-        live.engine.core.pace.took(seconds, 1, 1)
 
 
 def test_a_polite_client_is_answered_beside_a_flood(small: Live) -> None:
@@ -96,7 +90,7 @@ def test_a_polite_client_is_answered_beside_a_flood(small: Live) -> None:
 def test_a_refusal_says_when_to_come_again(small: Live) -> None:
     with paced(small.engine) as steps:
         threads = fill(small, 16, steps)
-        step_takes(small, 0.05)
+        step_takes(small.engine, 0.05)
         refused = small.post("/v1/infer", task="lora", input="x")
         assert refused.status_code == 429
         assert refused.json()["error"]["code"] == "queue_full"
@@ -144,12 +138,12 @@ def test_a_clients_patience(headers: dict[str, str], patience: float | None) -> 
 def test_who_waits_past_its_deadline_is_told(small: Live) -> None:
     with paced(small.engine) as steps:
         threads = fill(small, 16, steps)
-        step_takes(small, 0.0)
+        step_takes(small.engine, 0.0)
         started = time.monotonic()
         late = small.http.post(
             "/v1/infer", json={"task": "bottleneck", "input": "x"}, headers={"prefer": "wait=0.4"}
         )
-        assert time.monotonic() - started >= 0.4
+        assert time.monotonic() - started >= 0.4, late.text
         assert (late.status_code, late.json()["error"]["code"]) == (504, "deadline_exceeded")
         assert small.engine.stats().waiting + small.engine.stats().running == 16
         steps(100_000)
@@ -160,11 +154,11 @@ def test_who_waits_past_its_deadline_is_told(small: Live) -> None:
 def test_openais_client_tells_its_patience_and_comes_again_when_told(small: Live) -> None:
     with paced(small.engine) as steps:
         threads = fill(small, 16, steps)
-        step_takes(small, 60.0)
+        step_takes(small.engine, 60.0)
         hurried = openai.OpenAI(base_url=f"{small.url}/v1", api_key="x", max_retries=0, timeout=5)
         with pytest.raises(openai.RateLimitError, match="s that you wait"):
             hurried.completions.create(model="bottleneck", prompt="x")
-        step_takes(small, 0.005)
+        step_takes(small.engine, 0.005)
         steps(100_000)
     for thread in threads:
         thread.join()

@@ -7,13 +7,17 @@ from contextlib import contextmanager
 import pytest
 
 from server.engine.engine import Engine
+from server.engine.pace import Pace
 from server.model.batch import Item
 from server.model.runner import Forward
 
 
 @contextmanager
 def paced(engine: Engine) -> Generator[Callable[[int], None]]:
-    """Hold an engine's steps back; what this yields lets so many more of them compute."""
+    """Hold an engine's steps back; what this yields lets so many more of them compute.
+
+    For how long they are held tells the engine nothing of its pace.
+    """
     allowed, forward = threading.Semaphore(0), engine.runner.forward
 
     def step(items: Sequence[Item]) -> Forward:
@@ -23,7 +27,14 @@ def paced(engine: Engine) -> Generator[Callable[[int], None]]:
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(engine.runner, "forward", step)
+            patch.setattr(engine.core.pace, "took", lambda *_: None)
             yield allowed.release
     finally:
         # No step is held from now on but the one that may be already.
         allowed.release()
+
+
+def step_takes(engine: Engine, seconds: float) -> None:
+    """Let an engine believe so, and that a thousand rows of a prompt take as long."""
+    for _ in range(300):
+        Pace.took(engine.core.pace, seconds, 1000, 1)

@@ -23,7 +23,7 @@ from tests.server.engine.engines import (
     until,
     words,
 )
-from tests.server.engine.pacing import paced
+from tests.server.engine.pacing import paced, step_takes
 from tests.server.engine.references import Deltas
 
 PLACES, WAITING = 4, 8
@@ -44,12 +44,6 @@ async def served(llama: Deltas, tmp_path: Path) -> AsyncGenerator[Engine]:
 
 def request(name: str, task: str = "base", caller: str = "", **call: float) -> Request:
     return Request(name, task, PROMPT, ENDLESS, call=Call(caller, **call))
-
-
-def step_takes(engine: Engine, seconds: float) -> None:
-    """Let an engine believe so."""
-    for _ in range(300):
-        engine.core.pace.took(seconds, 1, 1)
 
 
 class Steps:

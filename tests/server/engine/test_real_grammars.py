@@ -1,4 +1,7 @@
-"""The real decoder under grammars: a small model's calls of fifty tools are always valid."""
+"""The real decoder under grammars: a small model's calls of fifty tools are valid once they end.
+
+At temperature 1 it may go on for ever within a string that a schema leaves unbounded.
+"""
 
 import asyncio
 import json
@@ -52,20 +55,24 @@ async def test_fifty_tools_at_temperature_one(tmp_path: Path) -> None:
     base = smollm(torch.bfloat16)
     limits = tiny_limits(max_sequences=AT_ONCE, kv_cache_bytes=cache_of(base, 40_000))
     wrong: list[str] = []
+    cut: list[str] = []
 
     async def check(tool: str, seed: int) -> None:
         sampling = Sampling(max_tokens=TOKENS, temperature=1.0, seed=seed)
         output = await call(engine, tool, sampling)
+        if output.finish_reason == "length":
+            cut.append(tool)
+            return
         try:
             Draft202012Validator(TOOLS[tool]).validate(json.loads(output.text))
         except Exception as error:
-            wrong.append(
-                f"{tool} {seed} {output.finish_reason}: {error!r:.80} {output.text!r:.300}"
-            )
+            wrong.append(f"{tool} {seed}: {error!r:.80} {output.text!r:.300}")
 
     async with serving(tiny_engine(base, {}, tmp_path, limits)) as engine:
         await asyncio.gather(*(check(tool, seed) for tool in TOOLS for seed in range(SEEDS)))
-    assert not wrong, "\n".join([f"{len(wrong)} of {SEEDS * len(TOOLS)}", *wrong])
+    count = SEEDS * len(TOOLS)
+    assert len(cut) < count / 2, f"{len(cut)} of {count} were cut off after {TOKENS} tokens"
+    assert not wrong, "\n".join([f"{len(wrong)} of {count}", *wrong])
 
 
 @pytest.mark.long
