@@ -188,7 +188,7 @@ def test_the_table_names_the_ratio(polydelta: Polydelta, url: str, decoder: Path
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--input-tokens", "10000"), "The input has 10000 tokens"),
+        (("--input-tokens", "10000"), "the input has 10000"),
         (("--kinds", "lara"), "There is no kind 'lara'"),
     ],
 )

@@ -12,6 +12,7 @@ from server.engine.message import Message
 from server.engine.output import Classified, Tagged
 from server.engine.request import Request
 from server.errors import EngineDead, InvalidRequest
+from server.model.base import Base
 from server.model.runner import Runner
 from tests.models import CONTEXT, VOCABULARY
 from tests.samples import classifier, tagger
@@ -20,15 +21,18 @@ from tests.server.engine.engines import ask, cache_of, serving, tiny_base, tiny_
 MESSAGES = (Message("user", words([9])),)
 
 
+def tasks_on(base: Base, folder: Path) -> Engine:
+    """Tasks with heads on a decoder whose cache holds one whole context."""
+    native.write(classifier(base.spec, ("no", "yes")), folder / "polite", base.spec)
+    native.write(tagger(base.spec, ("O", "B-X", "I-X")), folder / "names", base.spec)
+    tasks = {name: folder / name for name in ("polite", "names")}
+    limits = Limits(kv_cache_bytes=cache_of(base, CONTEXT))
+    return tiny_engine(base, tasks, folder / "store", limits)
+
+
 @pytest.fixture
 def engine(tmp_path: Path) -> Engine:
-    """A decoder whose cache holds one whole context."""
-    base = tiny_base("llama")
-    native.write(classifier(base.spec, ("no", "yes")), tmp_path / "polite", base.spec)
-    native.write(tagger(base.spec, ("O", "B-X", "I-X")), tmp_path / "names", base.spec)
-    tasks = {name: tmp_path / name for name in ("polite", "names")}
-    limits = Limits(kv_cache_bytes=cache_of(base, CONTEXT))
-    return tiny_engine(base, tasks, tmp_path / "store", limits)
+    return tasks_on(tiny_base("llama"), tmp_path)
 
 
 async def test_a_head_reads_a_whole_context(engine: Engine) -> None:
@@ -48,9 +52,10 @@ async def test_a_tagger_reads_nothing_but_text(engine: Engine) -> None:
             assert caught.value.param == "input"
 
 
-async def test_a_token_that_the_base_does_not_know(engine: Engine) -> None:
-    engine.base.tokenizer.add_tokens(["<picture>"])
-    async with serving(engine):
+async def test_a_token_that_the_base_does_not_know(tmp_path: Path) -> None:
+    base = tiny_base("llama")
+    base.tokenizer.add_tokens(["<picture>"])
+    async with serving(tasks_on(base, tmp_path)) as engine:
         for source in ("w009 <picture>", (9, VOCABULARY)):
             with pytest.raises(InvalidRequest, match="unknown to the base") as caught:
                 await ask(engine, Request("x", "polite", source))
