@@ -81,7 +81,7 @@ def sequence(number: int, task: str, prompt: int, length: int, salt: str = "") -
     version = Version(ref, TaskType.GENERATE, prompt=PromptStyle.TEXT, extent=extent)
     sampling = Sampling(max_tokens=length)
     tokens = TEXTS[number % 2][:prompt]
-    return Sequence((task, number), version, tokens, sampling, True, torch.Generator(), salt)
+    return Sequence((task, number), version, tokens, sampling, True, torch.Generator(), salt=salt)
 
 
 def place(sequence: Sequence, at: int) -> int:
