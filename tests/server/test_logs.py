@@ -1,14 +1,14 @@
 """The log, as a program that collects it reads it."""
 
-import io
 import json
 import logging
 from pathlib import Path
 
+import httpx2
 import pytest
 
+from server.bench.process import server
 from server.logs import JsonFormatter, request_id
-from tests.server.api.live import serving
 
 
 def _line(caplog: pytest.LogCaptureFixture) -> dict[str, str]:
@@ -37,22 +37,14 @@ def test_a_line_names_its_request_and_its_error(caplog: pytest.LogCaptureFixture
     assert line["error"].startswith("Traceback")
 
 
-def test_what_a_request_causes_names_it(
-    decoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    # Servers of this process that wrote no such lines have turned it off.
-    monkeypatch.setattr(logging.getLogger("uvicorn.access"), "propagate", True)
-    written = io.StringIO()
-    handler = logging.StreamHandler(written)
-    handler.setFormatter(JsonFormatter())
-    logging.getLogger().addHandler(handler)
-    try:
-        with serving(decoder, tmp_path, log_level="debug", log_format="json") as live:
-            for name in ("first", "second"):
-                live.http.get("/health", headers={"x-request-id": name})
-    finally:
-        logging.getLogger().removeHandler(handler)
-    lines = [json.loads(line) for line in written.getvalue().splitlines()]
-    named = [line["request_id"] for line in lines if line["logger"] == "uvicorn.access"]
-    assert named == ["first", "second"]
+def test_what_a_request_causes_names_it(decoder: Path, tmp_path: Path):
+    log = tmp_path / "log"
+    flags = ("--kv-cache-gb", "0.01", "--log-level", "debug", "--log-format", "json")
+    with server([str(decoder), *flags], log=log) as url:
+        for name in ("first", "second"):
+            httpx2.get(f"{url}/health", headers={"x-request-id": name})
+    lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    asked = [line for line in lines if "/health " in line["message"] and "request_id" in line]
+    assert [line["request_id"] for line in asked] == ["first", "second"]
+    assert {line["logger"] for line in asked} == {"uvicorn.access"}
     assert "request_id" not in lines[-1]

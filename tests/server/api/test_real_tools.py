@@ -1,4 +1,7 @@
-"""Calls by the demo's small base, which was never taught to make any."""
+"""Calls by the demo's small base, which was never taught to make any.
+
+Their schemas bound all that it might go on with for ever.
+"""
 
 import json
 from collections.abc import Iterator
@@ -16,7 +19,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "weather": {
         "type": "object",
         "properties": {
-            "city": {"type": "string"},
+            "city": {"type": "string", "maxLength": 40},
             "unit": {"enum": ["celsius", "fahrenheit"]},
             "days": {"type": "integer", "minimum": 1, "maximum": 14},
         },
@@ -29,7 +32,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
                 "type": "array",
                 "items": {
                     "type": "object",
-                    "properties": {"row": {"type": "integer"}, "window": {"type": "boolean"}},
+                    "properties": {"row": {"enum": [1, 2, 12]}, "window": {"type": "boolean"}},
                     "required": ["row", "window"],
                 },
                 "minItems": 1,

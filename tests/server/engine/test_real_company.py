@@ -83,7 +83,7 @@ async def at_once(engine: Engine, asked: Prompts) -> Answers:
 
 @pytest.mark.timeout(1800)  # Minutes, and others may want the processors.
 @pytest.mark.parametrize(
-    ("quantize", "count"), [(False, 12), (True, 6), pytest.param(False, 64, marks=pytest.mark.long)]
+    ("quantize", "count"), [(False, 6), (True, 3), pytest.param(False, 64, marks=pytest.mark.long)]
 )
 async def test_greedy_answers(quantize: bool, count: int, tmp_path: Path) -> None:
     base = decoder(quantize)
