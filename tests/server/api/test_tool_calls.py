@@ -21,6 +21,7 @@ SCHEMA: dict[str, Any] = {
         "days": {"type": "array", "items": {"enum": ["mon", "tue"]}, "maxItems": 2},
     },
     "required": ["city", "days"],
+    "additionalProperties": False,
 }
 NEWS: dict[str, Any] = {
     "type": "object",
