@@ -38,3 +38,5 @@ def step_takes(engine: Engine, seconds: float) -> None:
     """Let an engine believe so, and that a thousand rows of a prompt take as long."""
     for _ in range(300):
         Pace.took(engine.core.pace, seconds, 1000, 1)
+    # Let go of nothing, which makes it forecast anew.
+    engine._admission.drop(())
