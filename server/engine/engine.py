@@ -189,7 +189,7 @@ class Engine:
 
     def stats(self) -> Stats:
         """What is running and waiting now."""
-        return stats_of(self._admission, self.core, self.limits, self.registry)
+        return stats_of(self._admission, self.core, self.limits)
 
     def residence(self, ref: DeltaRef) -> Residence:
         """The nearest place where a delta's tensors are; the bare base's are always there."""

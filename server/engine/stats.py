@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from server.engine.admission import Admission
 from server.engine.core import EngineCore
 from server.engine.limits import Limits
-from server.engine.loaded import Loaded, loaded
-from server.registry.registry import Registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +13,7 @@ class Stats:
     """What the engine is doing now; the tasks listed are those with a delta.
 
     `device_deltas` counts those in slots, of which there are `max_deltas`, `host_deltas` those in
-    host memory, where one that is in a slot may be, too; `loaded` names them up to a bound.
+    host memory, where one that is in a slot may be, too.
     `expected_wait` is how many seconds a task that has nothing running waits for a place.
     `prefix_queries` and `prefix_hits` count since the start the tokens that were looked for in
     the prefix cache and those found, `preemptions` the sequences that had to start over.
@@ -30,13 +28,12 @@ class Stats:
     max_deltas: int
     device_deltas: int
     host_deltas: int
-    loaded: tuple[Loaded, ...]
     prefix_queries: int
     prefix_hits: int
     preemptions: int
 
 
-def stats_of(admission: Admission, core: EngineCore, limits: Limits, registry: Registry) -> Stats:
+def stats_of(admission: Admission, core: EngineCore, limits: Limits) -> Stats:
     """Count what an engine's parts hold at this moment."""
     running: Counter[str] = Counter()
     waiting: Counter[str] = Counter()
@@ -58,7 +55,6 @@ def stats_of(admission: Admission, core: EngineCore, limits: Limits, registry: R
         max_deltas=limits.max_deltas,
         device_deltas=on_device,
         host_deltas=on_host,
-        loaded=tuple(loaded(core.residency, registry)),
         prefix_queries=prefixes.queries if prefixes is not None else 0,
         prefix_hits=prefixes.hits if prefixes is not None else 0,
         preemptions=core.scheduler.preemptions,

@@ -1,17 +1,18 @@
 """Readings: what is looked up in the engine when somebody asks, so that nothing grows stale."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from server.engine.engine import Engine
+from server.engine.loaded import Loaded, loaded
 from server.engine.stats import Stats
 
 
 class Readings(Collector):
-    """Reads an engine's Stats as Prometheus' metrics."""
+    """Reads an engine's Stats, and which tasks it has loaded, as Prometheus' metrics."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -24,7 +25,7 @@ class Readings(Collector):
         for name, text, count in _counters(stats):
             yield CounterMetricFamily(name, text, value=count)
         yield _at_work(stats)
-        yield _loaded(stats)
+        yield _loaded(loaded(self._engine.core.residency, self._engine.registry))
 
 
 def _gauges(stats: Stats) -> list[tuple[str, str, float]]:
@@ -69,12 +70,12 @@ def _at_work(stats: Stats) -> Metric:
     return family
 
 
-def _loaded(stats: Stats) -> Metric:
+def _loaded(tasks: Iterable[Loaded]) -> Metric:
     names = ["adapter_name", "level", "pinned", "rank"]
     family = GaugeMetricFamily(
         "vllm:lora_adapter_loaded", "1 for each task whose delta is in memory", labels=names
     )
-    for each in stats.loaded:
+    for each in tasks:
         level = "gpu" if each.on_device else "cpu"
         pinned = "true" if each.pinned else "false"
         family.add_metric([each.task, level, pinned, str(each.rank)], 1)
