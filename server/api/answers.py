@@ -90,15 +90,9 @@ async def embedded(engine: Engine, requests: Sequence[Request]) -> tuple[list[Ou
                 asked = [replace(request, call=call) for request in asked]
             start = engine.start_of(1) if len(leases) > 1 else None
             async with AsyncExitStack() as turn:
-                items = [
-                    await turn.enter_async_context(
-                        await engine.submit(request, leases[request.task].pop(), start)
-                    )
-                    for request in asked
-                ]
+                answers = await _submitted(turn, engine, asked, leases, start)
                 if start is not None:
                     start.ready()
-                answers = Answers(tuple(items), 1)
                 outputs += await answers.outputs()
                 tokens += answers.usage.prompt_tokens
     return outputs, tokens
@@ -116,6 +110,23 @@ def _leased(
     return leases
 
 
+async def _submitted(
+    stack: AsyncExitStack,
+    engine: Engine,
+    requests: Sequence[Request],
+    leases: dict[str, list[Lease]],
+    start: Start | None,
+) -> Answers:
+    """Submit requests, each by one of its task's leases; leaving the stack aborts them."""
+    items = [
+        await stack.enter_async_context(
+            await engine.submit(request, leases[request.task].pop(), start)
+        )
+        for request in requests
+    ]
+    return Answers(tuple(items), requests[0].sampling.n)
+
+
 @asynccontextmanager
 async def answering(
     engine: Engine, requests: Sequence[Request], start: Start | None = None
@@ -129,13 +140,7 @@ async def answering(
         raise InvalidRequest(f"At most {MAX_BATCH} inputs times n are taken at once.", "input")
     async with AsyncExitStack() as stack:
         leases = _leased(engine, requests, stack)
-        items = [
-            await stack.enter_async_context(
-                await engine.submit(request, leases[request.task].pop(), start)
-            )
-            for request in requests
-        ]
-        yield Answers(tuple(items), requests[0].sampling.n)
+        yield await _submitted(stack, engine, requests, leases, start)
 
 
 Submit: TypeAlias = Callable[[Sequence[Request]], Awaitable[Answers]]
