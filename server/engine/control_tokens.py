@@ -20,7 +20,7 @@ _MARKS = re.compile(f"{_ANY_BEGIN}|{_ANY_END}")
 class ControlTokens:
     """A tokenizer's special tokens, read where a chat template wrote them and nowhere else.
 
-    `shown` marks what reads like one in a chat. A template then writes the chat out, and
+    `marked` marks what reads like one. A template then writes the chat out, and
     `encode_chat` reads the template's tokens as such and what is marked as text. Tokens that the
     tokenizer does not call special are what they are wherever they stand. What a template makes of
     a text by taking characters out of it, or by joining two, is the template's.
@@ -51,10 +51,6 @@ class ControlTokens:
         self.changing = any(each.normalized for each in special.values())
         """Whether a text is changed before tokens are looked for: its letters then do not tell."""
 
-    def shown(self, chat: Chat) -> dict[str, Any]:
-        """What a template takes of a chat, with marks around what reads like a token."""
-        return self.marked(chat.shown())
-
     def marked(self, value: Any) -> Any:
         """A JSON value with marks around what reads like a token in its texts."""
         if isinstance(value, str):
@@ -83,6 +79,11 @@ class ControlTokens:
         """Read a text or a pair as text alone; `special` puts the usual tokens around it."""
         (encoding,) = self._tokenizer.encode_batch([text], add_special_tokens=special)
         return encoding
+
+
+def shown(chat: Chat, control: ControlTokens | None) -> dict[str, Any]:
+    """What a template takes of a chat; with `control`, marks are around what reads like a token."""
+    return control.marked(chat.shown()) if control else chat.shown()
 
 
 def _any_of(texts: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerFast
 
 from deltas.delta import PromptStyle
 from server.engine.chat_template import ChatTemplate, base_template
-from server.engine.control_tokens import ControlTokens
+from server.engine.control_tokens import ControlTokens, shown
 from server.engine.message import Chat, Message
 from server.engine.prompt_options import USUAL, PromptOptions
 from server.engine.reply import ReplyForm
@@ -113,9 +113,7 @@ def build_prompt(
     chat = chat_of(source, style, tools, generates=generates, options=options)
     template = base_template(tokenizer, tools) if chat else None
     if chat and template:
-        chat = template.fitted(chat, tools)
-        shown = control.shown(chat) if control else chat.shown()
-        text = _written(tokenizer, template, shown)
+        text = _written(tokenizer, template, shown(template.fitted(chat, tools), control))
         return chat_prompt(tokenizer, template, text, tools, room, options, control)
     if isinstance(source, str):
         return _text(tokenizer, source, room, options, control)

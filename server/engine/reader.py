@@ -9,7 +9,7 @@ from typing import TypeGuard, TypeVar
 
 from deltas.delta import PromptStyle, TaskType
 from server.engine.chat_template import task_template
-from server.engine.control_tokens import ControlTokens
+from server.engine.control_tokens import ControlTokens, shown
 from server.engine.limits import Limits
 from server.engine.prompt import Prompt, build_prompt, chat_of, chat_prompt
 from server.engine.request import Input, Pair, Request
@@ -71,8 +71,7 @@ class Reader:
         if chat and version.chat_template:
             template = task_template(version.chat_template, self._tokenizer)
             chat = template.fitted(chat, tools)
-            shown = control.shown(chat) if control else chat.shown()
-            text = await self._templates.write(template.text, shown)
+            text = await self._templates.write(template.text, shown(chat, control))
             work = partial(
                 chat_prompt, self._tokenizer, template, text, tools, room, options, control
             )
