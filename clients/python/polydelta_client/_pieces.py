@@ -19,6 +19,22 @@ class _Totals:
     usage: Usage
 
 
+class Heard:
+    """What a stream tells beside its pieces."""
+
+    _reader: "PieceReader"
+
+    @property
+    def usage(self) -> Usage | None:
+        """The tokens counted, known once the stream is exhausted."""
+        return self._reader.usage
+
+    @property
+    def request_id(self) -> str | None:
+        """The name that the server's log has for the request, known with the first piece."""
+        return self._reader.request_id
+
+
 class PieceReader:
     """What has been heard of one stream so far."""
 

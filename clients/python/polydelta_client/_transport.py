@@ -20,19 +20,25 @@ from .inputs import CallOptions
 T = TypeVar("T")
 
 
-class Transport:
-    """Sends calls and waits for their answers."""
+class _Adjustable:
+    """Connections with settings that others may share by settings of their own."""
 
-    def __init__(self, settings: Settings, http: httpx2.Client | None) -> None:
-        self.settings = settings
-        self._owned = http is None
-        self._http = http or httpx2.Client()
+    settings: Settings
 
     def over(self, options: CallOptions) -> Self:
         """The same connections with other settings."""
         other = copy(self)
         other.settings = self.settings.over(options)
         return other
+
+
+class Transport(_Adjustable):
+    """Sends calls and waits for their answers."""
+
+    def __init__(self, settings: Settings, http: httpx2.Client | None) -> None:
+        self.settings = settings
+        self._owned = http is None
+        self._http = http or httpx2.Client()
 
     def run(self, call: Call[T]) -> T:
         """Return the answer, after as many attempts as it takes and the settings allow."""
@@ -80,19 +86,13 @@ class Transport:
             self._http.close()
 
 
-class AsyncTransport:
+class AsyncTransport(_Adjustable):
     """Sends calls and awaits their answers."""
 
     def __init__(self, settings: Settings, http: httpx2.AsyncClient | None) -> None:
         self.settings = settings
         self._given = http
         self._own = AsyncConnections()
-
-    def over(self, options: CallOptions) -> Self:
-        """The same connections with other settings."""
-        other = copy(self)
-        other.settings = self.settings.over(options)
-        return other
 
     async def run(self, call: Call[T]) -> T:
         """Return the answer, after as many attempts as it takes and the settings allow."""

@@ -8,14 +8,14 @@ from typing import Self
 import httpx2
 
 from ._call import Call
-from ._pieces import PieceReader
+from ._pieces import Heard, PieceReader
 from ._retries import Retries
 from ._transport import AsyncTransport
 from .errors import PolydeltaError
-from .outputs import Piece, Usage
+from .outputs import Piece
 
 
-class AsyncStream(AsyncIterator[Piece]):
+class AsyncStream(Heard, AsyncIterator[Piece]):
     """An async iterator over pieces; closing it early, by `async with` or `close`, cancels.
 
     So does dropping it, as a loop does that is left by `break`.
@@ -28,16 +28,6 @@ class AsyncStream(AsyncIterator[Piece]):
         self._receipt = _Receipt(transport, call, self._reader)
         self._task: asyncio.Task[None] | None = None
         self._ended = False
-
-    @property
-    def usage(self) -> Usage | None:
-        """The tokens counted, known once the stream is exhausted."""
-        return self._reader.usage
-
-    @property
-    def request_id(self) -> str | None:
-        """The name that the server's log has for the request, known with the first piece."""
-        return self._reader.request_id
 
     async def close(self) -> None:
         """Cancel what is left of the request."""

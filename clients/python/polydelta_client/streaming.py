@@ -8,14 +8,14 @@ from typing import Self
 import httpx2
 
 from ._call import Call
-from ._pieces import PieceReader
+from ._pieces import Heard, PieceReader
 from ._retries import Retries
 from ._transport import Transport
 from .errors import PolydeltaError
-from .outputs import Piece, Usage
+from .outputs import Piece
 
 
-class Stream(Iterator[Piece]):
+class Stream(Heard, Iterator[Piece]):
     """An iterator over pieces; closing it early, by `with` or `close`, cancels the request.
 
     So does dropping it, as a loop does that is left by `break`.
@@ -27,16 +27,6 @@ class Stream(Iterator[Piece]):
         self._reader = PieceReader()
         # The generator does not know this object: dropping it closes the generator there and then.
         self._pieces = _receive(transport, call, self._reader)
-
-    @property
-    def usage(self) -> Usage | None:
-        """The tokens counted, known once the stream is exhausted."""
-        return self._reader.usage
-
-    @property
-    def request_id(self) -> str | None:
-        """The name that the server's log has for the request, known with the first piece."""
-        return self._reader.request_id
 
     def close(self) -> None:
         """Cancel what is left of the request."""
