@@ -32,6 +32,7 @@ from server.api.routes import (
     pooling,
     predict,
     rerank,
+    responses,
     score,
     server_info,
     tasks,
@@ -44,8 +45,9 @@ from server.settings import Settings
 from server.traces.setup import traced
 
 _RESOURCES = (
-    infer, batch, tasks, completions, chat, embeddings, models, lora, classify, pooling, score,
-    rerank, tokenize, server_info, pause, embed, predict, info, generate, hub, health, metrics
+    infer, batch, tasks, completions, chat, responses, embeddings, models, lora, classify,
+    pooling, score, rerank, tokenize, server_info, pause, embed, predict, info, generate, hub,
+    health, metrics
 )  # fmt: skip
 
 

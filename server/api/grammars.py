@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field
 
 from server.api.http.body import Body, Items
-from server.api.unsupported import Empty, Off
+from server.api.unsupported import Empty, Off, Only
 from server.engine.grammar import MAX_BYTES, Grammar
 from server.errors import InvalidRequest
 
@@ -59,6 +59,27 @@ ResponseFormat: TypeAlias = Annotated[
 ]
 
 
+class NamedSchemaFormat(NamedSchema):
+    """The same as OpenAI's responses have it, the schema beside its type."""
+
+    type: Literal["json_schema"]
+
+
+class TextOptions(Body):
+    """OpenAI's `text` of a response: what its text keeps to."""
+
+    format: Annotated[
+        TextFormat | ObjectFormat | NamedSchemaFormat, Field(discriminator="type")
+    ] = TextFormat(type="text")
+    verbosity: Annotated[Any, Only("medium")] = None
+
+    def grammars(self) -> list[Grammar]:
+        """Those that are asked for."""
+        if isinstance(self.format, NamedSchemaFormat):
+            return _schemas(self.format.schema_, "text.format.schema")
+        return _formats(self.format, "text.format")
+
+
 class StructuredOutputs(Body):
     """vLLM's: one form that an answer keeps to."""
 
@@ -102,19 +123,21 @@ class GrammarFields(Body):
 
     def asked_grammar(self) -> Grammar | None:
         """What the answer must keep to; raises InvalidRequest if that is several things."""
-        return only(
-            [
-                *_formats(self.response_format),
-                *self.structured_outputs.grammars("structured_outputs"),
-                *_schemas(self.guided_json, "guided_json"),
-                *_texts("regex", self.guided_regex, "guided_regex"),
-                *_choices(self.guided_choice, "guided_choice"),
-                *_texts("grammar", self.guided_grammar, "guided_grammar"),
-                *_schemas(ANY_OBJECT if self.guided_json_object else None, "guided_json_object"),
-                *_schemas(self.json_schema, "json_schema"),
-                *_texts("grammar", self.grammar, "grammar"),
-            ]
-        )
+        return only(self.grammars())
+
+    def grammars(self) -> list[Grammar]:
+        """All that are asked for."""
+        return [
+            *_formats(self.response_format, "response_format"),
+            *self.structured_outputs.grammars("structured_outputs"),
+            *_schemas(self.guided_json, "guided_json"),
+            *_texts("regex", self.guided_regex, "guided_regex"),
+            *_choices(self.guided_choice, "guided_choice"),
+            *_texts("grammar", self.guided_grammar, "guided_grammar"),
+            *_schemas(ANY_OBJECT if self.guided_json_object else None, "guided_json_object"),
+            *_schemas(self.json_schema, "json_schema"),
+            *_texts("grammar", self.grammar, "grammar"),
+        ]
 
 
 class NativeGrammar(Body):
@@ -153,15 +176,13 @@ def only(grammars: list[Grammar]) -> Grammar | None:
     return grammars[0] if grammars else None
 
 
-def _formats(asked: ResponseFormat) -> list[Grammar]:
+def _formats(asked: TextFormat | ObjectFormat | SchemaFormat, param: str) -> list[Grammar]:
     if isinstance(asked, SchemaFormat):
-        return _schemas(asked.json_schema.schema_, "response_format.json_schema.schema")
+        return _schemas(asked.json_schema.schema_, f"{param}.json_schema.schema")
     if isinstance(asked, ObjectFormat):
         schemas = [each for each in (asked.schema_, asked.value) if each is not None]
         return [
-            grammar
-            for schema in schemas or [ANY_OBJECT]
-            for grammar in _schemas(schema, "response_format")
+            grammar for schema in schemas or [ANY_OBJECT] for grammar in _schemas(schema, param)
         ]
     return []
 

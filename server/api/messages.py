@@ -1,7 +1,7 @@
 """Messages: the turns of a chat as clients send them, OpenAI's older forms of calls among them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
@@ -40,7 +40,8 @@ class TextPart(Body):
     text: Text
 
 
-def _content_form(value: Any) -> str | None:
+def text_or_parts(value: Any) -> str | None:
+    """Which of the two a client sends, as a tag."""
     if isinstance(value, str):
         return "(text)"
     return "(parts)" if isinstance(value, list) else None
@@ -50,7 +51,7 @@ Content: TypeAlias = Annotated[
     Annotated[Text, Tag("(text)")]
     | Annotated[Items[TextPart], Field(max_length=MAX_MESSAGES), Tag("(parts)")],
     Discriminator(
-        _content_form,
+        text_or_parts,
         custom_error_type="content_form",
         custom_error_message="Input should be a text or a list of text parts",
     ),
@@ -137,11 +138,15 @@ Messages: TypeAlias = Annotated[Items[ChatMessage], Field(min_length=1, max_leng
 
 
 def messages_of(sent: Sequence[ChatMessage]) -> tuple[Message, ...]:
-    """The turns as the engine takes them; a tool's message that lacks the name gets its call's."""
+    """The turns as the engine takes them."""
+    return with_names(each.message() for each in sent)
+
+
+def with_names(messages: Iterable[Message]) -> tuple[Message, ...]:
+    """Turns of which a tool's that lacks the tool's name gets that of the call."""
     found: list[Message] = []
     names: dict[str, str] = {}
-    for each in sent:
-        message = each.message()
+    for message in messages:
         names |= {call.id: call.name for call in message.tool_calls}
         if message.role == "tool" and not message.name:
             message = replace(message, name=names.get(message.tool_call_id, ""))

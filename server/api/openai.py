@@ -14,7 +14,7 @@ from server.api.http.body import Body, value_of
 from server.api.inputs import CacheSalt
 from server.api.naming import named
 from server.api.outputs import UsageBody
-from server.api.prompting import PromptFields
+from server.api.prompting import PromptFields, TruncationFields
 from server.api.sampling import SamplingFields
 from server.engine.output import Usage
 
@@ -27,16 +27,21 @@ class StreamOptions(Body):
     include_usage: bool = False
 
 
-class GenerationBody(PromptFields, SamplingFields, GrammarFields):
-    """What both generation routes take; `model` names the task.
+class GenerationBody(TruncationFields, SamplingFields, GrammarFields):
+    """What all generation routes take; `model` names the task.
 
     It may be left out where only one task generates, or the base alone.
     """
 
     model: ModelName = ""
     stream: bool = False
-    stream_options: StreamOptions = StreamOptions()
     cache_salt: CacheSalt | None = None
+
+
+class CompletingBody(PromptFields, GenerationBody):
+    """What both routes of completions take."""
+
+    stream_options: StreamOptions = StreamOptions()
 
     @model_validator(mode="after")
     def _check_streamed(self) -> Self:

@@ -7,6 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from server.api.inputs import CacheSalt, Messages, Prompt, inputs_of
 from server.api.naming import OptionalModel
+from server.api.prompting import ChatTemplateFields, HeadPromptFields
 from server.api.unsupported import UnsupportedPooling
 from server.engine.request import Request, ScoreFunction
 
@@ -15,7 +16,7 @@ Activation: TypeAlias = Annotated[
 ]
 
 
-class PooledBody(UnsupportedPooling):
+class PooledBody(HeadPromptFields, UnsupportedPooling):
     """What each of them takes; `activation` is the older name of `use_activation`."""
 
     model: OptionalModel | None = None
@@ -29,7 +30,7 @@ class PooledBody(UnsupportedPooling):
         return "none" if False in (self.use_activation, self.activation) else None
 
 
-class ReadingBody(PooledBody):
+class ReadingBody(PooledBody, ChatTemplateFields):
     """Texts or token ids in `input`, or a chat in `messages`, for a head to read."""
 
     input: Prompt | None = None
@@ -44,6 +45,7 @@ class ReadingBody(PooledBody):
     def requests(self, name: str, task: str) -> list[Request]:
         """What the engine is asked of a task: one request for each input."""
         given = self.input if self.input is not None else self.messages
+        options = self.prompting()
         return [
             Request(
                 f"{name}-{at}",
@@ -51,6 +53,7 @@ class ReadingBody(PooledBody):
                 each,
                 cache_salt=self.cache_salt or "",
                 score_function=self.score_function,
+                prompt=options,
                 generate=False,
             )
             for at, each in enumerate(inputs_of(given or ""))

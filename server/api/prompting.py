@@ -44,6 +44,24 @@ class TruncationFields(Body):
         )
 
 
+class HeadPromptFields(TruncationFields):
+    """The same for a head, for which the beginning of a text is kept unless it says otherwise."""
+
+    truncation_side: Literal["left", "right"] = "right"
+
+
+class TruncateFields(Body):
+    """Text-embeddings-inference's: whether what is too long is cut, and at which end."""
+
+    truncate: bool = False
+    truncation_direction: Literal["Left", "Right", "left", "right"] = "Right"
+
+    def prompting(self) -> PromptOptions:
+        """The options as the engine takes them."""
+        side = "left" if self.truncation_direction in ("Left", "left") else "right"
+        return PromptOptions(truncate=-1 if self.truncate else None, truncation_side=side)
+
+
 class PromptFields(TruncationFields):
     """What generation takes beside a prompt, and what it shows of it."""
 
@@ -52,17 +70,16 @@ class PromptFields(TruncationFields):
     return_tokens_as_token_ids: bool = False
 
 
-class ChatPromptFields(PromptFields):
+class ChatTemplateFields(TruncationFields):
     """How a chat becomes a prompt.
 
-    With `continue_final_message` the answer goes on with the last message; `echo` then puts what
-    there is of it before the answer. `chat_template_kwargs` are the template's own variables.
+    With `continue_final_message` the answer goes on with the last message. `chat_template_kwargs`
+    are the template's own variables.
     """
 
     add_generation_prompt: bool | None = None
     continue_final_message: bool = False
     chat_template_kwargs: TemplateVariables = Field(default_factory=dict[str, Value])
-    echo: bool = False
 
     @model_validator(mode="after")
     def _check_end(self) -> Self:
@@ -81,6 +98,25 @@ class ChatPromptFields(PromptFields):
             continues=self.continue_final_message,
             variables=self.chat_template_kwargs,
         )
+
+
+class ChatPromptFields(PromptFields, ChatTemplateFields):
+    """What a chat's next turn takes beside its messages.
+
+    `echo` puts what there is of a last message that goes on before the answer.
+    """
+
+    echo: bool = False
+
+
+def thinking(options: PromptOptions, effort: str | None) -> PromptOptions:
+    """Options with what an effort of reasoning tells a template: of "none", not to think.
+
+    By this variable Qwen's templates and those made after them know it, and vLLM sets it, too.
+    """
+    if effort != "none":
+        return options
+    return replace(options, variables={"enable_thinking": False, **options.variables})
 
 
 class PromptLogprob(BaseModel):

@@ -15,6 +15,7 @@ from server.api.dependencies import RegistryDep
 from server.api.http.connection import while_connected
 from server.api.naming import able
 from server.engine.output import Classified, Embedded, Output, Usage
+from server.engine.prompt_options import USUAL, PromptOptions
 from server.engine.request import Input, Pair, Request, ScoreFunction
 from server.errors import CapabilityMismatch, DeltaUnavailable
 from server.registry.version import Version
@@ -60,6 +61,7 @@ class Judge:
         pairs: Sequence[Pair],
         function: ScoreFunction | None = None,
         salt: str = "",
+        options: PromptOptions = USUAL,
     ) -> Judgement:
         """Judge pairs under a request's name, with the task that `model` names.
 
@@ -77,6 +79,7 @@ class Judge:
                     each,
                     cache_salt=salt,
                     score_function=function,
+                    prompt=options,
                     generate=False,
                 )
                 for at, each in enumerate(inputs)

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, Field
@@ -49,6 +50,16 @@ class ToolBody(Body):
     function: FunctionBody
 
 
+class FunctionType(Body):
+    """What says that a tool is a function, the only type there is."""
+
+    type: Literal["function"]
+
+
+class FlatTool(FunctionBody, FunctionType):
+    """A tool as OpenAI's responses have it, the function beside its type."""
+
+
 class NameBody(Body):
     """The name of a function."""
 
@@ -62,7 +73,12 @@ class NamedTool(Body):
     function: NameBody
 
 
+class NamedFlatTool(NameBody, FunctionType):
+    """The same as OpenAI's responses have it."""
+
+
 ToolChoice: TypeAlias = Literal["none", "auto", "required"] | NamedTool
+FlatChoice: TypeAlias = Literal["none", "auto", "required"] | NamedFlatTool
 FunctionChoice: TypeAlias = Literal["none", "auto"] | NameBody
 
 
@@ -78,7 +94,7 @@ class ToolFields(Body):
     def offered(self) -> Tools:
         """What the engine is told; raises InvalidRequest for a choice among none."""
         functions = [each.function for each in self.tools]
-        return _tools(functions, self.tool_choice, "tool", parallel=self.parallel_tool_calls)
+        return tools_of(functions, self.tool_choice, "tool", parallel=self.parallel_tool_calls)
 
 
 class ToolsOrFunctions(ToolFields):
@@ -95,7 +111,7 @@ class ToolsOrFunctions(ToolFields):
             return super().offered()
         if self.tools:
             raise InvalidRequest("Send tools or functions, not both.", param="functions")
-        return _tools(self.functions, self.function_call, "function", parallel=False)
+        return tools_of(self.functions, self.function_call, "function", parallel=False)
 
 
 class CalledBody(BaseModel):
@@ -143,13 +159,17 @@ class CallChunk(BaseModel):
         return cls(index=piece.index, id=piece.id, type="function", function=function)
 
 
-def _tools(
-    functions: list[FunctionBody],
-    choice: ToolChoice | FunctionChoice,
+def tools_of(
+    functions: Sequence[FunctionBody],
+    choice: ToolChoice | FlatChoice | FunctionChoice,
     kind: Literal["tool", "function"],
     *,
     parallel: bool,
 ) -> Tools:
+    """What the engine is told of functions and a choice of them.
+
+    Raises InvalidRequest for a choice among none, and for names that are there twice.
+    """
     field = "tool_choice" if kind == "tool" else "function_call"
     named = ""
     if isinstance(choice, NamedTool | NameBody):

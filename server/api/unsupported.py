@@ -15,6 +15,12 @@ _NO_SUFFIX = (
     "that the base was trained with for that"
 )
 
+_NOT_KEPT = "Nothing is kept here of earlier responses; send their items as input"
+_OUTPUT_TOKENS = "Responses call this max_output_tokens"
+_NO_ITEMS_CUT = (
+    "Items are not dropped here; send truncate_prompt_tokens to keep the last tokens of an input"
+)
+
 
 class Only:
     """Marks a field of which nothing is taken but the values that change nothing here."""
@@ -53,8 +59,14 @@ class UnsupportedSampling(Body):
 
     logits_processors: Empty = None
     vllm_xargs: Empty = None
+    kv_transfer_params: Empty = None
+    ec_transfer_params: Empty = None
 
     use_beam_search: Off = None
+    watermarking: Off = None
+    repetition_detection: Empty = None
+    thinking_token_budget: Annotated[Any, Only(-1)] = None
+    logprob_token_ids: Empty = None
 
     n_probs: Zero = None
     include_stop_str_in_output: Off = None
@@ -104,16 +116,44 @@ class UnsupportedChat(Body):
     verbosity: Annotated[Any, Only("medium")] = None
     documents: Empty = None
     chat_template: Nothing = None
+    include_reasoning: On = None
+    return_prompt_text: Off = None
+
+
+class UnsupportedResponse(Body):
+    """What OpenAI's responses take that nothing here keeps or does, and what chats call otherwise.
+
+    Truncation by items is not done; `truncate_prompt_tokens` cuts by tokens.
+    """
+
+    background: Off = None
+    context_management: Empty = None
+    conversation: Annotated[Any, Only(reason=_NOT_KEPT)] = None
+    enable_response_messages: Off = None
+    max_completion_tokens: Annotated[Any, Only(reason=_OUTPUT_TOKENS)] = None
+    max_tokens: Annotated[Any, Only(reason=_OUTPUT_TOKENS)] = None
+    max_tool_calls: Nothing = None
+    moderation: Nothing = None
+    previous_input_messages: Empty = None
+    previous_response: Annotated[Any, Only(reason=_NOT_KEPT)] = None
+    previous_response_id: Annotated[Any, Only(reason=_NOT_KEPT)] = None
+    prompt: Nothing = None
+    truncation: Annotated[Any, Only("disabled", reason=_NO_ITEMS_CUT)] = None
+
+
+class UnsupportedReasoning(Body):
+    """What OpenAI's models take for reasoning: no measure of it is known here but none at all."""
+
+    effort: Annotated[Any, Only("none")] = None
+    generate_summary: Nothing = None
+    summary: Nothing = None
 
 
 class UnsupportedPooling(Body):
     """What other servers take beside what a head is to read."""
 
-    truncate_prompt_tokens: Nothing = None
-    truncation_side: Nothing = None
     padding: Annotated[Any, Only("do_not_pad")] = None
-    mm_processor_kwargs: Empty = None
-    add_special_tokens: On = None
+    chat_template: Nothing = None
 
 
 class UnsupportedRerank(Body):
@@ -131,7 +171,6 @@ class UnsupportedGeneration(Body):
     best_of: One = None
     decoder_input_details: Off = None
     grammar: Nothing = None
-    truncate: Nothing = None
     typical_p: One = None
     watermark: Off = None
 
@@ -139,21 +178,12 @@ class UnsupportedGeneration(Body):
 class UnsupportedTokenizing(Body):
     """What other servers take beside messages to tokenise."""
 
-    add_generation_prompt: On = None
-    continue_final_message: Off = None
-    add_special_tokens: Off = None
     chat_template: Nothing = None
-    chat_template_kwargs: Empty = None
-    media_io_kwargs: Empty = None
-    mm_processor_kwargs: Empty = None
-    tools: Empty = None
 
 
-class UnsupportedTruncation(Body):
+class UnsupportedPrompt(Body):
     """What text-embeddings-inference takes beside texts."""
 
-    truncate: Off = None
-    truncation_direction: Annotated[Any, Only("Right", "right")] = None
     prompt_name: Empty = None
 
 
@@ -161,4 +191,7 @@ class UnsupportedEmbedding(Body):
     """What other servers take beside an input to embed."""
 
     normalize: Nothing = None
+    use_activation: Nothing = None
     embed_dtype: Annotated[Any, Only("float32")] = None
+    endianness: Annotated[Any, Only("native", "little")] = None
+    padding: Annotated[Any, Only("do_not_pad")] = None

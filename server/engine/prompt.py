@@ -109,7 +109,7 @@ def build_prompt(
     ContextLengthExceeded for an input without room.
     """
     if isinstance(source, Pair):
-        return _pair(tokenizer, source, room, control)
+        return _pair(tokenizer, source, room, options, control)
     chat = chat_of(source, style, tools, generates=generates, options=options)
     template = base_template(tokenizer, tools) if chat else None
     if chat and template:
@@ -138,30 +138,37 @@ def _text(
     else:
         encoding = _encode(tokenizer, text, special=special)
     # Those that the tokenizer puts around a text stay around what is left of it.
-    around = encoding.special_tokens_mask
-    kept = room.kept(len(around), options, around)
+    ids, around = encoding.ids, encoding.special_tokens_mask
+    kept = room.kept(len(ids), options, around)
     words = tuple(
         None if word is None else (start, end, word)
         for (start, end), word in zip(encoding.offsets, encoding.word_ids, strict=True)
     )
-    tokens = _some([encoding.ids[at] for at in kept])
-    cut = len(kept) < len(around)
+    tokens = _some([ids[at] for at in kept])
+    cut = len(kept) < len(ids)
     return Prompt(tokens, "" if cut else text, tuple(words[at] for at in kept))
 
 
 def _pair(
-    tokenizer: PreTrainedTokenizerFast, pair: Pair, room: Room, control: ControlTokens | None
+    tokenizer: PreTrainedTokenizerFast,
+    pair: Pair,
+    room: Room,
+    options: PromptOptions,
+    control: ControlTokens | None,
 ) -> Prompt:
     """As Transformers' `tokenizer(first, second)`, with types where the tokenizer gives any."""
-    room.check_text(pair.first + pair.second)
-    texts = (pair.first, pair.second)
-    encoding = (
-        control.encode(texts, special=True) if control else _encode(tokenizer, texts, special=True)
-    )
-    room.check_tokens(len(encoding))
-    typed = "token_type_ids" in tokenizer.model_input_names and any(encoding.type_ids)
-    types = tuple(encoding.type_ids) if typed else ()
-    return Prompt(_some(list(encoding.ids)), types=types)
+    if options.truncate is None:
+        room.check_text(pair.first + pair.second)
+    texts, special = (pair.first, pair.second), options.special is not False
+    if control:
+        encoding = control.encode(texts, special=special)
+    else:
+        encoding = _encode(tokenizer, texts, special=special)
+    ids, types = encoding.ids, encoding.type_ids
+    kept = room.kept_of_pair(encoding.sequence_ids, options)
+    typed = "token_type_ids" in tokenizer.model_input_names and any(types)
+    tokens = _some([ids[at] for at in kept])
+    return Prompt(tokens, types=tuple(types[at] for at in kept) if typed else ())
 
 
 def _tokens(

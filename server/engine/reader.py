@@ -12,6 +12,7 @@ from server.engine.chat_template import task_template
 from server.engine.control_tokens import ControlTokens, shown
 from server.engine.limits import Limits
 from server.engine.prompt import Prompt, build_prompt, chat_of, chat_prompt
+from server.engine.prompt_options import PromptOptions
 from server.engine.request import Input, Pair, Request
 from server.engine.room import ANY, Room
 from server.engine.rules import rules_of
@@ -96,13 +97,13 @@ class Reader:
             raise InvalidRequest("The input holds a token unknown to the base.", param="input")
         return prompt if self._typed else replace(prompt, types=())
 
-    async def tokens(self, text: str, *, special: bool) -> list[int]:
-        """A text's token ids, whether they fit or not; with special tokens around them or without.
+    async def tokens(self, text: str, options: PromptOptions) -> list[int]:
+        """A text's token ids, whether they fit or not.
 
         Raises InvalidRequest for a text that is too long.
         """
         _check_size(len(text))
-        return await self._on_thread(partial(self._tokens.of, text, special=special), len(text))
+        return await self._on_thread(partial(self._tokens.of, text, options), len(text))
 
     async def pieces(self, tokens: Sequence[int]) -> list[str]:
         """Each token as the vocabulary spells it."""

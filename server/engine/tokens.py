@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerFast
 
+from server.engine.prompt_options import PromptOptions
+from server.engine.room import ANY
 from server.errors import InvalidRequest
 
 
@@ -14,10 +16,12 @@ class Tokens:
         self._backend = tokenizer.backend_tokenizer
         self._size = len(tokenizer)
 
-    def of(self, text: str, *, special: bool) -> list[int]:
-        """A text's token ids, with the tokenizer's special tokens around them or without."""
+    def of(self, text: str, options: PromptOptions) -> list[int]:
+        """A text's token ids."""
+        special = options.special is not False
         (encoding,) = self._backend.encode_batch([text], add_special_tokens=special)
-        return list(encoding.ids)
+        ids, around = encoding.ids, encoding.special_tokens_mask
+        return [ids[at] for at in ANY.kept(len(ids), options, around)]
 
     def pieces(self, tokens: Sequence[int]) -> list[str]:
         """Each token as the vocabulary spells it."""

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from server.api.answers import Answers, SubmitDep
+from server.api.chat_tokens import ChatToken, chat_tokens
 from server.api.fields import fields
 from server.api.http.body import BodyRoute
 from server.api.http.connection import while_connected
@@ -18,14 +19,14 @@ from server.api.http.events import event_stream
 from server.api.http.identity import new_id
 from server.api.inputs import MAX_TOKENS
 from server.api.messages import Messages, messages_of
-from server.api.openai import NAMED, GenerationBody, Head, head, usage_chunk
-from server.api.outputs import UsageBody, finite
-from server.api.prompting import ChatPromptFields, PromptLogprobs, prompt_logprobs
+from server.api.openai import NAMED, CompletingBody, Head, head, usage_chunk
+from server.api.outputs import UsageBody
+from server.api.prompting import ChatPromptFields, PromptLogprobs, prompt_logprobs, thinking
 from server.api.sampling import Alternatives, TokenCount
 from server.api.tools import CallBody, CallChunk, CalledBody, CalledChunk, ToolsOrFunctions
 from server.api.unsupported import UnsupportedChat
 from server.api.writing import json_response, written
-from server.engine.output import FinishReason, Generated, Piece, ScoredToken, TokenLogprob
+from server.engine.output import FinishReason, Generated, Piece, TokenLogprob
 from server.engine.request import Request
 
 router = APIRouter(
@@ -35,7 +36,7 @@ router = APIRouter(
 )
 
 
-class ChatBody(ChatPromptFields, GenerationBody, ToolsOrFunctions, UnsupportedChat):
+class ChatBody(ChatPromptFields, CompletingBody, ToolsOrFunctions, UnsupportedChat):
     """A chat to continue; without a number of tokens the answer may fill the context."""
 
     messages: Messages
@@ -68,26 +69,12 @@ class ChatBody(ChatPromptFields, GenerationBody, ToolsOrFunctions, UnsupportedCh
             messages_of(self.messages),
             replace(self.sampling(most, alternatives), prompt_logprobs=self.prompt_logprobs),
             cache_salt=self.cache_salt or "",
-            prompt=self.prompting(),
+            prompt=thinking(self.prompting(), self.reasoning_effort),
             all_logprobs=self.return_token_ids,
             generate=True,
             tools=self.offered(),
             grammar=self.asked_grammar(),
         )
-
-
-class TopLogprob(BaseModel):
-    r"""A token, its bytes, which may be part of a character, and its log-probability."""
-
-    token: str
-    bytes: list[int]
-    logprob: float
-
-
-class ChatToken(TopLogprob):
-    """A generated token and the likeliest ones in its place."""
-
-    top_logprobs: list[TopLogprob]
 
 
 class ChatLogprobs(BaseModel):
@@ -251,18 +238,4 @@ def _finish(reason: FinishReason | None, body: ChatBody) -> Any:
 def _logprobs(tokens: Sequence[TokenLogprob] | None, body: ChatBody) -> ChatLogprobs | None:
     if not tokens:
         return None
-    as_ids = body.return_tokens_as_token_ids
-    return ChatLogprobs(
-        content=(
-            ChatToken(
-                **_token(token, as_ids=as_ids),
-                top_logprobs=[TopLogprob(**_token(each, as_ids=as_ids)) for each in token.top],
-            )
-            for token in tokens
-        )
-    )
-
-
-def _token(token: ScoredToken, *, as_ids: bool) -> dict[str, Any]:
-    name = f"token_id:{token.id}" if as_ids else token.text
-    return {"token": name, "bytes": list(token.bytes), "logprob": finite(token.logprob)}
+    return ChatLogprobs(content=chat_tokens(tokens, as_ids=body.return_tokens_as_token_ids))

@@ -19,7 +19,7 @@ from server.api.http.document import STREAM
 from server.api.http.events import event_stream
 from server.api.http.identity import new_id
 from server.api.inputs import MAX_TOKENS, Prompt, inputs_of
-from server.api.openai import NAMED, GenerationBody, Head, head, usage_chunk
+from server.api.openai import NAMED, CompletingBody, Head, head, usage_chunk
 from server.api.outputs import UsageBody
 from server.api.sampling import MAX_CHOICES, Alternatives
 from server.api.unsupported import UnsupportedCompletion
@@ -34,7 +34,7 @@ router = APIRouter(
 )
 
 
-class CompletionBody(GenerationBody, UnsupportedCompletion):
+class CompletionBody(CompletingBody, UnsupportedCompletion):
     """Texts or token ids to continue.
 
     `echo` puts the prompt before its continuation; only then it may be without one, by `max_tokens`

@@ -16,7 +16,8 @@ from server.api.http.connection import while_connected
 from server.api.http.identity import new_id
 from server.api.inputs import Prompt, inputs_of
 from server.api.naming import OptionalModel, named
-from server.api.unsupported import Nothing, On, Only, UnsupportedTruncation
+from server.api.prompting import TruncateFields
+from server.api.unsupported import Nothing, On, Only, UnsupportedPrompt
 from server.api.writing import json_response, written
 from server.engine.output import Embedded
 from server.engine.request import Request
@@ -29,7 +30,7 @@ router = APIRouter(
 )
 
 
-class EmbedBody(UnsupportedTruncation):
+class EmbedBody(TruncateFields, UnsupportedPrompt):
     """Texts or token ids to embed; `normalize` is the task's own affair unless true."""
 
     model: OptionalModel | None = None
@@ -52,7 +53,7 @@ async def embed(
     task = named(registry, body.model, TaskType.EMBED)
     answers = await submit(
         [
-            Request(f"{name}-{at}", task, each, generate=False)
+            Request(f"{name}-{at}", task, each, prompt=body.prompting(), generate=False)
             for at, each in enumerate(inputs_of(body.inputs))
         ]
     )

@@ -19,7 +19,7 @@ from server.api.inputs import MAX_EMBEDDINGS, Collection, inputs_of
 from server.api.naming import named
 from server.api.openai import ModelName
 from server.api.packing import packed
-from server.api.prompting import TruncationFields
+from server.api.prompting import HeadPromptFields
 from server.api.unsupported import UnsupportedEmbedding
 from server.api.writing import json_response, written
 from server.engine.engine import Engine
@@ -48,7 +48,7 @@ OneOrMore: TypeAlias = Annotated[
 ]
 
 
-class EmbeddingsBody(TruncationFields, UnsupportedEmbedding):
+class EmbeddingsBody(HeadPromptFields, UnsupportedEmbedding):
     """Texts or token ids to embed with the task that `model` names, or each with one of a list.
 
     A list has a name for each input; no name is needed where only one task embeds. `dimensions`

@@ -16,7 +16,7 @@ from server.api.http.connection import while_connected
 from server.api.http.document import STREAM
 from server.api.http.events import EventStream, event_stream
 from server.api.http.identity import new_id
-from server.api.inputs import Text
+from server.api.inputs import MAX_TOKENS, Text
 from server.api.naming import OptionalModel, named
 from server.api.openai import ModelName
 from server.api.outputs import finite
@@ -25,7 +25,7 @@ from server.api.unsupported import UnsupportedGeneration
 from server.api.writing import json_response, written
 from server.engine.engine import Engine
 from server.engine.output import FinishReason, Generated, Piece, ScoredToken, TokenLogprob
-from server.engine.request import Request, Sampling
+from server.engine.request import PromptOptions, Request, Sampling
 
 router = APIRouter(
     route_class=BodyRoute,
@@ -41,7 +41,7 @@ class GenerateParameters(UnsupportedGeneration):
 
     That is by `do_sample`, a temperature other than 1, `top_k` or `top_p`. `adapter_id` names the
     task. `top_n_tokens` shows the likeliest tokens in each place, beside the `details` or in a
-    stream.
+    stream. Of a longer input the last `truncate` tokens are read.
     """
 
     adapter_id: ModelName | None = None
@@ -57,6 +57,7 @@ class GenerateParameters(UnsupportedGeneration):
     top_k: Annotated[int, Field(ge=0, lt=1 << 31)] = 0
     top_n_tokens: Annotated[int, Field(ge=0, le=20)] = 0
     top_p: Annotated[FiniteFloat, Field(gt=0, le=1)] = 1.0
+    truncate: Annotated[int, Field(ge=1, le=MAX_TOKENS)] | None = None
 
     def sampling(self, *, shows_tokens: bool) -> Sampling:
         """The options as the engine takes them."""
@@ -85,7 +86,8 @@ class GenerateBody(Body):
     def request(self, name: str, task: str, *, shows_tokens: bool) -> Request:
         """What the engine is asked."""
         sampling = self.parameters.sampling(shows_tokens=shows_tokens)
-        return Request(name, task, self.inputs, sampling, raw=True, generate=True)
+        options = PromptOptions(truncate=self.parameters.truncate)
+        return Request(name, task, self.inputs, sampling, raw=True, prompt=options, generate=True)
 
     @property
     def task(self) -> str | None:

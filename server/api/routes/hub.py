@@ -20,6 +20,7 @@ from server.api.http.document import STREAM
 from server.api.http.identity import new_id
 from server.api.inputs import MAX_BATCH, Text, Texts
 from server.api.naming import OptionalModel, named
+from server.api.prompting import TruncateFields
 from server.api.relevance import JudgeDep
 from server.api.routes.embed import EmbedBody, embed
 from server.api.routes.generate import (
@@ -30,7 +31,7 @@ from server.api.routes.generate import (
     generated,
 )
 from server.api.routes.predict import Prediction, predictions
-from server.api.unsupported import Nothing, On, Only, UnsupportedTruncation
+from server.api.unsupported import Nothing, On, Only, UnsupportedPrompt
 from server.api.writing import json_response, written
 from server.engine.output import Classified, Output, Tagged
 from server.engine.request import Pair, Request, ScoreFunction
@@ -82,7 +83,7 @@ HubInput: TypeAlias = Annotated[
 ]
 
 
-class HubBody(UnsupportedTruncation):
+class HubBody(TruncateFields, UnsupportedPrompt):
     """An input for a task of any type; `stream` is for those that generate."""
 
     model: OptionalModel | None = None
@@ -140,14 +141,20 @@ async def ask(
 ) -> Response:
     """Answer with the task that `model` names, or the only one that does what is asked."""
     if isinstance(body.inputs, Similarity):
-        return await _similar(body.inputs, body.model, judge)
+        return await _similar(body.inputs, body, judge)
     task = body.model or (body.parameters and body.parameters.adapter_id)
     if task is None:
         task = named(engine.registry, None, body.wanted(generates=engine.base.generates))
     kind = engine.registry.get(task).active.type
     if kind is TaskType.EMBED:
         return await embed(
-            EmbedBody.model_construct(model=task, inputs=body.inputs, normalize=body.normalize),
+            EmbedBody.model_construct(
+                model=task,
+                inputs=body.inputs,
+                normalize=body.normalize,
+                truncate=body.truncate,
+                truncation_direction=body.truncation_direction,
+            ),
             http,
             engine.registry,
             submit,
@@ -161,6 +168,8 @@ async def ask(
         if body.stream:
             return await generate_stream(asked, http, engine, submit)
         return json_response(b"[%s]" % await generated(asked, http, engine, submit))
+    if kind is TaskType.TAG and body.truncate:
+        raise InvalidRequest("Entities are found in whole texts; leave truncate out.", "truncate")
     return await _read(body, task, http, submit)
 
 
@@ -177,9 +186,10 @@ async def ask_model(
     return await ask(body.model_copy(update={"model": name}), http, engine, submit, judge)
 
 
-async def _similar(inputs: Similarity, model: str | None, judge: JudgeDep) -> Response:
+async def _similar(inputs: Similarity, body: HubBody, judge: JudgeDep) -> Response:
     pairs = [Pair(inputs.source_sentence, each) for each in inputs.sentences]
-    judgement = await judge.judge(new_id("similar"), model, pairs)
+    name, options = new_id("similar"), body.prompting()
+    judgement = await judge.judge(name, body.model, pairs, options=options)
     return json_response(await written(judgement.outputs, lambda: Similarities(judgement.scores())))
 
 
@@ -195,6 +205,7 @@ async def _read(body: HubBody, task: str, http: HTTPRequest, submit: SubmitDep) 
                 task,
                 text,
                 score_function=options.function_to_apply,
+                prompt=body.prompting(),
                 generate=False,
             )
             for at, text in enumerate(texts)

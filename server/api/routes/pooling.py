@@ -21,7 +21,7 @@ from server.api.pooled import ReadingBody
 from server.api.unsupported import Nothing, Only
 from server.api.writing import json_response, written
 from server.engine.output import Classified, Embedded, Output
-from server.errors import CapabilityMismatch
+from server.errors import CapabilityMismatch, InvalidRequest
 
 router = APIRouter(route_class=BodyRoute, tags=["vllm"], dependencies=[fields(task="model")])
 
@@ -69,6 +69,9 @@ async def pool(
     version = answers.version
     if version.type not in wanted:
         raise CapabilityMismatch(f"The task '{task}' is of type {version.type.value}.", "task")
+    if version.type is TaskType.EMBED and body.score_function == "none":
+        text = "An embedding has the length that its task gives it; leave use_activation out."
+        raise InvalidRequest(text, "use_activation")
     outputs = await while_connected(http.receive, answers.outputs())
     plain = body.encoding_format == "float"
 

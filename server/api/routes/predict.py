@@ -15,7 +15,8 @@ from server.api.http.connection import while_connected
 from server.api.http.identity import new_id
 from server.api.inputs import MAX_BATCH, Text
 from server.api.naming import OptionalModel, named
-from server.api.unsupported import UnsupportedTruncation
+from server.api.prompting import TruncateFields
+from server.api.unsupported import UnsupportedPrompt
 from server.api.writing import json_response, written
 from server.engine.output import Classified
 from server.engine.request import Input, Pair, Request
@@ -53,7 +54,7 @@ PredictInput: TypeAlias = Annotated[
 ]
 
 
-class PredictBody(UnsupportedTruncation):
+class PredictBody(TruncateFields, UnsupportedPrompt):
     """A text, a pair `[text, text]`, or a list of `[text]` and `[text, text]` to label.
 
     `raw_scores` are logits.
@@ -102,6 +103,7 @@ async def predict(
                 task,
                 each,
                 score_function="none" if body.raw_scores else None,
+                prompt=body.prompting(),
                 generate=False,
             )
             for at, each in enumerate(body.sequences)

@@ -16,8 +16,9 @@ from server.api.inputs import MAX_BATCH, Text, Texts
 from server.api.naming import OptionalModel
 from server.api.outputs import UsageBody
 from server.api.pooled import PooledBody
+from server.api.prompting import TruncateFields
 from server.api.relevance import JudgeDep, Judgement
-from server.api.unsupported import UnsupportedRerank, UnsupportedTruncation
+from server.api.unsupported import UnsupportedPrompt, UnsupportedRerank
 from server.api.writing import json_response, written
 from server.engine.request import Pair
 
@@ -84,7 +85,7 @@ class Ranking(BaseModel):
     results: list[Reranked]
 
 
-class RankBody(UnsupportedTruncation, Body):
+class RankBody(TruncateFields, UnsupportedPrompt):
     """A query and texts, as text-embeddings-inference takes them; `raw_scores` are logits."""
 
     model: OptionalModel | None = None
@@ -128,7 +129,7 @@ async def rerank(body: RerankBody, judge: JudgeDep) -> Response:
     texts = body.ranked
     pairs = [Pair(body.query, text) for text in texts]
     judgement = await judge.judge(
-        name, body.model, pairs, body.score_function, body.cache_salt or ""
+        name, body.model, pairs, body.score_function, body.cache_salt or "", body.prompting()
     )
 
     def make() -> Ranking:
@@ -150,7 +151,9 @@ async def rerank_either(body: AnyRerankBody, judge: JudgeDep) -> Response:
     asked = body.root
     pairs = [Pair(asked.query, text) for text in asked.texts]
     function = "none" if asked.raw_scores else None
-    judgement = await judge.judge(new_id("rerank"), asked.model, pairs, function)
+    judgement = await judge.judge(
+        new_id("rerank"), asked.model, pairs, function, options=asked.prompting()
+    )
 
     def make() -> Ranks:
         ranks = [Rank(index=index, score=score) for index, score in _best(judgement)]

@@ -108,7 +108,12 @@ async def score(body: ScoreBody, judge: JudgeDep) -> Response:
     """Tell how well texts go together, by a cross-encoder or by the cosine of embeddings."""
     name = new_id("score")
     judgement = await judge.judge(
-        name, body.model, body.pairs(), body.score_function, body.cache_salt or ""
+        name,
+        body.model,
+        body.pairs(),
+        body.score_function,
+        body.cache_salt or "",
+        body.prompting(),
     )
 
     def make() -> Scores:

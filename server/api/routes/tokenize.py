@@ -1,17 +1,22 @@
 """`/tokenize` and `/detokenize`: vLLM's texts as token ids and back."""
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Discriminator, Field, RootModel, Tag
 
+from deltas.delta import TaskType
 from server.api.dependencies import EngineDep
 from server.api.fields import fields
 from server.api.http.body import Body, BodyRoute, Items
 from server.api.http.identity import new_id
-from server.api.inputs import MAX_TOKENS, Messages, Text, TokenId
+from server.api.inputs import MAX_TOKENS, Text, TokenId
+from server.api.messages import Messages, messages_of
 from server.api.naming import OptionalModel
+from server.api.prompting import ChatTemplateFields, TruncationFields
 from server.api.routes.models import room_of
+from server.api.tools import ToolFields
 from server.api.unsupported import UnsupportedTokenizing
 from server.api.writing import json_response, written_values
 from server.engine.request import Request
@@ -22,17 +27,19 @@ router = APIRouter(
 )
 
 
-class TokenizeText(Body):
+class TokenizeText(TruncationFields):
     """A text to tokenise, of 131,072 characters at most; all tasks have the base's tokens."""
 
     model: OptionalModel | None = None
     prompt: Text
-    add_special_tokens: bool = True
     return_token_strs: bool = False
 
 
-class TokenizeChat(UnsupportedTokenizing):
-    """Messages to write out, as the template of the task that `model` names does, and tokenise."""
+class TokenizeChat(ChatTemplateFields, ToolFields, UnsupportedTokenizing):
+    """Messages to write out, as the template of the task that `model` names does, and tokenise.
+
+    Tools are written with them.
+    """
 
     model: OptionalModel | None = None
     messages: Messages
@@ -77,21 +84,26 @@ class Detokenized(BaseModel):
 
 @router.post("/tokenize", response_model=Tokenized)
 async def tokenize(body: TokenizeBody, engine: EngineDep) -> Response:
-    """Show the token ids of a text or of a chat, whether or not they fit the context."""
+    """Show the token ids of a text or of a chat, whether or not they fit the context.
+
+    They are cut where that is asked for, as they would be before an answer.
+    """
     asked = body.root
     task = asked.model or BASE_NAME
     version = engine.registry.get(task).active
+    room = room_of(version, engine)
+    options = asked.prompting()
+    if options.truncate == -1:
+        options = replace(options, truncate=room - (version.type is TaskType.GENERATE))
     if isinstance(asked, TokenizeText):
-        tokens = await engine.reader.tokens(asked.prompt, special=asked.add_special_tokens)
+        tokens = await engine.reader.tokens(asked.prompt, options)
     else:
-        messages = tuple(each.message() for each in asked.messages)
-        request = Request(new_id("tok"), task, messages)
+        messages, tools = messages_of(asked.messages), asked.offered()
+        request = Request(new_id("tok"), task, messages, prompt=options, tools=tools)
         prompt = await engine.reader.read(request, version, generates=True, fits=False)
         tokens = prompt.tokens
     # They are what they should be: looking at each would take as long as making it.
-    answer = Tokenized.model_construct(
-        count=len(tokens), max_model_len=room_of(version, engine), tokens=tokens
-    )
+    answer = Tokenized.model_construct(count=len(tokens), max_model_len=room, tokens=tokens)
     if asked.return_token_strs:
         answer.token_strs = await engine.reader.pieces(tokens)
     return json_response(await written_values(len(tokens), lambda: answer))

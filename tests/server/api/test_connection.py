@@ -20,6 +20,12 @@ BODIES = {
         "messages": [{"role": "user", "content": "x"}],
         **LONG,
     },
+    "/v1/responses": {
+        "model": "lora",
+        "input": "x",
+        "max_output_tokens": 240,
+        "ignore_eos": True,
+    },
 }
 STREAMING = [path for path in BODIES if path != "/v1/infer/batch"]
 

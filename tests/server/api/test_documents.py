@@ -51,7 +51,7 @@ def test_the_page_of_routes_has_them_all(live: Live):
 
 def test_the_documents_tell_streams_and_plain_texts(live: Live):
     paths = live.http.get("/openapi.json").json()["paths"]
-    for path in ("/v1/infer", "/v1/completions", "/v1/chat/completions"):
+    for path in ("/v1/infer", "/v1/completions", "/v1/chat/completions", "/v1/responses"):
         content = paths[path]["post"]["responses"]["200"]["content"]
         assert content.keys() == {"application/json", "text/event-stream"}
     assert paths["/metrics"]["get"]["responses"]["200"]["content"].keys() == {"text/plain"}

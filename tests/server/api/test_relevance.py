@@ -149,7 +149,11 @@ def test_tasks_that_cannot_tell(reader: Live):
         ("/score", {"text_1": "x"}, None),
         ("/score", {"text_1": ["x", "y"], "text_2": "x"}, None),
         ("/score", {"text_1": "x", "text_2": []}, "text_2"),
-        ("/score", {"text_1": "x", "text_2": "y", "truncate_prompt_tokens": 9}, None),
+        (
+            "/score",
+            {"text_1": "x", "text_2": "y", "truncate_prompt_tokens": 0},
+            "truncate_prompt_tokens",
+        ),
         ("/rerank", {"query": "x", "documents": []}, "documents"),
         ("/rerank", {"query": "x", "documents": [1]}, "documents.0"),
         ("/rerank", {"query": "x", "texts": [1]}, "texts.0"),

@@ -9,7 +9,7 @@ from deltas.delta import PromptStyle
 from server.engine.message import Message
 from server.engine.prompt import Prompt, build_prompt
 from server.engine.prompt_options import PromptOptions, Side
-from server.engine.request import Input
+from server.engine.request import Input, Pair
 from server.engine.room import Room
 from server.errors import ContextLengthExceeded, InvalidRequest
 from tests.bases import byte_tokenizer
@@ -41,6 +41,17 @@ def test_what_is_cut_is_within_the_special_tokens(side: Side, count: int) -> Non
     tokens = tuple(inner)
     kept = read(AROUND, tokens, truncate=count, truncation_side=side).tokens
     assert kept == (inner[-count:] if side == "left" else inner[:count])
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("texts", [("a query", TEXT), (TEXT, "a query"), (TEXT, TEXT)])
+def test_a_pair_is_cut_as_transformers_cuts_it(side: Side, texts: tuple[str, str]) -> None:
+    tokenizer = byte_tokenizer(chat=False)
+    tokenizer.truncation_side = side
+    for most in range(4, len(tokenizer(*texts)["input_ids"]) + 2):
+        expected = tokenizer(*texts, truncation="longest_first", max_length=most)["input_ids"]
+        found = read(AROUND, Pair(*texts), truncate=most, truncation_side=side)
+        assert found.tokens == expected
 
 
 def test_what_is_too_long_may_be_cut_to_the_room_that_there_is() -> None:
