@@ -16,10 +16,10 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
-from threading import Lock, Thread
+from threading import Lock
 from uuid import uuid4
 
 from deltas.checkpoint import MAX_WEIGHTS
@@ -54,6 +54,10 @@ class Store:
         self._sizes: dict[str, int] = {}
         with storage_errors():
             self._run = Run(root)
+        # Whoever drops may be an event loop, which waits for no disk. Where memory is exhausted no
+        # thread begins any more, and who starts one waits for ever: this one is there before.
+        self._remover = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._remover.submit(int).result()
 
     @property
     def scratch(self) -> Path:
@@ -102,13 +106,7 @@ class Store:
                 return
             with suppress(OSError):
                 (self._run.path / digest).rename(trash)
-        remove = partial(shutil.rmtree, trash, ignore_errors=True)
-        try:
-            # Whoever drops may be an event loop, which waits for no disk.
-            Thread(target=remove).start()
-        except RuntimeError:
-            # There is no memory for another thread.
-            remove()
+            self._remover.submit(shutil.rmtree, trash, ignore_errors=True)
 
     def path(self, digest: str) -> Path:
         """Where a kept delta's files are; raises DeltaUnavailable if they are gone."""
@@ -122,6 +120,7 @@ class Store:
         self.gate.close()
         with self._lock:
             self._closed = True
+        self._remover.shutdown()
         self._run.close()
 
     def _place(self, staging: Staging, digest: str) -> None:
