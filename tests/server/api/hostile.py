@@ -77,9 +77,12 @@ class Document:
             elif form.get("maxLength", 0) > 1024:
                 yield path
 
-    def bodies(self, schema: Schema) -> Iterator[tuple[str, str]]:
-        """Named bodies: the largest that the server takes, and the largest that it looks into."""
-        for name, written in self._written(schema):
+    def bodies(self, schema: Schema, *, every: bool = True) -> Iterator[tuple[str, str]]:
+        """Named bodies: the largest that the server takes, and the largest that it looks into.
+
+        Not `every` one: each place gets one kind of wrong value, and one after the other its turn.
+        """
+        for name, written in self._written(schema, every):
             size = MAX_JSON_BYTES
             yield f"{name}, {size} bytes", written(size)
             while size > 1 and not _looked_into(written(size)):
@@ -87,14 +90,15 @@ class Document:
             if size not in (1, MAX_JSON_BYTES):
                 yield f"{name}, {size} bytes", written(size)
 
-    def _written(self, schema: Schema) -> Iterator[tuple[str, Callable[[int], str]]]:
+    def _written(self, schema: Schema, every: bool) -> Iterator[tuple[str, Callable[[int], str]]]:
         yield "deep", lambda size: "[" * (size // 2) + "]" * (size // 2)
         yield "keys", lambda size: json.dumps({f"{key:07}": 1 for key in range(size // 14)})
         for junk in map(json.dumps, JUNK):
             yield f"a list of {junk}", partial(_list_of, junk)
             yield f"unknown: {junk}", partial(self._with, schema, ("unknown", ITEM), junk)
-        for path in dict.fromkeys(self.places(schema)):
-            values = (*map(json.dumps, JUNK), None) if path[-1] == ITEM else ("7", None)
+        for turn, path in enumerate(dict.fromkeys(self.places(schema))):
+            junk = JUNK if every else (JUNK[turn % len(JUNK)],)
+            values = (*map(json.dumps, junk), None) if path[-1] == ITEM else ("7", None)
             for value in values:
                 name = f"{'.'.join(path)}: {value or 'right'}"
                 yield name, partial(self._with, schema, path, value)

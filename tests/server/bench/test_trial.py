@@ -1,22 +1,20 @@
 """Turns as they are made: on real servers and a side that never answers."""
 
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-
-import pytest
 
 from server.bench.comparison import OURS, Compared
 from server.bench.endpoint import Endpoint
 from server.bench.load import Load, Run
 from server.bench.measures import Measure
-from server.bench.process import server
 from server.bench.side import Served, Side
 from server.bench.traffic import Traffic
 from server.bench.trial import Trial
 from server.bench.turns import Course
 from tests.server.bench.turns import run
+from tests.server.served import served, url_of
 
 LOAD = Load(concurrency=2, requests=4, input_tokens=8, output_tokens=6)
 
@@ -80,26 +78,25 @@ def test_every_run_is_made_again_beside_with_other_prompts_and_other_tasks() -> 
     assert all(turn.beside and turn.beside.spread for turn in turns)
 
 
-@pytest.fixture(scope="module")
-def url(decoder: Path) -> Iterator[str]:
-    with server([str(decoder), "--dtype", "float32"]) as address:
-        yield address
-
-
-def test_a_side_that_does_not_answer_is_given_up_and_the_others_go_on(url: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
+def test_a_side_that_does_not_answer_is_given_up_and_the_others_go_on(
+    decoder: Path, tmp_path: Path
+) -> None:
+    with (
+        served(decoder, tmp_path, drain_timeout=0) as (_, http),
+        socket.create_server(("127.0.0.1", 0)) as silent,
+    ):
         port = silent.getsockname()[1]
         sides = [
-            Served(OURS, Endpoint(url), mixes=False),
+            Served(OURS, Endpoint(url_of(http)), mixes=False),
             Served("silent", Endpoint(f"http://127.0.0.1:{port}"), mixes=False),
         ]
-        measure = Measure("decode", replace(LOAD, seconds=5.0), 1)
+        measure = Measure("decode", replace(LOAD, seconds=3.0), 1)
         said: list[str] = []
         turns = Trial(measure, Traffic([]), Course(1, busy=1), ignore, said.append).run(sides)
     assert said == [
-        "silent, decode, warm-up, base: given up after 5 seconds.",
-        "silent, decode, turn 1, base: given up after 5 seconds.",
-        "silent, decode, turn 1, base, beside 1: given up after 5 seconds.",
+        "silent, decode, warm-up, base: given up after 3 seconds.",
+        "silent, decode, turn 1, base: given up after 3 seconds.",
+        "silent, decode, turn 1, base, beside 1: given up after 3 seconds.",
     ]
     for compared in Compared.each(measure, turns, 1):
         assert compared.sides["silent"].base is None

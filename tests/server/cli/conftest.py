@@ -9,11 +9,11 @@ import pytest
 
 from deltas.base import BaseSpec
 from deltas.formats import native
-from server.bench.process import server
 from server.build import open_base
 from server.cli import main
 from server.settings import Settings
 from tests import samples
+from tests.server.served import served, url_of
 
 LABELS = ("ham", "spam")
 
@@ -61,11 +61,11 @@ def spam(spec: BaseSpec, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def url(decoder: Path, spam: Path) -> Iterator[str]:
+def url(decoder: Path, spam: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server with one task."""
-    settings = ("--task", f"spam={spam}", "--kv-cache-gb", "0.01", "--dtype", "float32")
-    with server([str(decoder), *settings]) as address:
-        yield address
+    tasks, store = {"spam": str(spam)}, tmp_path_factory.mktemp("served") / "store"
+    with served(decoder, store, tasks=tasks, drain_timeout=0) as (_, http):
+        yield url_of(http)
 
 
 @pytest.fixture

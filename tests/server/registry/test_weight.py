@@ -1,15 +1,14 @@
 """What puts take of memory: judged by the header first, one copy at a time, given back."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from deltas.formats import native
-from tests.server.registry.weigh import SITES, WIDTH, wide_base
+from tests.forked import forked
+from tests.server.registry.weigh import SITES, WIDTH, weigh, wide_base
 
 MIB = 1 << 20
 RANK = 8
@@ -39,37 +38,38 @@ def write(directory: Path, sites: Sequence[str], rank: int = RANK) -> Path:
     return directory
 
 
-def weighed(store: Path, limit: int, *directories: Path) -> list[tuple[str, int, int]]:
-    """How each put ended, what it took at most and what it kept."""
-    command = [sys.executable, "-m", "tests.server.registry.weigh", str(store), str(limit)]
-    done = subprocess.run(
-        [*command, *map(str, directories)], stdout=subprocess.PIPE, text=True, check=True
-    )
-    lines = [line.split() for line in done.stdout.splitlines()]
-    return [(ended, int(most), int(kept)) for ended, most, kept in lines]
+def weighed(folder: Path, limit: int | None, *directories: Path) -> list[tuple[str, int, int]]:
+    """How each put but the first ended, what it took at most and what it kept."""
+    log, found = folder / "log", folder / "found"
+    with forked(weigh, folder / "store", limit, directories, found, log=log) as process:
+        process.join()
+    assert process.exitcode == 0, log.read_text()
+    return [(ended, most, kept) for ended, most, kept in json.loads(found.read_text())]
 
 
-def test_a_large_delta_is_held_once_and_given_back(tmp_path: Path) -> None:
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    return write(tmp_path / "small", SITES[:1], 1)
+
+
+def test_a_large_delta_is_held_once_and_given_back(small: Path, tmp_path: Path) -> None:
     large = write(tmp_path / "large", SITES)
     again = write(tmp_path / "again", SITES, RANK + 1)
-    # The first one pays for what PyTorch loads when it is first used.
-    for ended, most, kept in weighed(tmp_path / "store", 0, large, again):
-        assert ended == "put"
+    unknown = write(tmp_path / "unknown", [f"{site}.nowhere" for site in SITES])
+    found = weighed(tmp_path, None, small, unknown, large, again)
+    assert [ended for ended, _, _ in found] == ["wrong_base", "put", "put"]
+    # What does not fit the base is refused by its header.
+    assert found[0][1] < SLACK
+    for _, most, kept in found[1:]:
         assert most < 1.2 * SIZE + SLACK
         assert kept < SLACK
 
 
-def test_what_does_not_fit_the_base_is_refused_by_its_header(tmp_path: Path) -> None:
-    unknown = write(tmp_path / "unknown", [f"{site}.nowhere" for site in SITES])
-    ((ended, most, _),) = weighed(tmp_path / "store", 0, unknown)
-    assert ended == "wrong_base"
-    assert most < SLACK
-
-
 @pytest.mark.parametrize("limit", [SIZE // 2, SIZE])
-def test_without_memory_a_delta_is_refused_and_others_are_put(limit: int, tmp_path: Path) -> None:
+def test_without_memory_a_delta_is_refused_and_others_are_put(
+    limit: int, small: Path, tmp_path: Path
+) -> None:
     large = write(tmp_path / "large", SITES, 2 * RANK)
-    small = write(tmp_path / "small", SITES[:1], 1)
-    found = weighed(tmp_path / "store", limit, small, large, small, large, small)
-    assert [ended for ended, _, _ in found] == ["put", *["insufficient_memory", "put"] * 2]
-    assert found[1][2] < SLACK
+    found = weighed(tmp_path, limit, small, large, small, large, small)
+    assert [ended for ended, _, _ in found] == ["insufficient_memory", "put"] * 2
+    assert found[0][2] < SLACK

@@ -1,16 +1,9 @@
-"""Put deltas over a base of wide layers and tell what it took: run in a process of its own.
+"""Puts of deltas over a base of wide layers, and what they take: in a process of its own."""
 
-    python -m tests.server.registry.weigh STORE BYTES DELTA …
-
-BYTES is the address space that may be taken on top of what there is; 0 for as much as there is.
-It bounds all deltas but the first, with which PyTorch and the checks load what they need once.
-Prints for each delta how its put ended, by how many bytes memory had grown at its most and by how
-many at its end.
-"""
-
+import json
 import re
 import resource
-import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,23 +45,29 @@ def put(registry: Registry, directory: Path) -> str:
     return "put"
 
 
-def main(store: str, limit: str, *directories: str) -> None:
-    """Put each delta in turn."""
+def weigh(store: Path, limit: int | None, directories: Sequence[Path], found: Path) -> None:
+    """Put each delta in turn.
+
+    `limit` is the address space that may be taken on top of what there is, in bytes. It bounds all
+    deltas but the first, with which PyTorch and the checks load what they need once. Writes to
+    `found` for each other, as JSON, how its put ended, by how many bytes memory had grown at its
+    most and by how many at its end.
+    """
     # As a server does: its core's threads are its own, and its kernels there from the start.
     keep_to_one()
     load_kernels(torch.float32)
-    registry = Registry(Store(Path(store)), wide_base())
-    for index, directory in enumerate(map(Path, directories)):
-        if int(limit) and index == 1:
-            most = memory("VmSize") + int(limit)
-            resource.setrlimit(resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
+    registry = Registry(Store(store), wide_base())
+    first, *others = directories
+    put(registry, first)
+    if limit is not None:
+        most = memory("VmSize") + limit
+        resource.setrlimit(resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
+    weights: list[tuple[str, int, int]] = []
+    for directory in others:
         # The greatest size so far is forgotten.
         Path("/proc/self/clear_refs").write_text("5")
         before = memory("VmRSS")
         ended = put(registry, directory)
-        sys.stdout.write(f"{ended} {memory('VmHWM') - before} {memory('VmRSS') - before}\n")
+        weights.append((ended, memory("VmHWM") - before, memory("VmRSS") - before))
+    found.write_text(json.dumps(weights))
     registry.close()
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
