@@ -49,9 +49,9 @@ def test_an_unknown_option_names_those_that_there_are(
 def test_a_call_has_a_timeout_of_its_own(client: Polydelta, server: ScriptedServer) -> None:
     server.script(Reply([], hangs=True), Reply([], hangs=True))
     with pytest.raises(APITimeoutError):
-        client.infer("spam", "text", timeout=0.1, max_retries=0)
+        client.infer("spam", "text", timeout=0.5, max_retries=0)
     with pytest.raises(APITimeoutError):
-        client.tasks.get("spam", timeout=0.1, max_retries=0)
+        client.tasks.get("spam", timeout=0.5, max_retries=0)
     assert server.received[0].json["parameters"] == {}
 
 

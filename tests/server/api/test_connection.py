@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.server.api.live import Live, wait_until
-from tests.server.engine.pacing import paced
+from tests.server.engine.pacing import paced, slowed
 
 LONG = {"max_tokens": 240, "ignore_eos": True}
 BODIES = {
@@ -79,7 +79,7 @@ def test_a_client_that_leaves_takes_what_waits_with_it(live: Live):
 
 def test_a_reader_that_takes_nothing_holds_up_nobody(live: Live):
     parameters = {"max_tokens": 40, "ignore_eos": True, "n": 16, "logprobs": 20}
-    with ask(live, stream=True, parameters=parameters):
+    with slowed(live.engine), ask(live, stream=True, parameters=parameters):
         wait_until(lambda: live.engine.stats().running == 16)
         assert live.infer("lora", "hello", max_tokens=3)["outputs"]
         live.settle()

@@ -14,6 +14,7 @@ from deltas.delta import Delta, Part, TaskType
 from server.api.inputs import MAX_BATCH, MAX_EMBEDDINGS
 from tests.server.api.live import Live, wait_until
 from tests.server.api.problems import check
+from tests.server.engine.pacing import paced
 
 SIZES = (4, 16)
 
@@ -52,16 +53,18 @@ def test_as_many_inputs_as_openai_takes(reader: Live, client: openai.OpenAI):
 
 
 async def test_a_swap_changes_no_answer_that_is_under_way(reader: Live):
-    texts = [f"noon {number}" for number in range(3 * MAX_BATCH)]
+    # More than are asked for at once: the last is asked for after the swap.
+    texts = [f"noon {number}" for number in range(MAX_BATCH + 1)]
     reader.add("swapped", embedder(reader.spec))
     async with openai.AsyncOpenAI(base_url=f"{reader.url}/v1", api_key="none") as client:
-        asking = asyncio.create_task(client.embeddings.create(model="swapped", input=texts))
-        await asyncio.to_thread(
-            wait_until, lambda: reader.engine.registry.get("swapped").requests > 0
-        )
-        await asyncio.to_thread(
-            reader.add, "swapped", replace(embedder(reader.spec), dimensions=(8,))
-        )
+        with paced(reader.engine):
+            asking = asyncio.create_task(client.embeddings.create(model="swapped", input=texts))
+            await asyncio.to_thread(
+                wait_until, lambda: reader.engine.registry.get("swapped").requests > 0
+            )
+            await asyncio.to_thread(
+                reader.add, "swapped", replace(embedder(reader.spec), dimensions=(8,))
+            )
         answer = await asking
         assert len(answer.data) == len(texts)
 

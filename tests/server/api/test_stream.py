@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.server.api.live import Live, serving
+from tests.server.engine.pacing import slowed
 
 
 def events(live: Live, path: str = "/v1/infer", **body: Any) -> list[Any]:
@@ -62,7 +63,10 @@ def test_a_stream_that_the_server_cannot_finish_ends_with_an_error(decoder: Path
         "parameters": {"max_tokens": 200, "n": 16},
     }
     with serving(decoder, tmp_path, drain_timeout=0) as live:
-        with live.http.stream("POST", "/v1/infer", json=body) as response:
+        with (
+            slowed(live.engine),
+            live.http.stream("POST", "/v1/infer", json=body) as response,
+        ):
             lines = (line for line in response.iter_lines() if line)
             next(lines)
             live.shut()

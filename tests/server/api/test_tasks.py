@@ -3,6 +3,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tests import samples
 from tests.disks import full_disk
 from tests.server.api.live import Live, serving
 from tests.server.api.problems import check
+from tests.server.engine.pacing import slowed
 
 URL = "/v1/tasks/fresh"
 
@@ -122,12 +124,15 @@ def test_a_stream_ends_on_the_delta_that_it_began_with(live: Live):
     parameters = {"max_tokens": 60, "ignore_eos": True}
     wanted = live.infer("swap", "hello", **parameters)
     body = {"task": "swap", "input": "hello", "parameters": parameters, "stream": True}
-    with live.http.stream("POST", "/v1/infer", json=body) as response:
-        lines = (line for line in response.iter_lines() if line)
-        found = [next(lines)]
-        second = live.add("swap", samples.generator("bottleneck", live.spec, seed=3))
-        assert live.infer("swap", "hello", max_tokens=1)["version"] == second
-        found += lines
+    with ExitStack() as slow:
+        slow.enter_context(slowed(live.engine))
+        with live.http.stream("POST", "/v1/infer", json=body) as response:
+            lines = (line for line in response.iter_lines() if line)
+            found = [next(lines)]
+            second = live.add("swap", samples.generator("bottleneck", live.spec, seed=3))
+            assert live.infer("swap", "hello", max_tokens=1)["version"] == second
+            slow.close()
+            found += lines
     *pieces, _ = [json.loads(line.removeprefix("data: ")) for line in found[:-1]]
     assert {piece["version"] for piece in pieces} == {first}
     assert "".join(piece["text"] for piece in pieces) == wanted["outputs"][0]["text"]

@@ -13,6 +13,7 @@ import pytest
 from tests.server.api.conftest import LABELS
 from tests.server.api.live import Live, wait_until
 from tests.server.api.problems import check
+from tests.server.engine.pacing import slowed
 
 TEXT = "You won a prize! naïve 東京"
 CHAT = [{"role": "user", "content": TEXT}]
@@ -139,38 +140,41 @@ def begun(live: Live, pool: ThreadPoolExecutor) -> Any:
 def test_pause_and_resume(live: Live, mode: str):
     expected = posted(live, "/v1/completions", model="base", prompt="x", **LONG)["choices"]
     with ThreadPoolExecutor(4) as pool:
-        asked = begun(live, pool)
-        paused = live.http.post("/pause", params={"mode": mode})
-        assert paused.json() == {"status": "paused"}
+        with slowed(live.engine):
+            asked = begun(live, pool)
+            pausing = pool.submit(live.http.post, "/pause", params={"mode": mode})
+            wait_until(lambda: live.engine.paused)
+            if mode != "wait":
+                pausing.result()
+        assert pausing.result().json() == {"status": "paused"}
         assert live.http.get("/is_paused").json() == {"is_paused": True}
         assert live.http.get("/health/live").status_code == 200
         if mode == "abort":
             check(asked.result(), 503, "aborted")
         if mode == "wait":
-            assert asked.done() or asked.result(timeout=5)
+            assert asked.result()
         late = pool.submit(live.infer, "lora", "x", max_tokens=2)
         impatient = live.http.post(
             "/v1/infer", json={"task": "base", "input": "x"}, headers={"prefer": "wait=0.2"}
         )
         assert impatient.status_code in (429, 504)
-        before = live.engine.core.pace
         time.sleep(0.1)
         assert not late.done()
         assert asked.done() is (mode != "keep")
-        del before
         assert live.http.post("/resume").json() == {"status": "resumed"}
-        assert late.result(timeout=30)["outputs"]
+        assert late.result()["outputs"]
         if mode != "abort":
-            assert asked.result(timeout=30).json()["choices"] == expected
+            assert asked.result().json()["choices"] == expected
     assert live.http.get("/is_paused").json() == {"is_paused": False}
     check(live.http.post("/pause", params={"mode": "x"}), 400, "invalid_request", "mode")
 
 
 def test_pausing_twice_and_resuming_what_runs(live: Live):
+    before = threading.active_count()
     for _ in range(2):
         live.http.post("/pause", params={"mode": "keep"})
     live.http.post("/pause", params={"wait_for_inflight_requests": True})
     for _ in range(2):
         live.http.post("/resume")
     assert live.infer("base", "x", max_tokens=2)["outputs"]
-    assert threading.active_count() < 100
+    assert threading.active_count() < before + 20

@@ -126,13 +126,13 @@ def test_a_body_that_trickles_is_given_up(live: Live, monkeypatch: pytest.Monkey
 
 
 def test_a_body_may_take_long_if_it_comes_at_a_rate(live: Live, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(patience, "LIMIT", 0.4)
+    monkeypatch.setattr(patience, "LIMIT", 1.0)
     monkeypatch.setattr(patience, "LEAST_RATE", 1000)
     body = b'{"task": "base", "input": "x", "parameters": {"max_tokens": 1}}' + b" " * 8000
     with connect(live) as connection:
         connection.sendall(POST + b"content-length: %d\r\n\r\n" % len(body))
         for start in range(0, len(body), 1000):
-            time.sleep(0.1)
+            time.sleep(0.15)
             connection.sendall(body[start : start + 1000])
         assert connection.recv(65536).startswith(b"HTTP/1.1 200")
 
@@ -179,7 +179,7 @@ def test_who_reads_slowly_is_served(live: Live, monkeypatch: pytest.MonkeyPatch)
         found = b""
         while piece := connection.recv(32 << 10):
             found += piece
-            time.sleep(0.05)
+            time.sleep(0.02)
     assert found.count(b"HTTP/1.1 200") == count + 1
 
 

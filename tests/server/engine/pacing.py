@@ -1,6 +1,7 @@
-"""Steps that wait for their test: what happens between two of them has all the time it needs."""
+"""Steps that wait for their test, or take long: what happens meanwhile has the time it needs."""
 
 import threading
+import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 
@@ -32,6 +33,20 @@ def paced(engine: Engine) -> Generator[Callable[[int], None]]:
     finally:
         # No step is held from now on but the one that may be already.
         allowed.release()
+
+
+@contextmanager
+def slowed(engine: Engine) -> Generator[None]:
+    """Let every step take a twentieth of a second more: what runs goes on, whoever is late."""
+    forward = engine.runner.forward
+
+    def step(items: Sequence[Item]) -> Forward:
+        time.sleep(0.05)
+        return forward(items)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine.runner, "forward", step)
+        yield
 
 
 def step_takes(engine: Engine, seconds: float) -> None:

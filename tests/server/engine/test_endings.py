@@ -19,6 +19,7 @@ from tests.server.engine.engines import (
     until,
     words,
 )
+from tests.server.engine.pacing import slowed
 from tests.server.engine.references import Deltas, check_greedy
 
 PROMPT = tuple(range(9, 16))
@@ -40,12 +41,13 @@ async def test_an_abandoned_request_leaves_nothing(served: Engine, llama: Deltas
     registry = served.registry
     ref = registry.get("lora").active.ref
     bystander = asyncio.create_task(generate(served, "bystander", "ia3", PROMPT, 150))
-    async with await served.submit(Request("gone", "lora", PROMPT, FOREVER)) as answer:
-        async for _ in answer:
-            break
-        assert "lora" in served.stats().running_tasks
-        registry.remove("lora")
-        assert served.residence(ref) == "device"
+    with slowed(served):
+        async with await served.submit(Request("gone", "lora", PROMPT, FOREVER)) as answer:
+            async for _ in answer:
+                break
+            assert "lora" in served.stats().running_tasks
+            registry.remove("lora")
+            assert served.residence(ref) == "device"
     assert "lora" not in served.stats().running_tasks
     await until(lambda: served.residence(ref) == "disk")
     check_greedy(llama[1]["ia3"], PROMPT, await bystander, 150)
@@ -55,16 +57,16 @@ async def test_an_abandoned_request_leaves_nothing(served: Engine, llama: Deltas
 async def test_the_cores_death(
     served: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    waiting = [
-        asyncio.create_task(ask(served, Request(f"{at}", "base", PROMPT, FOREVER)))
-        for at in range(10)
-    ]
-    await until(lambda: served.stats().running > 0)
-
     def die(scheduler: Scheduler) -> list[Scheduled]:
         raise ArithmeticError
 
-    monkeypatch.setattr(Scheduler, "schedule", die)
+    with slowed(served):
+        waiting = [
+            asyncio.create_task(ask(served, Request(f"{at}", "base", PROMPT, FOREVER)))
+            for at in range(10)
+        ]
+        await until(lambda: served.stats().running > 0)
+        monkeypatch.setattr(Scheduler, "schedule", die)
     for task in waiting:
         with pytest.raises(EngineDead):
             await task
@@ -75,11 +77,12 @@ async def test_the_cores_death(
 
 async def test_stopping_lets_requests_end(engine: Engine, llama: Deltas) -> None:
     await engine.start()
-    running = asyncio.create_task(generate(engine, "x", "prefix", PROMPT, 40))
-    await until(lambda: engine.stats().running > 0)
-    reading = asyncio.create_task(engine.submit(Request("y", "base", words(PROMPT))))
-    await asyncio.sleep(0)
-    engine.begin_drain()
+    with slowed(engine):
+        running = asyncio.create_task(generate(engine, "x", "prefix", PROMPT, 40))
+        await until(lambda: engine.stats().running > 0)
+        reading = asyncio.create_task(engine.submit(Request("y", "base", words(PROMPT))))
+        await asyncio.sleep(0)
+        engine.begin_drain()
     assert not engine.ready
     for late in (reading, engine.submit(Request("z", "base", PROMPT))):
         with pytest.raises(ShuttingDown):
@@ -90,8 +93,9 @@ async def test_stopping_lets_requests_end(engine: Engine, llama: Deltas) -> None
 
 async def test_stopping_at_once(engine: Engine) -> None:
     await engine.start()
-    running = asyncio.create_task(ask(engine, Request("x", "prefix", PROMPT, FOREVER)))
-    await until(lambda: engine.stats().running > 0)
-    await engine.stop(0)
+    with slowed(engine):
+        running = asyncio.create_task(ask(engine, Request("x", "prefix", PROMPT, FOREVER)))
+        await until(lambda: engine.stats().running > 0)
+        await engine.stop(0)
     with pytest.raises(ShuttingDown):
         await running

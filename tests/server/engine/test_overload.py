@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from math import ceil, inf
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pytest
 from server.engine import reader as module
 from server.engine.engine import Engine
 from server.engine.request import Call, Request, Sampling
+from server.engine.sequence import Sequence
 from server.errors import DeadlineExceeded, QueueFull
 from server.model.batch import Item
 from server.model.runner import Forward
@@ -47,13 +48,23 @@ def request(name: str, task: str = "base", caller: str = "", **call: float) -> R
 
 
 class Steps:
-    """Counts an engine's steps, and keeps in which of them each prompt was read."""
+    """Counts an engine's steps, and keeps after which each prompt was handed over and read."""
 
     def __init__(self, engine: Engine) -> None:
         self.count = 0
+        self.handed: dict[tuple[int, ...], int] = {}
         self.read: dict[tuple[int, ...], int] = {}
-        self._forward = engine.runner.forward
+        self._forward, self._submit = engine.runner.forward, engine.core.submit
         engine.runner.forward = self
+        engine.core.submit = self.submit
+
+    def submit(self, sequences: Iterable[Sequence]) -> None:
+        taken = list(sequences)
+        self.handed |= {tuple(sequence.tokens): self.count for sequence in taken}
+        self._submit(taken)
+
+    def waited(self, prompt: tuple[int, ...]) -> int:
+        return self.read[prompt] - self.handed[prompt]
 
     def __call__(self, items: list[Item]) -> Forward:
         self.count += 1
@@ -72,7 +83,6 @@ async def first_tokens(engine: Engine, clients: int, wanted: int) -> list[int]:
             tokens = 8 + (7 * number + 5 * asked) % 16
             sampling = Sampling(max_tokens=tokens, ignore_eos=True)
             prompt = (9 + number, 9 + asked % 90)
-            before = steps.count
             try:
                 taken = await engine.submit(
                     Request(f"{clients}-{number}-{asked}", "base", prompt, sampling)
@@ -82,7 +92,7 @@ async def first_tokens(engine: Engine, clients: int, wanted: int) -> list[int]:
                 continue
             async with taken as answer:
                 await answer.outputs()
-            waits.append(steps.read[prompt] - before)
+            waits.append(steps.waited(prompt))
 
     await asyncio.gather(*map(client, range(clients)))
     return waits
@@ -213,7 +223,7 @@ async def test_who_waits_past_a_deadline_is_dropped_and_costs_nothing(
             await until(lambda: served.stats().running == PLACES)
             # It was expected to fit.
             step_takes(served, 0.0)
-            late = request("late", "lora", deadline=time.monotonic() + 0.3)
+            late = request("late", "lora", deadline=time.monotonic() + 2.0)
             late.call.admitted.add("lora")
             answer = await served.submit(late)
             assert served.stats().waiting == 1
@@ -230,13 +240,14 @@ async def test_who_waits_past_a_deadline_is_dropped_and_costs_nothing(
 
 
 async def test_who_runs_at_its_deadline_goes_on(served: Engine) -> None:
-    call = Call(deadline=time.monotonic() + 0.2)
+    deadline = time.monotonic() + 2.0
     with paced(served) as steps:
         short = Sampling(max_tokens=3, ignore_eos=True)
+        call = Call(deadline=deadline)
         answer = await served.submit(Request("runs", "base", PROMPT, short, call=call))
         steps(1)
         await until(lambda: served.stats().running == 1)
-        await asyncio.sleep(0.3)
+        await until(lambda: time.monotonic() > deadline + 0.1)
         steps(10)
         assert await answer.outputs()
 

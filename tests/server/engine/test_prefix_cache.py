@@ -25,6 +25,7 @@ from tests.server.engine.engines import (
     until,
 )
 from tests.server.engine.flaws import classifier, overflowing
+from tests.server.engine.pacing import slowed
 from tests.server.engine.references import TOLERANCE, Deltas, check_greedy
 
 TASKS = ("base", "lora", "bottleneck", "ia3", "prefix", "prompt", "p-tuning")
@@ -120,17 +121,18 @@ async def test_salts_share_nothing(served: Engine) -> None:
 
 
 async def test_running_sequences_share_what_is_computed(served: Engine, llama: Deltas) -> None:
-    first = await served.submit(Request("first", "lora", tuple(PROMPT), FOREVER))
-    async with first:
-        async for _ in first:
-            break
-        usage = served.stats().cache_usage
-        second = await served.submit(Request("second", "lora", tuple(PROMPT), GREEDY))
-        async with second:
-            async for _ in second:
+    with slowed(served):
+        first = await served.submit(Request("first", "lora", tuple(PROMPT), FOREVER))
+        async with first:
+            async for _ in first:
                 break
-            assert second.usage.cached_tokens == 48
-            assert served.stats().running == 2
+            usage = served.stats().cache_usage
+            second = await served.submit(Request("second", "lora", tuple(PROMPT), GREEDY))
+            async with second:
+                async for _ in second:
+                    break
+                assert second.usage.cached_tokens == 48
+                assert served.stats().running == 2
     # Both have gone, and what the first had computed is there for a third.
     found = await find(served, "lora")
     check_greedy(llama[1]["lora"], PROMPT, found.tokens, TOKENS)

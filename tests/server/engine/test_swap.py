@@ -22,6 +22,7 @@ from tests.server.engine.engines import (
     tiny_limits,
     until,
 )
+from tests.server.engine.pacing import slowed
 from tests.server.engine.references import Deltas, check_greedy
 
 TASK = "moving"
@@ -123,15 +124,16 @@ async def test_requests_outlive_their_task(llama: Deltas, engine: Engine, tmp_pa
     directories, answers = llama
     ref = engine.registry.get(TASK).active.ref
     async with serving(engine):
-        running = [
-            asyncio.create_task(generate(engine, f"{index}", TASK, PROMPT, 60))
-            for index in range(WORKERS)
-        ]
-        await until(lambda: engine.stats().running == WORKERS)
-        await asyncio.to_thread(engine.registry.remove, TASK)
-        with pytest.raises(TaskNotFound):
-            await engine.submit(Request("late", TASK, PROMPT))
-        assert ref.digest in stored(tmp_path)
+        with slowed(engine):
+            running = [
+                asyncio.create_task(generate(engine, f"{index}", TASK, PROMPT, 60))
+                for index in range(WORKERS)
+            ]
+            await until(lambda: engine.stats().running == WORKERS)
+            await asyncio.to_thread(engine.registry.remove, TASK)
+            with pytest.raises(TaskNotFound):
+                await engine.submit(Request("late", TASK, PROMPT))
+            assert ref.digest in stored(tmp_path)
         for answer in await asyncio.gather(*running):
             check_greedy(answers["ia3"], PROMPT, answer, 60)
         await until(lambda: engine.residence(ref) == "disk")
