@@ -1,5 +1,6 @@
 """Tiny bases on disk, made once for all tests."""
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,12 @@ def pytest_sessionstart() -> None:
     """Tests of kernels would be skipped, and others slow, where the kernels are not these."""
     if (stale := staleness()) is not None:
         raise pytest.UsageError(stale)
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays: the collector need not go through it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,14 @@ import shutil
 import string
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+IGNORED = shutil.ignore_patterns("__pycache__", "built")
+"""What the build context leaves out of the directories that are copied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,20 @@ class Container:
         # An image has `python`; a machine's may be the one that runs this.
         python = Path(sys.executable).parent
         self.environment["PATH"] = f"{python}{os.pathsep}{os.environ['PATH']}"
+        # It has no sources but those that are copied.
+        self.environment.pop("PYTHONPATH", None)
+
+    def lend(self) -> None:
+        """Let the image's environment find the packages of this one; its own come first.
+
+        A compiler that knows no instruction set but the plainest builds its kernels for that alone.
+        """
+        (packages,) = Path(self.environment["VIRTUAL_ENV"]).glob("lib/python*/site-packages")
+        (packages / "lent.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+        compiler = self.root / "compiler"
+        compiler.write_text('#!/bin/sh\ncase "$*" in *-march=*) exit 1;; esac\nexec c++ "$@"\n')
+        compiler.chmod(0o755)
+        self.environment["CXX"] = str(compiler)
 
     def follow(self, instruction: Instruction) -> None:
         """Carry out one instruction; those that only describe an image change nothing."""
@@ -85,7 +102,7 @@ class Container:
         for source in (ROOT / name for name in sources):
             goal = self.directory / target
             if source.is_dir():
-                shutil.copytree(source, goal, ignore=shutil.ignore_patterns("__pycache__"))
+                shutil.copytree(source, goal, ignore=IGNORED)
             else:
                 shutil.copy(source, goal)
 

@@ -16,6 +16,7 @@ import httpx2
 import pytest
 import yaml
 
+from server.cache import user_cache
 from server.cli.demo import BASES
 from server.settings import Settings
 from tests.dockerfile import ROOT, Container, stages
@@ -32,17 +33,28 @@ class Image:
     health: list[str]
 
 
-@pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
-    """Follow every instruction of the build, and the final stage's but its RUN: it adds a user."""
+@pytest.fixture(scope="module", params=["lent", pytest.param("fetched", marks=pytest.mark.long)])
+def image(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Image]:
+    """Follow every instruction of the build, and the final stage's but its RUN: it adds a user.
+
+    What is pinned is fetched, and kernels are compiled for every instruction set. Or the tests' own
+    packages and bases are lent: then every command runs as well, and pip finds each pin satisfied.
+    """
     build, final = stages(ROOT / "Dockerfile")
+    lent = request.param == "lent"
     container = Container(tmp_path_factory.mktemp("image"), {"TORCH_INDEX": ""})
     for instruction in build:
         container.follow(instruction)
+        if lent and "-m venv" in instruction.value:
+            container.lend()
     container = Container(container.root, {})
     for instruction in final:
         if instruction.name != "RUN":
             container.follow(instruction)
+    if lent:
+        container.environment["XDG_CACHE_HOME"] = str(user_cache().parent)
     value = {instruction.name: instruction.value for instruction in final}
     yield Image(
         container,

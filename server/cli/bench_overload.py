@@ -26,10 +26,11 @@ def print_overload(subject: Subject, load: Load, mix: Mix, count: int, output: F
         with progress("Measuring", len(FACTORS) * load.requests) as done:
             levels = measure_overload(url, load, models, done)
     overload = Overload.of(subject.base, load, count_kinds(tasks), levels)
-    print_json(overload) if output == "json" else _print(overload)
+    print_json(overload) if output == "json" else print_levels(overload)
 
 
-def _print(overload: Overload) -> None:
+def print_levels(overload: Overload) -> None:
+    """Print a row for each load."""
     load = overload.load
     kinds = ", ".join(f"{count} {kind}" for kind, count in overload.kinds.items())
     out.print(

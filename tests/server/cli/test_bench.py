@@ -13,8 +13,10 @@ from server.bench.endpoint import Endpoint
 from server.bench.errors import BenchError
 from server.bench.figures import Percentiles
 from server.bench.load import Load, Run, drive
+from server.bench.overload import Level, Overload
 from server.bench.report import Report
 from server.bench.turns import Turn
+from server.cli.bench_overload import print_levels
 from tests.kernels import needs_kernels
 from tests.server.cli.conftest import Polydelta
 
@@ -129,9 +131,19 @@ def test_an_overload_names_what_the_admitted_wait(polydelta: Polydelta, decoder:
         assert ratio == level["first_token"]["p99"] / levels[0]["first_token"]["p99"]
         assert 0 <= level["refused"] < 1
         assert level["throughput"] > 0
-    table = polydelta(*command).out
-    assert "P99 / 1X" in table
-    assert "20x" in table
+
+
+def test_the_levels_of_an_overload_are_rows(capsys: pytest.CaptureFixture[str]) -> None:
+    levels = [
+        Level(1, 2, 50.0, Percentiles(10.0, 20.0), refused=0.0, kept=None),
+        Level(20, 40, 60.0, Percentiles(15.0, 30.0), refused=0.9, kept=0.75),
+    ]
+    print_levels(Overload.of("tiny", Load(2, 40, 8, 6), {"lora": 2}, levels))
+    printed = capsys.readouterr().out
+    assert "P99 / 1X" in printed
+    lines = {line.split()[0]: line.split()[-4:] for line in printed.splitlines() if line}
+    assert lines["1x"] == ["1.00", "0%", "-", "50.0"]
+    assert lines["20x"] == ["1.50", "90%", "75%", "60.0"]
 
 
 def test_streams_beside_cold_requests_that_fail_say_why(url: str) -> None:

@@ -11,7 +11,6 @@ from uuid import uuid4
 
 import pytest
 
-from server.bench.process import server
 from tests.processes import all_end, marked
 from tests.server.bench.environments import borrow
 
@@ -46,7 +45,13 @@ def wait_until_busy(bench: subprocess.Popen[str], mark: str) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGTERM,
+        *(pytest.param(n, marks=pytest.mark.long) for n in (signal.SIGINT, signal.SIGHUP)),
+    ],
+)
 def test_a_signal_ends_everything_in_order(
     decoder: Path, tmp_path: Path, mark: str, number: signal.Signals
 ) -> None:
@@ -73,12 +78,3 @@ def test_a_bench_that_is_killed_leaves_nothing_running(
         assert "peft_batches" in running
         bench.kill()
     assert all_end(mark)
-
-
-def test_a_server_is_ours_whatever_lies_in_the_working_directory(
-    decoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "server.py").write_text("raise SystemExit('This is another server.')\n")
-    monkeypatch.chdir(tmp_path)
-    with server([str(decoder), "--dtype", "float32"]) as url:
-        assert url.startswith("http://127.0.0.1:")

