@@ -41,6 +41,8 @@ from server.api.routes import (
 from server.api.writes import Writes
 from server.engine.engine import Engine
 from server.metrics import Metrics
+from server.registry.sources.sources import Sources
+from server.registry.sources.transfer import Bounds
 from server.settings import Settings
 from server.traces.setup import traced
 
@@ -69,7 +71,7 @@ def create_app(engine: Engine, settings: Settings, max_requests: int) -> FastAPI
     )
     app.state.engine = engine
     app.state.writes = Writes(settings.max_uploads)
-    app.state.source_roots = settings.source_roots
+    app.state.sources = _sources(settings)
     app.state.metrics = Metrics(engine)
     engine.observer = traced(app.state.metrics)
     for resource in _RESOURCES:
@@ -77,6 +79,13 @@ def create_app(engine: Engine, settings: Settings, max_requests: int) -> FastAPI
     problem.install(app)
     _guard(app, engine, settings, max_requests)
     return app
+
+
+def _sources(settings: Settings) -> Sources:
+    bounds = Bounds(settings.max_body_mb << 20, settings.source_timeout)
+    return Sources(
+        settings.source_roots, settings.sources, private=settings.private_sources, bounds=bounds
+    )
 
 
 def _guard(app: FastAPI, engine: Engine, settings: Settings, max_requests: int) -> None:

@@ -1,6 +1,9 @@
 """Building a server's engine from its settings."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import TypeAlias
 
 from deltas.errors import PolydeltaError
 from server.engine.capacity import context_of
@@ -13,17 +16,25 @@ from server.model.precision import choose_device, choose_dtype
 from server.model.source import resolve_base
 from server.model.threads import keep_to_one
 from server.registry.registry import Registry
-from server.registry.sources import own_source
+from server.registry.sources.sources import Sources
+from server.registry.sources.transfer import Bounds
 from server.registry.store import Store
 from server.settings import Settings
 from server.system.memory import GIGABYTE, memory, resident
 from server.system.need import Need, check_need
 from server.system.processors import processors
 
+Shown: TypeAlias = Callable[[str, int, int], None]
 
-def build_engine(settings: Settings) -> Engine:
+
+def _unseen(*_: object) -> None:
+    pass
+
+
+def build_engine(settings: Settings, shown: Shown = _unseen) -> Engine:
     """Load the base, open the store and register the tasks that the settings name.
 
+    `shown` is told which of them is being fetched, how many bytes have come, and of how many.
     Raises PolydeltaError saying which setting to mend.
     """
     keep_to_one()
@@ -31,23 +42,33 @@ def build_engine(settings: Settings) -> Engine:
     limits = _limits(settings, base)
     check_need(need_of(base, limits), memory())
     templates = Templates(base.tokenizer.special_tokens_map)
-    registry = _open_registry(settings, base, limits, templates)
+    registry = _open_registry(settings, base, limits, templates, shown)
     return Engine(base, registry, limits, templates=templates)
 
 
 def _open_registry(
-    settings: Settings, base: Base, limits: Limits, templates: Templates
+    settings: Settings, base: Base, limits: Limits, templates: Templates, shown: Shown
 ) -> Registry:
     store = Store(settings.store, int(settings.store_gb * GIGABYTE))
     # A delta must leave room not in what the base could hold, but in what this server does.
     spec = replace(base.spec, context=context_of(base, limits))
     registry = Registry(store, spec, base.dtype, settings.max_tasks, templates.vet)
+    # What the operator names may be as large as what the store takes.
+    bounds = Bounds(store.max_bytes, settings.source_timeout)
+    sources = Sources(private=settings.private_sources, bounds=bounds)
     for name, source in settings.tasks.items():
         try:
-            registry.put(name, own_source(source))
+            _put(registry, name, sources, source, shown)
         except PolydeltaError as error:
             raise InvalidSettings(f"The task '{name}' cannot be served: {error}") from error
     return registry
+
+
+def _put(registry: Registry, name: str, sources: Sources, named: str, shown: Shown) -> None:
+    source = sources.own(named)
+    with registry.stage() as staging:
+        source.bring(staging, sources.transfer(source, partial(shown, name)))
+        registry.put_staged(name, staging)
 
 
 def count_threads(settings: Settings) -> int:

@@ -16,7 +16,8 @@ PolydeltaError                  (deltas.errors, with its delta branch)
     │   ├── DeadlineExceeded    504  its turn did not come within the time that its client gave
     │   ├── ShuttingDown        503
 │   ├── Aborted             503  an operator paused the server
-    │   └── DeltaUnavailable    503  its files could not be read
+    │   ├── DeltaUnavailable    503  its files could not be read
+    │   └── SourceUnavailable   502  where a delta is to come from does not give it
     ├── InvalidSettings         what the server was told does not fit; it does not start
     ├── BaseNotFound            the base's weights are not here; it does not start
     ├── EngineDead              503  the server must be restarted
@@ -140,6 +141,14 @@ class DeltaUnavailable(Unavailable):
     """The task's files could not be read."""
 
     code = "delta_unavailable"
+    retry_after = 5
+
+
+class SourceUnavailable(Unavailable):
+    """Where a delta is to come from does not give it, or not in time."""
+
+    status = 502
+    code = "source_unavailable"
     retry_after = 5
 
 

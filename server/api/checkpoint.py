@@ -1,20 +1,19 @@
 """Checkpoints on their way in: uploaded file by file, or named by where they are."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
-from pathlib import Path
+from functools import partial
 from typing import Annotated, TypeAlias
 
 from fastapi import Depends, Request
 from pydantic import Field
 
-from deltas.formats import files_of
-from server.api.dependencies import RegistryDep, SourceRootsDep
+from server.api.dependencies import RegistryDep, SourcesDep
 from server.api.http.body import Body, read_body
+from server.api.http.connection import while_connected
 from server.api.http.upload import Upload
 from server.api.writes import WritesDep
 from server.registry.registration import Registration
-from server.registry.sources import asked_source
 from server.registry.staging import Staging
 
 
@@ -44,11 +43,11 @@ class Incoming:
     """The delta that a request uploads or names: takes it in and puts it."""
 
     def __init__(
-        self, http: Request, registry: RegistryDep, roots: SourceRootsDep, writes: WritesDep
+        self, http: Request, registry: RegistryDep, sources: SourcesDep, writes: WritesDep
     ) -> None:
         self._http = http
         self._registry = registry
-        self._roots = roots
+        self._sources = sources
         self._writes = writes
 
     async def put(
@@ -56,10 +55,27 @@ class Incoming:
     ) -> tuple[Registration, bool]:
         """Make it the active version of a task; see `Registry.put_staged`."""
         # A place is for deltas that come in: who is slow to say where one is holds none.
-        source = None if _is_upload(self._http) else await self._source()
+        if _is_upload(self._http):
+            return await self._put(self._receive_upload, name, if_match, if_none_match)
+        source = (await read_body(self._http, SourceBody)).source
+        return await self.put_from(source, name, if_match=if_match, if_none_match=if_none_match)
+
+    async def put_from(
+        self, source: str, name: str, *, if_match: str | None = None, if_none_match: bool
+    ) -> tuple[Registration, bool]:
+        """Do so with the delta that a source names; the request's body must have been read."""
+        return await self._put(partial(self._fetch, source), name, if_match, if_none_match)
+
+    async def _put(
+        self,
+        receive: Callable[[Staging], Awaitable[None]],
+        name: str,
+        if_match: str | None,
+        if_none_match: bool,
+    ) -> tuple[Registration, bool]:
         with self._writes.place():
             async with self._staging() as staging:
-                await self._receive(source, staging)
+                await receive(staging)
                 return await self._writes.run(
                     self._registry.put_staged,
                     name,
@@ -78,14 +94,12 @@ class Incoming:
         finally:
             await self._writes.run(kept.close)
 
-    async def _source(self) -> str:
-        return (await read_body(self._http, SourceBody)).source
-
-    async def _receive(self, source: str | None, staging: Staging) -> None:
-        if source is None:
-            await self._receive_upload(staging)
-        else:
-            await self._writes.run(_copy, source, self._roots, staging)
+    async def _fetch(self, name: str, staging: Staging) -> None:
+        source = await self._writes.run(self._sources.asked, name)
+        transfer = self._sources.transfer(source)
+        bring = partial(source.bring, staging, transfer)
+        work = self._writes.run_until(bring, transfer.cancel)
+        await while_connected(self._http.receive, work)
 
     async def _receive_upload(self, staging: Staging) -> None:
         upload = Upload(self._http.headers["content-type"], staging)
@@ -102,8 +116,3 @@ IncomingDep: TypeAlias = Annotated[Incoming, Depends()]
 
 def _is_upload(http: Request) -> bool:
     return http.headers.get("content-type", "").startswith("multipart/form-data")
-
-
-def _copy(source: str, roots: Sequence[Path], staging: Staging) -> None:
-    folder = asked_source(source, roots)
-    staging.copy(folder, files_of(folder, judged=True))

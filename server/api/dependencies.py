@@ -3,7 +3,6 @@
 None of them waits, and still they are coroutines: others run on another thread, request by request.
 """
 
-from pathlib import Path as Directory
 from typing import Annotated, Any, TypeAlias
 
 from fastapi import Depends, Path, Request
@@ -14,6 +13,7 @@ from server.engine.engine import Engine
 from server.metrics import Metrics
 from server.registry.names import NAME_RULE, PLAIN_NAME, is_plain
 from server.registry.registry import Registry
+from server.registry.sources.sources import Sources
 from server.registry.version import BASE_NAME
 
 
@@ -36,12 +36,12 @@ async def _registry(engine: EngineDep) -> Registry:
 RegistryDep: TypeAlias = Annotated[Registry, Depends(_registry)]
 
 
-async def _source_roots(request: Request) -> list[Directory]:
-    return request.app.state.source_roots
+async def _sources(request: Request) -> Sources:
+    return request.app.state.sources
 
 
-SourceRootsDep: TypeAlias = Annotated[list[Directory], Depends(_source_roots)]
-"""The directories that requests may name deltas in."""
+SourcesDep: TypeAlias = Annotated[Sources, Depends(_sources)]
+"""What requests may have deltas taken from."""
 
 
 def _check_name(name: str) -> str:

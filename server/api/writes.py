@@ -15,12 +15,17 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 
+def _nothing() -> None:
+    pass
+
+
 class Writes:
     """A few threads of their own; as many deltas may come in at once. For one event loop."""
 
     def __init__(self, places: int) -> None:
         self._free = places
-        self._threads = ThreadPoolExecutor(places, thread_name_prefix="writes")
+        # One more: what is short, such as a removal, does not wait for deltas that come slowly.
+        self._threads = ThreadPoolExecutor(places + 1, thread_name_prefix="writes")
 
     @contextmanager
     def place(self) -> Generator[None]:
@@ -35,11 +40,16 @@ class Writes:
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Do blocking work on one of the threads; even a cancelled caller waits for its end."""
+        return await self.run_until(partial(work, *args, **kwargs), _nothing)
+
+    async def run_until(self, work: Callable[[], T], cancel: Callable[[], None]) -> T:
+        """Do so with work that may take long, and ends soon after `cancel` is called."""
         loop = asyncio.get_running_loop()
-        done = loop.run_in_executor(self._threads, partial(work, *args, **kwargs))
+        done = loop.run_in_executor(self._threads, work)
         try:
             return await asyncio.shield(done)
         except asyncio.CancelledError:
+            cancel()
             await asyncio.wait((done,))
             raise
 

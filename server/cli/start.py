@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable
 
 from server.cli.printing import err
+from server.cli.progress import downloads
 from server.listening import listening
 from server.logs import log_to_stderr
 from server.settings import Settings
@@ -33,7 +34,8 @@ def _start(settings: Settings, sockets: list[socket.socket]) -> None:
     from server.traces.setup import configure
 
     err.print(f"Loading {settings.base} …")
-    engine = build_engine(settings)
+    with downloads() as shown:
+        engine = build_engine(settings, shown)
     if engine.base.revision:
         err.print(f"The base is {engine.base.name}@{engine.base.revision}.", highlight=False)
     url = f"http://{_in_url(settings.host)}:{sockets[0].getsockname()[1]}"

@@ -6,11 +6,11 @@ from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse
 from pydantic import Field
 
-from server.api.dependencies import RegistryDep, SourceRootsDep, TaskName
+from server.api.checkpoint import IncomingDep
+from server.api.dependencies import RegistryDep, TaskName
 from server.api.fields import fields
 from server.api.http.body import Body, BodyRoute
 from server.api.writes import WritesDep
-from server.registry.sources import asked_source
 
 router = APIRouter(
     prefix="/v1",
@@ -21,7 +21,7 @@ router = APIRouter(
 
 
 class LoadBody(Body):
-    """A name and the directory of a checkpoint of any kind, as the server sees it."""
+    """A name and the source of a checkpoint of any kind, as the server sees it."""
 
     lora_name: TaskName
     lora_path: Annotated[str, Field(min_length=1, max_length=4096)]
@@ -35,13 +35,9 @@ class UnloadBody(Body):
 
 
 @router.post("/load_lora_adapter", response_class=PlainTextResponse)
-async def load(
-    body: LoadBody, registry: RegistryDep, roots: SourceRootsDep, writes: WritesDep
-) -> PlainTextResponse:
+async def load(body: LoadBody, incoming: IncomingDep) -> PlainTextResponse:
     """Add a task; `load_inplace` allows it to replace another delta of that name."""
-    with writes.place():
-        folder = await writes.run(asked_source, body.lora_path, roots)
-        await writes.run(registry.put, body.lora_name, folder, if_none_match=not body.load_inplace)
+    await incoming.put_from(body.lora_path, body.lora_name, if_none_match=not body.load_inplace)
     return PlainTextResponse(f"Success: LoRA adapter '{body.lora_name}' added successfully.")
 
 

@@ -9,7 +9,7 @@ from deltas.errors import InvalidDelta, UnsafeDelta
 from deltas.folder import Folder
 from server.errors import InvalidRequest
 from server.registry.registry import Registry
-from server.registry.sources import asked_source, own_source
+from server.registry.sources.directory import asked_source, own_source
 from tests.server.registry.prompts import number_of, write_prompt
 
 

@@ -1,4 +1,4 @@
-"""Sources: where a delta's files may come from."""
+"""Directories on this machine: the operator's own, and those that requests may name."""
 
 import os
 from collections.abc import Sequence

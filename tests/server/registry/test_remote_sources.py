@@ -1,0 +1,410 @@
+"""Sources elsewhere: over real sockets, from servers of ours that are honest, broken or hostile."""
+
+import gzip
+import json
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from huggingface_hub import HfApi
+
+from deltas.base import BaseSpec
+from deltas.errors import DeltaError, InvalidDelta
+from server.errors import InvalidRequest, ServerError, SourceUnavailable
+from server.registry.registry import Registry
+from server.registry.sources.network import Network
+from server.registry.sources.public import is_public
+from server.registry.sources.sources import Sources
+from server.registry.sources.transfer import Bounds, Transfer
+from tests.file_server import FileServer, Handler, drip, make_certificate, redirect, serving_files
+from tests.hub_server import COMMIT, HubServer
+from tests.server.registry.prompts import number_of, write_prompt
+
+BOUNDS = Bounds(1 << 20, seconds=20, rate=1000, window=0.5)
+TOKEN = "hf_a_token_that_nobody_sees"
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_certificate(tmp_path_factory.mktemp("tls") / "localhost.pem")
+
+
+@pytest.fixture
+def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    return certificate
+
+
+@pytest.fixture
+def web(trusted: Path) -> Iterator[FileServer]:
+    with serving_files(trusted) as files:
+        yield files
+
+
+@pytest.fixture
+def storage(trusted: Path) -> Iterator[FileServer]:
+    with serving_files(trusted) as files:
+        yield files
+
+
+@pytest.fixture
+def folder(base: BaseSpec, tmp_path: Path) -> Path:
+    return write_prompt(tmp_path / "delta", base, 7)
+
+
+@pytest.fixture
+def hub(
+    web: FileServer, storage: FileServer, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> HubServer:
+    monkeypatch.setenv("HF_ENDPOINT", web.url)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    hub = HubServer(web, storage, TOKEN)
+    hub.add("my-org/spam", folder)
+    hub.add("my-org/many", folder, "tasks/spam/")
+    return hub
+
+
+def bring(registry: Registry, source: str, *, private: bool = True, bounds: Bounds = BOUNDS) -> int:
+    """Fetch a delta and tell which one it is."""
+    sources = Sources(private=private, bounds=bounds)
+    found = sources.own(source)
+    with registry.stage() as staging:
+        found.bring(staging, sources.transfer(found))
+        registry.put_staged("spam", staging)
+    return number_of(registry.load(registry.get("spam").active.ref))
+
+
+def test_a_directory_on_the_web_is_found_by_the_names_of_its_files(
+    registry: Registry, web: FileServer, folder: Path
+) -> None:
+    address = web.put("/deltas/spam", folder)
+    assert bring(registry, address) == 7
+    assert bring(registry, f"{address}delta.safetensors") == 7
+    assert all(each.headers["accept-encoding"] == "identity" for each in web.asked)
+
+
+@pytest.mark.parametrize(
+    "source", ["hf://my-org/spam", "hf://my-org/spam@v1", f"hf://my-org/many@{COMMIT}/tasks/spam"]
+)
+def test_repositories_of_a_hub_are_read_at_one_commit(
+    registry: Registry, hub: HubServer, web: FileServer, storage: FileServer, source: str
+) -> None:
+    assert bring(registry, source) == 7
+    assert all(COMMIT in each.path for each in web.asked_for(".json"))
+    # The token goes to the hub and not to where that leads.
+    assert {each.headers.get("authorization") for each in web.asked} == {f"Bearer {TOKEN}"}
+    assert {each.headers.get("authorization") for each in storage.asked} == {None}
+
+
+def test_the_hub_of_these_tests_speaks_as_its_own_library_expects(
+    hub: HubServer, web: FileServer, folder: Path
+) -> None:
+    with serving_files() as plain:
+        HubServer(plain, plain).add("my-org/spam", folder)
+        api = HfApi(plain.url, token=False)
+        assert api.model_info("my-org/spam", revision="main", expand=["sha"]).sha == COMMIT
+        files = api.get_paths_info("my-org/spam", ["delta.safetensors"], revision=COMMIT)
+        assert files[0].lfs is not None
+
+
+def test_what_the_hub_does_not_show_is_told(
+    registry: Registry, hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InvalidRequest, match="HF_TOKEN"):
+        bring(registry, "hf://my-org/nothing")
+    with pytest.raises(InvalidRequest, match="No delta was found"):
+        bring(registry, "hf://my-org/spam/elsewhere")
+    monkeypatch.delenv("HF_TOKEN")
+    with pytest.raises(InvalidRequest, match="HF_TOKEN") as caught:
+        bring(registry, "hf://my-org/spam")
+    assert TOKEN not in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["s3", "gs", "az"])
+def test_object_stores_are_asked_as_the_environment_says(
+    registry: Registry, folder: Path, scheme: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with serving_files() as store:
+        account = {"gcs_base_url": store.url, "disable_oauth": True}
+        account |= {"client_email": "", "private_key": "", "private_key_id": ""}
+        (tmp_path / "account.json").write_text(json.dumps(account))
+        for name, value in {
+            "AWS_ENDPOINT_URL": store.url,
+            "AWS_ACCESS_KEY_ID": "someone",
+            "AWS_SECRET_ACCESS_KEY": TOKEN,
+            "AWS_REGION": "eu-west-1",
+            "GOOGLE_SERVICE_ACCOUNT": str(tmp_path / "account.json"),
+            "AZURE_STORAGE_ACCOUNT_NAME": "someone",
+            "AZURE_STORAGE_ACCOUNT_KEY": "c29tZXRoaW5n",
+            "AZURE_STORAGE_ENDPOINT": store.url,
+        }.items():
+            monkeypatch.setenv(name, value)
+        store.put("/bucket/deltas/spam", folder)
+        # The connection is cut once: it goes on with the same object.
+        store.cuts["/bucket/deltas/spam/delta.safetensors"] = [100]
+        assert bring(registry, f"{scheme}://bucket/deltas/spam") == 7
+        later = store.asked_for(".safetensors")[-1].headers
+        assert later["range"].startswith("bytes=100-")
+        assert "if-match" in later
+        # Google's account of these tests asks for nothing to be signed.
+        assert ("authorization" in later) is (scheme != "gs")
+        with pytest.raises(InvalidRequest, match="No delta was found"):
+            bring(registry, f"{scheme}://bucket/elsewhere")
+        with pytest.raises(SourceUnavailable, match="--private-sources") as caught:
+            bring(registry, f"{scheme}://bucket/deltas/spam", private=False)
+        assert TOKEN not in str(caught.value)
+
+
+def test_a_cut_file_goes_on_where_it_ended(
+    registry: Registry, web: FileServer, folder: Path
+) -> None:
+    address = web.put("/spam", folder)
+    web.cuts["/spam/delta.safetensors"] = [50, 60, 0, 10]
+    assert bring(registry, address) == 7
+    ranges = [each.headers.get("range") for each in web.asked_for(".safetensors")]
+    assert ranges == [None, "bytes=50-", "bytes=110-", "bytes=110-", "bytes=120-"]
+
+
+def test_halves_of_two_files_are_never_put_together(
+    registry: Registry, web: FileServer, folder: Path, base: BaseSpec, tmp_path: Path
+) -> None:
+    address = web.put("/spam", folder)
+    web.cuts["/spam/delta.safetensors"] = [50]
+    other = write_prompt(tmp_path / "other", base, 8) / "delta.safetensors"
+
+    def changed(handler: Handler) -> None:
+        del web.special["/spam/delta.safetensors"]
+        handler._file("/spam/delta.safetensors", web.files["/spam/delta.safetensors"])
+        web.files["/spam/delta.safetensors"] = other.read_bytes()
+
+    web.special["/spam/delta.safetensors"] = changed
+    with pytest.raises(SourceUnavailable, match="changed"):
+        bring(registry, address)
+
+
+def test_without_a_tag_a_cut_file_is_given_up(
+    registry: Registry, web: FileServer, folder: Path
+) -> None:
+    address = web.put("/spam", folder)
+    web.tagged = False
+    web.cuts["/spam/delta.safetensors"] = [50]
+    with pytest.raises(SourceUnavailable, match="could not be fetched"):
+        bring(registry, address)
+    assert bring(registry, address) == 7
+
+
+def test_a_file_other_than_its_digest_is_refused(
+    registry: Registry, hub: HubServer, storage: FileServer
+) -> None:
+    path = "/my-org/spam/delta.safetensors"
+    storage.files[path] = storage.files[path][:-1] + b"\xff"
+    with pytest.raises(InvalidDelta, match="sha256"):
+        bring(registry, "hf://my-org/spam")
+
+
+def endless(handler: Handler) -> None:
+    handler.send_response(200)
+    handler.send_header("transfer-encoding", "chunked")
+    handler.end_headers()
+    while True:
+        handler.wfile.write(b"10000\r\n" + bytes(65536) + b"\r\n")
+
+
+def lying(handler: Handler) -> None:
+    handler.answer(200, bytes(4096), content_length="5")
+    handler.close_connection = True
+
+
+def huge(handler: Handler) -> None:
+    handler.answer(200, content_length=str(1 << 40))
+
+
+def bomb(handler: Handler) -> None:
+    handler.answer(200, gzip.compress(bytes(1 << 20)), content_encoding="gzip")
+
+
+def headers_without_end(handler: Handler) -> None:
+    handler.send_response(200)
+    for number in range(100_000):
+        handler.send_header(f"x-{number}", "y" * 100)
+    handler.end_headers()
+
+
+@pytest.mark.parametrize("answer", [endless, lying, huge, bomb, drip, headers_without_end])
+def test_hostile_answers_end_soon_and_leave_nothing(
+    registry: Registry, web: FileServer, answer: Callable[[Handler], None]
+) -> None:
+    web.special["/spam/delta.json"] = answer
+    began = time.monotonic()
+    with pytest.raises((DeltaError, ServerError)):
+        bring(registry, f"{web.url}/spam/")
+    assert time.monotonic() - began < 15
+    assert registry.all() == []
+
+
+def test_a_cancelled_transfer_ends_at_once(registry: Registry, web: FileServer) -> None:
+    web.special["/spam/delta.json"] = drip
+    sources = Sources(private=True, bounds=Bounds(1 << 20))
+    source = sources.own(f"{web.url}/spam/")
+    transfer = sources.transfer(source)
+    threading.Timer(0.3, transfer.cancel).start()
+    with registry.stage() as staging, pytest.raises(SourceUnavailable, match="given up"):
+        source.bring(staging, transfer)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "file:///etc/passwd",
+        "http://127.0.0.1:1/",
+        "https://127.0.0.1:1/x",
+        "https://[::1]/x",
+        "https://[::ffff:127.0.0.1]/x",
+        "https://169.254.169.254/latest/meta-data/",
+        "https://0x7f.1/x",
+        "https://2130706433/x",
+        "https://someone:secret@localhost/x",
+        "gopher://localhost/",
+        "https://[",
+        "",
+    ],
+)
+def test_redirects_lead_to_no_place_of_one_s_own(
+    registry: Registry, web: FileServer, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # This machine counts as public until it has answered once.
+    monkeypatch.setattr(
+        "server.registry.sources.network.is_public",
+        lambda address: not web.asked,
+    )
+    web.special["/spam/delta.json"] = redirect(target)
+    with pytest.raises((InvalidRequest, SourceUnavailable)) as caught:
+        bring(registry, f"{web.url}/spam/", private=False)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1",
+        "100.100.100.200", "168.63.129.16", "0.0.0.0", "224.0.0.1", "255.255.255.255", "::1", "::",
+        "::127.0.0.1", "::ffff:10.0.0.1", "::ffff:169.254.169.254", "64:ff9b::7f00:1",
+        "2002:7f00:1::", "2001:0:0:0:0:0:0:1", "fe80::1", "fe80::1%lo", "fc00::1",
+        "fd00:ec2::254", "fec0::1", "ff02::1", "2001:db8::1",
+    ],
+)  # fmt: skip
+def test_addresses_of_one_s_own_are_never_connected_to(address: str) -> None:
+    assert not is_public(address)
+    network = Network(Transfer("x", BOUNDS), False, lambda host, port: ["1.1.1.1", address])
+    with pytest.raises(InvalidRequest, match="--private-sources"):
+        network.connect_tcp("rebound.example", 443)
+
+
+def test_the_address_that_was_looked_at_is_the_one_that_is_connected_to() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        answers = iter([["127.0.0.1"], ["169.254.169.254"]])
+        network = Network(Transfer("x", BOUNDS), True, lambda host, port: next(answers))
+        network.connect_tcp("rebound.example", port).close()
+        listener.accept()[0].close()
+    for address in ("8.8.8.8", "2606:4700::1111", "64:ff9b::808:808"):
+        assert is_public(address)
+
+
+def test_names_that_stand_for_this_machine_are_refused(registry: Registry, web: FileServer) -> None:
+    with pytest.raises(InvalidRequest, match="no public address"):
+        bring(registry, f"{web.url}/spam/", private=False)
+    with pytest.raises(InvalidRequest, match="only https"):
+        bring(registry, "http://example.org/spam/", private=False)
+    assert web.asked == []
+
+
+def test_a_certificate_that_is_not_trusted_is_told(
+    registry: Registry, web: FileServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", os.devnull)
+    with pytest.raises(SourceUnavailable, match="certificate"):
+        bring(registry, f"{web.url}/spam/")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "https://host/spam",
+        "https://host/a/../b/",
+        "https://host/%2e%2e/",
+        "https://host/spam/?signature=secret",
+        "https://someone:secret@host/spam/",
+        "https://host/a b/",
+        "https://host/\r\nx/",
+        "https:///spam/",
+        "https://ho\u00dft/",
+        "hf://owner",
+        "hf://owner/..",
+        "s3://bucket/a/../b",
+        "s3://bu/cket@x:y/..",
+        "s3://" + "x" * 2000,
+        "ftp://host/",
+        "memory://x/y",
+    ],
+)
+def test_odd_addresses_are_refused_before_anybody_is_asked(registry: Registry, source: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        bring(registry, source)
+    assert caught.value.param == "source"
+    assert "secret" not in str(caught.value)
+
+
+ALLOWED = [
+    "hf://my-org/*",
+    "hf://other/*@*",
+    "s3://bucket/deltas/*/spam",
+    "https://*.mine.example/*",
+]
+
+
+@pytest.mark.parametrize(
+    ("source", "allowed"),
+    [
+        ("hf://my-org/spam", True),
+        ("hf://my-org/spam/sub/folder", True),
+        ("hf://my-org/spam@abc", False),
+        ("hf://other/spam@abc", True),
+        ("hf://my-org-2/spam", False),
+        ("hf://my-orgs/spam", False),
+        ("s3://bucket/deltas/a/spam", True),
+        ("s3://bucket/deltas/a/b/spam", False),
+        ("s3://bucket/deltas/a/spam/more", False),
+        ("https://a.mine.example/x/", True),
+        ("https://mine.example/x/", False),
+        ("https://evil.example/x.mine.example/", False),
+        ("http://a.mine.example/x/", False),
+        ("gs://bucket/deltas/a/spam", False),
+    ],
+)
+def test_requests_may_name_what_the_operator_allows(source: str, allowed: bool) -> None:
+    sources = Sources(allowed=ALLOWED, bounds=BOUNDS)
+    if allowed:
+        sources.asked(source)
+    else:
+        with pytest.raises(InvalidRequest, match="--sources"):
+            sources.asked(source)
+    with pytest.raises(InvalidRequest, match="--sources"):
+        Sources(bounds=BOUNDS).asked(source)
+
+
+def test_no_token_is_in_any_line_of_the_log(
+    registry: Registry, hub: HubServer, web: FileServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    bring(registry, "hf://my-org/spam")
+    web.special[f"/my-org/spam/resolve/{COMMIT}/delta.json"] = lambda handler: handler.answer(500)
+    with pytest.raises(SourceUnavailable) as caught:
+        bring(registry, "hf://my-org/spam")
+    assert TOKEN not in caplog.text + str(caught.value)
+    assert "Fetched hf://my-org/spam" in caplog.text
