@@ -1,5 +1,6 @@
 """The application: an engine behind HTTP."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -43,6 +44,7 @@ from server.engine.engine import Engine
 from server.metrics import Metrics
 from server.registry.sources.sources import Sources
 from server.registry.sources.transfer import Bounds
+from server.registry.watch import Watch
 from server.settings import Settings
 from server.traces.setup import traced
 
@@ -59,9 +61,14 @@ def create_app(engine: Engine, settings: Settings, max_requests: int) -> FastAPI
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         await engine.start()
+        watch = Watch(engine.registry, settings.watch) if settings.watch else None
+        if watch is not None:
+            watch.start()
         try:
             yield
         finally:
+            if watch is not None:
+                await asyncio.to_thread(watch.stop)
             await engine.stop(settings.drain_timeout)
             app.state.writes.close()
 

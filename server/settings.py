@@ -139,6 +139,9 @@ class Settings(BaseSettings):
     private_sources: bool = Field(
         default=False, description="fetch from private addresses, too, and over plain http"
     )
+    watch: Path | None = Field(
+        default=None, description="directory whose folders are tasks, read when they change"
+    )
     source_timeout: Seconds = Field(
         default=600.0, description="seconds that fetching one delta may take"
     )

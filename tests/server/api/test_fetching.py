@@ -96,3 +96,11 @@ def test_what_the_operator_names_is_fetched_as_the_server_starts(
     tasks = {"own": f"{files.url}/elsewhere/lora/"}
     with serving(decoder, tmp_path, tasks=tasks, private_sources=True) as server:
         assert server.engine.registry.get("own").active.kind == "lora"
+
+
+def test_a_server_watches_a_directory(decoder: Path, tmp_path: Path) -> None:
+    watched = tmp_path / "watched"
+    watched.mkdir()
+    with serving(decoder, tmp_path, watch=watched) as server:
+        server.write("watched/lora", samples.generator("lora", server.spec))
+        wait_until(lambda: server.http.get("/v1/tasks/lora").status_code == 200)
