@@ -34,6 +34,12 @@ def tagger(base: BaseSpec, labels: tuple[str, ...], seed: int = 0) -> Delta:
     return Delta(TaskType.TAG, (_head(base, len(labels), "all", seed),), labels)
 
 
+def embedder(dimensions: tuple[int, ...] = ()) -> Delta:
+    """A head that embeds texts, in these sizes besides its own."""
+    head = Part("head", HEAD_SITE, {}, {"pooling": "mean", "normalize": True})
+    return Delta(TaskType.EMBED, (head,), dimensions=dimensions)
+
+
 def _parts(kind: str, base: BaseSpec, seed: int) -> list[Part]:
     random = torch.Generator().manual_seed(seed)
     options = _OPTIONS.get(kind, {})

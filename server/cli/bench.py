@@ -21,6 +21,7 @@ from server.cli import (
     bench_fidelity,
     bench_overload,
     bench_profile,
+    bench_schema,
 )
 from server.cli.bench_flags import (
     BASE,
@@ -45,6 +46,7 @@ from server.cli.bench_flags import (
     Registered,
     Repeat,
     Requests,
+    SchemaFlag,
     Slots,
     Targets,
     Tasks,
@@ -87,6 +89,7 @@ def bench(
     profile: Profiling = False,
     cold: Cold = False,
     overload: Overload = False,
+    schema: SchemaFlag = False,
     cache: Cache = None,
     output: Format = "text",
 ) -> None:
@@ -113,24 +116,24 @@ def bench(
     form = Form(targets == "all", rank)
     mix = Mix.of(kinds or KINDS, form)
     few = measures[0].tasks
+    other = profile, cold, overload, schema, bool(peer)
     _refuse(
         {
-            "choose one of --profile, --cold, --overload and --peer": (
-                profile + cold + overload + bool(peer) > 1
-            ),
+            "choose one of --profile, --cold, --overload, --schema and --peer": sum(other) > 1,
             "--profile runs an engine of its own; leave out --url": profile and url,
             "--peer compares what peers serve, too; leave out the kinds": peer and kinds,
             "several --measure and --plot need a --peer": not peer and (measures[1:] or plot),
-            "--registered needs a run without --profile, --cold, --overload and --peer": registered
-            and (profile or cold or overload or peer),
+            "--registered needs a run without --profile, --cold, --overload, --schema and --peer": (
+                registered and any(other)
+            ),
             f"--registered must be more than the {few} tasks to mix": registered
             and registered <= few,
-            "--beside needs a run without --profile, --cold and --overload": beside
-            and (profile or cold or overload),
+            "--beside needs a run without --profile, --cold, --overload and --schema": beside
+            and any(other[:-1]),
             "--cpu-quota is for servers started here, without --profile": cpu_quota
             and (url or profile),
-            "--slots is for a server started here without --profile, --overload and --peer": slots
-            and (url or profile or overload or peer),
+            "--slots is for a server started here without --profile, --overload, --schema and "
+            "--peer": slots and (url or profile or overload or schema or peer),
         }
     )
     course = Course(repeat, beside)
@@ -143,6 +146,8 @@ def bench(
             bench_cold.print_cold(subject, plan, mix, repeat * few, slots, output)
         elif overload:
             bench_overload.print_overload(subject, measures[0].load, mix, few, output)
+        elif schema:
+            bench_schema.print_schemas(subject, measures[0].load, mix, few, repeat, output)
         elif peer:
             peers = installed(peer, cache or user_cache())
             bench_compare.compare(subject, peers, measures, form, course, plot, output)

@@ -1,5 +1,6 @@
 """`polydelta bench` without peers: one server, bare, with mixed deltas and with many of them."""
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 
@@ -87,11 +88,7 @@ def _print(report: Report) -> None:
 
 
 def _print_outcome(outcome: Outcome) -> None:
-    figures = {"BASE": outcome.bare, "MIXED": outcome.mixed, "SPREAD": outcome.spread}
-    columns = {name: _column(each) for name, each in figures.items() if each}
-    out.print()
-    print_table(("", *columns), zip(_NAMES, *columns.values(), strict=True))
-    out.print()
+    print_figures({"BASE": outcome.bare, "MIXED": outcome.mixed, "SPREAD": outcome.spread})
     for name, count in outcome.given_up.items():
         out.print(f"{name} given up: {count}", markup=False)
     ratios = {"mixed / base": outcome.ratio, "spread / mixed": outcome.spread_ratio}
@@ -106,6 +103,14 @@ _NAMES = (
     "between tokens, ms (p50 / p99)",
     "health answers, ms (p50 / p99)",
 )
+
+
+def print_figures(figures: Mapping[str, Figures | None]) -> None:
+    """Print kinds of traffic as the columns of a table; those that there are not are left out."""
+    columns = {name: _column(each) for name, each in figures.items() if each}
+    out.print()
+    print_table(("", *columns), zip(_NAMES, *columns.values(), strict=True))
+    out.print()
 
 
 def _column(figures: Figures) -> tuple[str, ...]:

@@ -105,6 +105,14 @@ Cold = Annotated[
         "run beside it, as many as --concurrency asks for.",
     ),
 ]
+SchemaFlag = Annotated[
+    bool,
+    _flag(
+        "schema",
+        help="Say instead what it costs that half of the requests have a JSON schema, and how much "
+        "longer a first token takes under a new one.",
+    ),
+]
 Overload = Annotated[
     bool,
     _flag(

@@ -16,6 +16,7 @@ from server.engine.event import Event, Failed, PromptJudged, Scores, Started, To
 from server.engine.matcher import Matcher
 from server.engine.output import FinishReason
 from server.engine.pace import Pace
+from server.engine.picks import pick
 from server.engine.residency import Residency
 from server.engine.scheduler import Scheduled, Scheduler
 from server.engine.sequence import Key, Sequence
@@ -23,7 +24,7 @@ from server.errors import InvalidRequest, RowFailed
 from server.model.judge import Judged
 from server.model.rules import ForbiddenTokens
 from server.model.runner import Forward, Runner
-from server.model.sampler import Chosen, Lack, Row, sample
+from server.model.sampler import Chosen, Lack
 from server.model.threads import take
 
 _log = logging.getLogger(__name__)
@@ -242,9 +243,8 @@ class EngineCore:
     def _write(
         self, sequences: List[Sequence], logits: Tensor, forbidden: Mapping[Key, ForbiddenTokens]
     ) -> None:
-        rows = [_row(sequence, forbidden.get(sequence.key)) for sequence in sequences]
         try:
-            chosen = sample(logits, rows)
+            picks = pick(sequences, logits, forbidden, self._context)
         except Exception as error:
             if len(sequences) == 1:
                 self._crashed(sequences[0], error)
@@ -252,28 +252,28 @@ class EngineCore:
             for index, sequence in enumerate(sequences):
                 self._write([sequence], logits[index : index + 1], forbidden)
             return
-        for sequence, pick in zip(sequences, chosen, strict=True):
-            self._append(sequence, pick)
+        for sequence, found in zip(sequences, picks, strict=True):
+            self._append(sequence, found)
 
-    def _append(self, sequence: Sequence, pick: Chosen | Lack) -> None:
+    def _append(self, sequence: Sequence, found: Chosen | Lack) -> None:
         matcher = sequence.matcher
-        if matcher is not None and isinstance(pick, Chosen):
-            matcher.take(pick.token)
+        if matcher is not None and isinstance(found, Chosen):
+            matcher.take(found.token)
         if matcher is not None and (error := matcher.error):
             self._fail(sequence, error)
             return
-        if isinstance(pick, Lack):
-            self._fail(sequence, _error_of(pick))
+        if isinstance(found, Lack):
+            self._fail(sequence, _error_of(found))
             return
         self.scheduler.publish(sequence)
-        if self._goes_on(sequence, pick):
+        if self._goes_on(sequence, found):
             all(self._goes_on(sequence, Chosen(token)) for token in sequence.forced)
 
-    def _goes_on(self, sequence: Sequence, pick: Chosen) -> bool:
+    def _goes_on(self, sequence: Sequence, chosen: Chosen) -> bool:
         """Append a token; returns whether others may follow."""
-        sequence.tokens.append(pick.token)
-        finish, silent = self._finish(sequence, pick.token)
-        self._events.append(Token(sequence.key, pick, finish, silent))
+        sequence.tokens.append(chosen.token)
+        finish, silent = self._finish(sequence, chosen.token)
+        self._events.append(Token(sequence.key, chosen, finish, silent))
         if finish:
             self._end(sequence)
         return finish is None
@@ -284,12 +284,13 @@ class EngineCore:
             return "length", True
         ended = sequence.matcher is not None and sequence.matcher.ended
         ends = token in self._end_tokens and (ended or not sampling.ignore_eos)
+        # What had to end in time was cut short, though its form is whole.
+        reason = "length" if sequence.hurried else "stop"
         if ends or token in sampling.stop_token_ids:
-            return "stop", True
+            return reason, True
         if ended:
-            return "stop", False
-        full = sequence.cache_length(sequence.pending) >= self._context
-        if full or len(sequence.generated) >= sampling.max_tokens:
+            return reason, False
+        if sequence.room(self._context) <= 0:
             return "length", False
         return None, False
 
@@ -310,12 +311,6 @@ class EngineCore:
         if not sequence.is_base:
             self.residency.blame(sequence.version.ref)
         self._fail(sequence, RowFailed.of(error))
-
-
-def _row(sequence: Sequence, forbidden: ForbiddenTokens | None) -> Row:
-    """What a sequence's next token depends on; what its grammar forbids comes after its rules."""
-    rules = sequence.rules if forbidden is None else (*sequence.rules, forbidden)
-    return Row(sequence.sampling, sequence.generator, sequence.text, len(sequence.generated), rules)
 
 
 def _error_of(lack: Lack) -> PolydeltaError:

@@ -12,6 +12,7 @@ from torch import Tensor
 from deltas.delta import Delta
 from deltas.errors import InvalidDelta
 from deltas.formats.answer_schema import ANSWER_SCHEMA
+from server.engine.ending import Endings
 from server.engine.grammar import Grammar
 from server.engine.matcher import Masks, Matcher
 from server.engine.reply import ReplyForm
@@ -33,7 +34,8 @@ class Grammars:
     """Compiles grammars for a base's tokenizer; what is wrong with one is kept as well."""
 
     def __init__(self, base: Base) -> None:
-        self._tokenizer = _tokenizer_of(base) if base.generates else None
+        tokenizer = _tokenizer_of(base) if base.generates else None
+        self._endings = Endings(tokenizer) if tokenizer else None
         self._known: OrderedDict[bytes, Future[Matcher]] = OrderedDict()
         self._lock = threading.Lock()
         self._compiling = _pool()
@@ -81,7 +83,7 @@ class Grammars:
 
     def _begin(self, grammar: Grammar) -> "Future[Matcher]":
         """Compile a grammar, unless it is known, from any thread."""
-        if self._tokenizer is None:
+        if self._endings is None:
             raise CapabilityMismatch(
                 "This base's tokenizer does not tell which bytes its tokens write: its texts keep "
                 "to no grammar. Leave it out.",
@@ -91,7 +93,7 @@ class Grammars:
         digest = grammar.digest
         with self._lock:
             if digest not in self._known:
-                self._known[digest] = self._compiling.submit(compiled, grammar, self._tokenizer)
+                self._known[digest] = self._compiling.submit(compiled, grammar, self._endings)
             self._known.move_to_end(digest)
             found = self._known[digest]
             if len(self._known) > _KEPT:
@@ -108,13 +110,17 @@ class Grammars:
         self._masking.shutdown(wait=False)
 
 
-def compiled(grammar: Grammar, tokenizer: LLTokenizer) -> Matcher:
-    """Compile a grammar; raises InvalidRequest, saying why, for one that cannot be kept to."""
+def compiled(grammar: Grammar, endings: Endings) -> Matcher:
+    """Compile a grammar for the tokenizer of `endings`.
+
+    Raises InvalidRequest, saying why, for one that cannot be kept to.
+    """
     try:
         written = grammar.written()
     except (ValueError, RecursionError) as error:
         raise grammar.refused(f"cannot be kept to: {_sentence(str(error))}") from None
-    matcher = Matcher(LLMatcher(tokenizer, written, log_level=0, limits=_LIMITS))
+    state = LLMatcher(endings.tokenizer, written, log_level=0, limits=_LIMITS)
+    matcher = Matcher(state, endings)
     if not matcher.state.is_error():
         # The first mask takes longest, as all that is common to a grammar's texts is made for it.
         matcher.state.compute_bitmask()

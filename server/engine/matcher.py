@@ -6,6 +6,7 @@ import torch
 from llguidance import LLExecutor, LLMatcher
 from torch import Tensor
 
+from server.engine.ending import MOST, Endings
 from server.errors import InvalidRequest
 
 _WORD = 32
@@ -15,12 +16,15 @@ _BITS = torch.tensor([1 << bit for bit in range(8)], dtype=torch.uint8)
 class Matcher:
     """What may follow a sequence's generated tokens; each choice of a request has its own."""
 
-    def __init__(self, state: LLMatcher) -> None:
+    def __init__(self, state: LLMatcher, endings: Endings) -> None:
         self.state = state
+        self._endings = endings
+        self._ending: list[int] = []
+        self._near = MOST
 
     def copy(self) -> "Matcher":
         """Another one that has come as far."""
-        return Matcher(self.state.deep_copy())
+        return Matcher(self.state.deep_copy(), self._endings)
 
     def take(self, token: int) -> None:
         """Go past a token."""
@@ -31,6 +35,26 @@ class Matcher:
         for token in self.state.compute_ff_tokens():
             self.take(token)
             yield token
+
+    def instead(self, token: int, room: int) -> int | None:
+        """What to write in place of a token after which `room` more would be too few for an end.
+
+        None if the token may come, or if there is no way to an end in time that is known of.
+        """
+        if room >= self._near:
+            return None
+        here = self._endings.find(self.state, self._ending, room + 1)
+        after = self.state.deep_copy()
+        if here is None or not after.consume_token(token):
+            # Looking for an end takes time: again after half of the way.
+            self._near = room // 2
+            return None
+        found = self._endings.find(after, here)
+        if found is None or len(found) <= room:
+            self._ending = found or []
+            return None
+        self._ending = here[1:]
+        return here[0] if here else self._endings.stop
 
     @property
     def ended(self) -> bool:

@@ -40,7 +40,8 @@ class Sequence:
     `published` counts the blocks, from the first, that others may find, and `keys` are what they
     are found by. Where it `judges`, it says how likely its prompt's tokens are: `judged`. `rules`
     are what choices of one request share, `matcher` is where the text is in its grammar: always
-    after all that was generated. `slot` is None while the sequence waits.
+    after all that was generated. The sequence is `hurried` once a token was chosen for its text to
+    end in time. `slot` is None while it waits.
     """
 
     key: Key
@@ -63,6 +64,7 @@ class Sequence:
     blocks: list[int] = field(default_factory=list[int])
     keys: list[bytes] = field(default_factory=list[bytes])
     slot: int | None = None
+    hurried: bool = False
     passed_over: int = 0
     hidden: list[Tensor] = field(default_factory=list[Tensor])
     judged: list[Judged] = field(default_factory=list[Judged])
@@ -123,6 +125,11 @@ class Sequence:
     def cache_length(self, rows: int) -> int:
         """Cached tokens once `rows` more rows are computed."""
         return self.extent.cached + self.computed + rows
+
+    def room(self, context: int) -> int:
+        """How many more tokens may be written, in a context of so many rows."""
+        full = context - self.cache_length(self.pending)
+        return min(full, self.sampling.max_tokens - len(self.tokens) + self.prompt)
 
     def item(self, rows: int) -> Item:
         """The next rows to compute."""

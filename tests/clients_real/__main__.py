@@ -11,13 +11,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from deltas.base import HEAD_SITE
-from deltas.delta import Delta, Part, TaskType
-from deltas.formats import native
-from polydelta_client import Polydelta
+from deltas.base import BaseSpec
+from deltas.delta import Delta
 from tests import samples
 from tests.clients_real.table import page
-from tests.soak.served import Served, tiny_server
+from tests.soak.served import put, tiny_server
 
 _HERE = Path(__file__).parent
 _PAGE = _HERE.parents[1] / "docs" / "clients.md"
@@ -27,18 +25,13 @@ _VERSIONS = (
 )
 
 
-def _put_tasks(served: Served) -> None:
-    mean = Part("head", HEAD_SITE, {}, {"pooling": "mean", "normalize": True})
-    deltas = {
-        "lora": samples.generator("lora", served.base),
-        "spam": samples.classifier(served.base, ("ham", "spam")),
-        "ranker": samples.classifier(served.base, ("relevant",)),
-        "embedder": Delta(TaskType.EMBED, (mean,)),
+def _tasks(base: BaseSpec) -> dict[str, Delta]:
+    return {
+        "lora": samples.generator("lora", base),
+        "spam": samples.classifier(base, ("ham", "spam")),
+        "ranker": samples.classifier(base, ("relevant",)),
+        "embedder": samples.embedder(),
     }
-    with Polydelta(served.url) as client, tempfile.TemporaryDirectory() as folder:
-        for name, delta in deltas.items():
-            native.write(delta, Path(folder) / name, served.base)
-            client.tasks.put(name, Path(folder) / name)
 
 
 def main(python: str, *options: str) -> int:
@@ -51,7 +44,7 @@ def main(python: str, *options: str) -> int:
         tiny_server(max_position_embeddings=4096) as served,
         tempfile.TemporaryDirectory() as folder,
     ):
-        _put_tasks(served)
+        put(served, _tasks(served.base))
         report = Path(folder) / "report.xml"
         variables = {
             **os.environ,

@@ -42,6 +42,7 @@ installs them, each at the release that is named here, lets them do it (`tests/c
 writes this page. A dash: the client does not do that, or not by itself.
 
 """
+_NOTES = "\nWhat their users should know:\n\n"
 
 
 def page(report: Path, versions: Mapping[str, str]) -> str:
@@ -54,16 +55,33 @@ def page(report: Path, versions: Mapping[str, str]) -> str:
         if module in found:
             marks = (_mark(found[module].get(cell)) for cell in CELLS)
             lines.append([f"{client} {versions[client]}", *marks])
-    return _PAGE + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    notes = "".join(
+        f"- {CLIENTS[module]}, {cell}: {text}\n" for module, cell, text in _notes(report)
+    )
+    return _PAGE + table + (_NOTES + notes if notes else "")
+
+
+def _notes(report: Path) -> Iterator[tuple[str, str, str]]:
+    """What tests have recorded beside their outcome: module, cell and text."""
+    for case in ET.parse(report).iter("testcase"):
+        for noted in case.iter("property"):
+            if noted.attrib["name"] == "note":
+                module, cell = _place(case)
+                yield module, CELLS[cell], noted.attrib["value"]
 
 
 def _cases(report: Path) -> Iterator[tuple[str, str, bool]]:
     for case in ET.parse(report).iter("testcase"):
         outcomes = {child.tag for child in case}
         if "skipped" not in outcomes:
-            cell = case.attrib["name"].partition("[")[0].removeprefix("test_")
-            module = case.attrib["classname"].rpartition(".")[2]
+            module, cell = _place(case)
             yield module, cell, not outcomes & {"failure", "error"}
+
+
+def _place(case: ET.Element) -> tuple[str, str]:
+    cell = case.attrib["name"].partition("[")[0].removeprefix("test_")
+    return case.attrib["classname"].rpartition(".")[2], cell
 
 
 def _mark(passed: bool | None) -> str:

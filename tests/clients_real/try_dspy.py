@@ -1,11 +1,25 @@
 """DSPy: its language model, and signatures whose answers are typed."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import dspy
 import pytest
 from asked import API, HELLO, TOOL, Weather
+from dspy.lm15 import (
+    AccessPolicy,
+    ModelSupport,
+    OpenAIChatCompat,
+    ProviderDefinition,
+    register_provider,
+)
+
+DECLARED = (
+    "it asks for a JSON schema where `dspy.lm15.register_provider` has declared the server with "
+    "`ModelSupport(response_schema=True)`, as here; of a model that it does not know it would ask "
+    "for any JSON object."
+)
 
 
 class Ask(dspy.Signature):
@@ -21,13 +35,23 @@ def model(name: str = "base", **options: Any) -> dspy.LM:
     )
 
 
+def declared() -> dspy.LM:
+    """The same base, by a provider that is said to keep to schemas."""
+    access = AccessPolicy(provider="polydelta", base_url=API)
+    register_provider(
+        ProviderDefinition.chat(access, compat=OpenAIChatCompat()),
+        supports=ModelSupport(function_calling=True, response_schema=True),
+    )
+    return dspy.LM("polydelta/base", api_base=API, api_key="none", cache=False, num_retries=0)
+
+
 def test_chat() -> None:
     assert len(model(max_tokens=6)("hello")) == 1
 
 
 def test_stream() -> None:
     async def stream() -> list[Any]:
-        with dspy.context(lm=model(max_tokens=400), adapter=dspy.JSONAdapter()):
+        with dspy.context(lm=declared(), adapter=dspy.JSONAdapter()):
             program = dspy.streamify(dspy.Predict(Ask), is_async_program=False)
             return [each async for each in program(question="Rain?")]
 
@@ -55,8 +79,9 @@ def test_tools() -> None:
         Weather.model_validate_json(call["function"]["arguments"])
 
 
-def test_json_schema() -> None:
-    with dspy.context(lm=model(max_tokens=400), adapter=dspy.JSONAdapter()):
+def test_json_schema(record_property: Callable[[str, object], None]) -> None:
+    record_property("note", DECLARED)
+    with dspy.context(lm=declared(), adapter=dspy.JSONAdapter()):
         assert isinstance(dspy.Predict(Ask)(question="Rain?").weather, Weather)
 
 

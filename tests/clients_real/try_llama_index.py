@@ -1,5 +1,8 @@
 """LlamaIndex: its client of servers like OpenAI's."""
 
+import gc
+from collections.abc import Callable
+
 import pytest
 from asked import API, Weather, wait_until_idle, weather
 from llama_index.core.llms import ChatMessage
@@ -72,10 +75,16 @@ def test_embeddings() -> None:
     assert len(embeddings.get_text_embedding_batch(["a", "b"])) == 2
 
 
-def test_cancel() -> None:
+def test_cancel(record_property: Callable[[str, object], None]) -> None:
+    record_property(
+        "note",
+        "a stream that is closed ends its request once Python's garbage collector has come by, as "
+        "here: its events of what happened hold the connection until then.",
+    )
     stream = model(additional_kwargs={"extra_body": {"ignore_eos": True}}).stream_chat(HELLO)
     next(stream)
     stream.close()
+    gc.collect()
     wait_until_idle()
 
 

@@ -1,34 +1,32 @@
 """`python -m tests.fuzz.api SCHEMATHESIS [OPTION …]`: hold a server to its OpenAPI document.
 
-Starts a server whose tasks generate, classify and tag, and schemathesis, whose command is given,
-against it. `findings.json` beside this file lists what it finds that is meant so, with the reasons;
-the exit status tells of others.
+Starts a server with a task of each type and schemathesis, whose command is given, against it.
+`findings.json` beside this file lists what it finds that is meant so, with the reasons; the exit
+status tells of others.
 """
 
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
-from deltas.formats import native
-from polydelta_client import Polydelta
+from deltas.base import BaseSpec
+from deltas.delta import Delta
 from tests import samples
-from tests.soak.served import Served, tiny_server
+from tests.soak.served import put, tiny_server
 
 _HERE = Path(__file__).parent
 
 
-def _put_tasks(served: Served) -> None:
-    deltas = {
-        "lora": samples.generator("lora", served.base),
-        "spam": samples.classifier(served.base, ("ham", "spam")),
-        "names": samples.tagger(served.base, ("O", "B-PER", "I-PER")),
+def _tasks(base: BaseSpec) -> dict[str, Delta]:
+    lora = samples.generator("lora", base)
+    return {
+        "lora": lora,
+        "spam": samples.classifier(base, ("ham", "spam")),
+        "names": samples.tagger(base, ("O", "B-PER", "I-PER")),
+        "ranker": samples.classifier(base, ("relevant",)),
+        "embedder": samples.embedder(),
+        **{f"spare-{index}": lora for index in range(3)},
     }
-    deltas |= {f"spare-{index}": deltas["lora"] for index in range(3)}
-    with Polydelta(served.url) as client, tempfile.TemporaryDirectory() as folder:
-        for name, delta in deltas.items():
-            native.write(delta, Path(folder) / name, served.base)
-            client.tasks.put(name, Path(folder) / name)
 
 
 def main(schemathesis: str, *options: str) -> int:
@@ -38,7 +36,7 @@ def main(schemathesis: str, *options: str) -> int:
         "--baseline", str(_HERE / "findings.json"), *options,
     ]  # fmt: skip
     with tiny_server() as served:
-        _put_tasks(served)
+        put(served, _tasks(served.base))
         return subprocess.run([*command, f"{served.url}/openapi.json"], check=False).returncode
 
 

@@ -1,7 +1,7 @@
 """A server of a tiny base in a process of its own, and what its processes hold."""
 
 import tempfile
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,9 @@ from typing import Any
 import psutil
 
 from deltas.base import BaseSpec
+from deltas.delta import Delta
+from deltas.formats import native
+from polydelta_client import Polydelta
 from server.bench.process import server
 from server.build import open_base
 from server.settings import Settings
@@ -40,6 +43,14 @@ def tiny_server(
         spec = open_base(Settings.gather(base=base, device="cpu")).spec
         with server([base, *flags], log=log) as url:
             yield Served(url, spec)
+
+
+def put(served: Served, deltas: Mapping[str, Delta]) -> None:
+    """Have a server serve deltas under their names."""
+    with Polydelta(served.url) as client, tempfile.TemporaryDirectory() as folder:
+        for name, delta in deltas.items():
+            native.write(delta, Path(folder) / name, served.base)
+            client.tasks.put(name, Path(folder) / name)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 from llguidance import LLTokenizer
 
+from server.engine.ending import Endings
 from server.engine.grammar import Grammar
 from server.engine.grammars import compiled
 from server.errors import InvalidRequest
@@ -53,13 +54,14 @@ class MaskChecker:
     def __init__(self) -> None:
         self.tokenizer = byte_tokenizer(chat=True)
         ends: Any = [self.tokenizer.eos_token_id]
-        self._masks = LLTokenizer(self.tokenizer.backend_tokenizer.to_str(), None, ends)
+        masks = LLTokenizer(self.tokenizer.backend_tokenizer.to_str(), None, ends)
+        self._endings = Endings(masks)
 
     def writes(self, schema: Any, texts: list[str]) -> list[bool]:
         """Whether each text can be written; raises InvalidRequest where the schema is refused."""
         grammar = Grammar.of_schema(schema, "schema")
         grammar.check()
-        matcher = compiled(grammar, self._masks)
+        matcher = compiled(grammar, self._endings)
         return [self._writes(matcher.copy().state, text) for text in texts]
 
     def _writes(self, state: Any, text: str) -> bool:

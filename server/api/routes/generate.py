@@ -51,7 +51,7 @@ class GenerateParameters(UnsupportedGeneration):
     max_new_tokens: TokenCount = 100
     repetition_penalty: Annotated[FiniteFloat, Field(ge=0.01, le=100)] = 1.0
     return_full_text: bool = False
-    seed: Annotated[int, Field(ge=0, lt=1 << 63)] | None = None
+    seed: Annotated[int, Field(ge=0, lt=1 << 64)] | None = None
     stop: Annotated[Items[StopText], Field(max_length=8)] = Field(default_factory=list[str])
     temperature: Annotated[FiniteFloat, Field(ge=0, le=10)] | None = None
     top_k: Annotated[int, Field(ge=0, lt=1 << 31)] = 0

@@ -9,9 +9,8 @@ import numpy as np
 import openai
 import pytest
 
-from deltas.base import HEAD_SITE, BaseSpec
-from deltas.delta import Delta, Part, TaskType
 from server.api.inputs import MAX_BATCH, MAX_EMBEDDINGS
+from tests.samples import embedder
 from tests.server.api.live import Live, wait_until
 from tests.server.api.problems import check
 from tests.server.engine.pacing import paced
@@ -19,14 +18,9 @@ from tests.server.engine.pacing import paced
 SIZES = (4, 16)
 
 
-def embedder(base: BaseSpec) -> Delta:
-    head = Part("head", HEAD_SITE, {}, {"pooling": "mean", "normalize": True})
-    return Delta(TaskType.EMBED, (head,), dimensions=SIZES)
-
-
 @pytest.fixture(scope="module")
 def client(reader: Live):
-    reader.add("nested", embedder(reader.spec))
+    reader.add("nested", embedder(SIZES))
     with openai.OpenAI(base_url=f"{reader.url}/v1", api_key="none", max_retries=0) as client:
         yield client
 
@@ -55,7 +49,7 @@ def test_as_many_inputs_as_openai_takes(reader: Live, client: openai.OpenAI):
 async def test_a_swap_changes_no_answer_that_is_under_way(reader: Live):
     # More than are asked for at once: the last is asked for after the swap.
     texts = [f"noon {number}" for number in range(MAX_BATCH + 1)]
-    reader.add("swapped", embedder(reader.spec))
+    reader.add("swapped", embedder(SIZES))
     async with openai.AsyncOpenAI(base_url=f"{reader.url}/v1", api_key="none") as client:
         with paced(reader.engine):
             asking = asyncio.create_task(client.embeddings.create(model="swapped", input=texts))
@@ -63,7 +57,7 @@ async def test_a_swap_changes_no_answer_that_is_under_way(reader: Live):
                 wait_until, lambda: reader.engine.registry.get("swapped").requests > 0
             )
             await asyncio.to_thread(
-                reader.add, "swapped", replace(embedder(reader.spec), dimensions=(8,))
+                reader.add, "swapped", replace(embedder(SIZES), dimensions=(8,))
             )
         answer = await asking
         assert len(answer.data) == len(texts)

@@ -146,6 +146,19 @@ def test_the_levels_of_an_overload_are_rows(capsys: pytest.CaptureFixture[str]) 
     assert lines["20x"] == ["1.50", "90%", "75%", "60.0"]
 
 
+def test_schemas_are_measured_in_turns(polydelta: Polydelta, url: str, decoder: Path) -> None:
+    where = ("--url", url, "--base", str(decoder), "--kinds", "lora", "--tasks", "2")
+    command = ("bench", "--schema", *where, "--repeat", "2", *LOAD)
+    found = json.loads(polydelta(*command, "-o", "json").out)
+    assert (found["kinds"], found["repeat"]) == ({"lora": 2}, 2)
+    assert min(found[name]["throughput"] for name in ("without", "schema")) > 0
+    assert found["ratio"] > 0
+    assert min(found[name]["p50"] for name in ("bare", "new")) > 0
+    table = polydelta(*command).out
+    assert "schemas / without: " in table
+    assert "new schema - without: " in table
+
+
 def test_streams_beside_cold_requests_that_fail_say_why(url: str) -> None:
     # The base has room for six tokens more: the stream fails before the requests are through.
     plan = Plan(Load(1, 1, 250, 10_000), streams=1)
@@ -219,13 +232,17 @@ def test_a_load_that_cannot_run_says_why(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--profile", "--cold"), "choose one of --profile, --cold, --overload and --peer"),
+        (
+            ("--profile", "--cold"),
+            "choose one of --profile, --cold, --overload, --schema",
+        ),
         (("--overload", "--beside", "1"), "--beside needs a run without"),
         (("--profile", "--url", "http://any"), "leave out --url"),
         (("--peer", "all", "--kinds", "lora"), "leave out the kinds"),
         (("--kinds", "base"), "mixes nothing"),
         (("--registered", "16"), "more than the 16 tasks"),
         (("--registered", "20", "--cold"), "needs a run without"),
+        (("--schema", "--beside", "1"), "--beside needs a run without"),
         (("--slots", "2", "--url", "http://any"), "a server started here"),
         (("--cold", "--beside", "1"), "--beside needs a run without"),
         (("--cpu-quota", "1", "--url", "http://any"), "for servers started here"),
