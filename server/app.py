@@ -41,6 +41,7 @@ from server.api.routes import (
 )
 from server.api.writes import Writes
 from server.engine.engine import Engine
+from server.engine.resolver import Resolver
 from server.metrics import Metrics
 from server.registry.sources.sources import Sources
 from server.registry.sources.transfer import Bounds
@@ -78,7 +79,9 @@ def create_app(engine: Engine, settings: Settings, max_requests: int) -> FastAPI
     )
     app.state.engine = engine
     app.state.writes = Writes(settings.max_uploads)
-    app.state.sources = _sources(settings)
+    sources = app.state.sources = _sources(settings)
+    if settings.resolve:
+        engine.resolver = Resolver(engine.registry, sources, settings.resolve)
     app.state.metrics = Metrics(engine)
     engine.observer = traced(app.state.metrics)
     for resource in _RESOURCES:

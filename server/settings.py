@@ -63,6 +63,15 @@ def _check_sources(patterns: list[str]) -> list[str]:
 SourcePatterns: TypeAlias = Annotated[list[str], AfterValidator(_check_sources)]
 
 
+def _check_template(template: str) -> str:
+    if template.split("/").count("{task}") != 1 or template.count("{") != 1:
+        raise ValueError(f"{template} has no step {{task}}; write hf://OWNER/{{task}}")
+    return template
+
+
+Template: TypeAlias = Annotated[str, AfterValidator(_check_template)]
+
+
 def _store() -> Path:
     return user_cache() / "store"
 
@@ -141,6 +150,9 @@ class Settings(BaseSettings):
     )
     watch: Path | None = Field(
         default=None, description="directory whose folders are tasks, read when they change"
+    )
+    resolve: Template | None = Field(
+        default=None, description="source of tasks that nobody has put, as hf://OWNER/{task}"
     )
     source_timeout: Seconds = Field(
         default=600.0, description="seconds that fetching one delta may take"

@@ -82,7 +82,7 @@ async def embedded(engine: Engine, requests: Sequence[Request]) -> tuple[list[Ou
     outputs: list[Output] = []
     tokens = 0
     async with AsyncExitStack() as stack:
-        leases = _leased(engine, requests, stack)
+        leases = await _leased(engine, requests, stack)
         for first in range(0, len(requests), MAX_BATCH):
             asked = requests[first : first + MAX_BATCH]
             if first:
@@ -98,13 +98,14 @@ async def embedded(engine: Engine, requests: Sequence[Request]) -> tuple[list[Ou
     return outputs, tokens
 
 
-def _leased(
+async def _leased(
     engine: Engine, requests: Sequence[Request], stack: AsyncExitStack
 ) -> dict[str, list[Lease]]:
     """A lease for each request, of one version of each task; leaving the stack releases them."""
     leases: dict[str, list[Lease]] = {}
     for task, count in Counter(request.task for request in requests).items():
-        leases[task] = engine.registry.leases(task, count)
+        patience = requests[0].call.patience
+        leases[task] = await engine.leases(task, count, patience)
         for lease in leases[task]:
             stack.callback(lease.release)
     return leases
@@ -139,7 +140,7 @@ async def answering(
     if len(requests) * requests[0].sampling.n > MAX_BATCH:
         raise InvalidRequest(f"At most {MAX_BATCH} inputs times n are taken at once.", "input")
     async with AsyncExitStack() as stack:
-        leases = _leased(engine, requests, stack)
+        leases = await _leased(engine, requests, stack)
         yield await _submitted(stack, engine, requests, leases, start)
 
 

@@ -23,6 +23,7 @@ from server.engine.prefix_cache import PrefixCache
 from server.engine.reader import Reader
 from server.engine.request import Request
 from server.engine.residency import Residence, Residency
+from server.engine.resolver import Resolver
 from server.engine.scheduler import Scheduler
 from server.engine.sequence import Key, Sequence, sequences_of
 from server.engine.spill import Spill
@@ -37,6 +38,7 @@ from server.errors import (
     QueueFull,
     RowFailed,
     ShuttingDown,
+    TaskNotFound,
 )
 from server.model.base import Base
 from server.model.cache import BLOCK
@@ -62,6 +64,7 @@ class Engine:
         self.base = base
         self.registry = registry
         self.observer = observer
+        self.resolver: Resolver | None = None
         self.draining = False
         self.limits = limits
         self._answers: dict[str, Answer] = {}
@@ -94,6 +97,8 @@ class Engine:
         self.begin_drain()
         if self._watching is not None:
             self._watching.cancel()
+        if self.resolver is not None:
+            self.resolver.close()
         try:
             async with asyncio.timeout(patience):
                 await self._idle.wait()
@@ -151,7 +156,7 @@ class Engine:
         rows begin with those of others where there is a `start`.
         """
         self._check_open()
-        lease = lease or self.registry.lease(request.task)
+        lease = lease or (await self.leases(request.task, 1, request.call.patience))[0]
         keys: List[Key] = ()
         try:
             version = lease.version
@@ -182,6 +187,18 @@ class Engine:
         else:
             start.add(sequences)
         return answer
+
+    async def leases(self, task: str, count: int, patience: float | None = None) -> list[Lease]:
+        """Pin a task's active version for so many requests; see `Registry.leases`.
+
+        Where tasks are looked for elsewhere, that is waited for, at most for `patience` seconds.
+        """
+        try:
+            return self.registry.leases(task, count)
+        except TaskNotFound:
+            if self.resolver is None or not await self.resolver.find(task, patience):
+                raise
+        return self.registry.leases(task, count)
 
     def start_of(self, requests: int) -> Start | None:
         """A common start of so many requests, where that brings them into one step."""

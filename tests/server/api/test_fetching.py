@@ -2,11 +2,14 @@
 
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from polydelta_client import Polydelta
+from server.errors import InvalidSettings
+from server.settings import Settings
 from tests import samples
 from tests.file_server import FileServer, Handler, drip, make_certificate, serving_files
 from tests.server.api.live import Live, serving, wait_until
@@ -104,3 +107,36 @@ def test_a_server_watches_a_directory(decoder: Path, tmp_path: Path) -> None:
     with serving(decoder, tmp_path, watch=watched) as server:
         server.write("watched/lora", samples.generator("lora", server.spec))
         wait_until(lambda: server.http.get("/v1/tasks/lora").status_code == 200)
+
+
+def test_tasks_are_looked_for_where_the_operator_says(
+    files: FileServer, fetching: Live, decoder: Path, tmp_path: Path
+) -> None:
+    folder = fetching.write("found", samples.generator("lora", fetching.spec))
+    for name in ("found", "batched", "many"):
+        files.put(f"/resolved/{name}", folder)
+    files.special["/resolved/slow/delta.json"] = drip
+    resolve = f"{files.url}/resolved/{{task}}/"
+    with serving(decoder, tmp_path, resolve=resolve, private_sources=True) as server:
+        body = {"task": "slow", "input": "x", "parameters": {"max_tokens": 1}}
+        late = server.http.post("/v1/infer", json=body, headers={"prefer": "wait=0.5"})
+        check(late, 504, "deadline_exceeded")
+        server.infer("found", "x", max_tokens=1)
+        assert server.http.get("/v1/tasks/found").status_code == 200
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda _: server.infer("many", "x", max_tokens=1), range(8)))
+        assert len(files.asked_for("/resolved/many/delta.json")) == 1
+        for _ in range(2):
+            absent = server.post("/v1/infer", **(body | {"task": "absent"}))
+            check(absent, 404, "task_not_found", "task")
+        assert len(files.asked_for("/resolved/absent/delta.json")) == 1
+        before = len(files.asked)
+        for odd in ("..", "a/b", "a@b", "a?b", "%2e%2e"):
+            assert server.post("/v1/infer", **(body | {"task": odd})).status_code in (400, 404)
+        assert len(files.asked) == before
+
+
+@pytest.mark.parametrize("template", ["hf://owner", "hf://owner/x{task}", "s3://a/{task}/{task}"])
+def test_a_template_has_the_task_as_one_step(template: str) -> None:
+    with pytest.raises(InvalidSettings, match="task"):
+        Settings.gather(base="x", resolve=template)
