@@ -38,6 +38,7 @@ from server.api.routes import (
     server_info,
     tasks,
     tokenize,
+    versions,
 )
 from server.api.writes import Writes
 from server.engine.engine import Engine
@@ -50,9 +51,9 @@ from server.settings import Settings
 from server.traces.setup import traced
 
 _RESOURCES = (
-    infer, batch, tasks, completions, chat, responses, embeddings, models, lora, classify,
-    pooling, score, rerank, tokenize, server_info, pause, embed, predict, info, generate, hub,
-    health, metrics
+    infer, batch, tasks, versions, completions, chat, responses, embeddings, models, lora,
+    classify, pooling, score, rerank, tokenize, server_info, pause, embed, predict, info, generate,
+    hub, health, metrics
 )  # fmt: skip
 
 

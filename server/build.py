@@ -16,6 +16,7 @@ from server.model.precision import choose_device, choose_dtype
 from server.model.source import resolve_base
 from server.model.threads import keep_to_one
 from server.registry.registry import Registry
+from server.registry.retention import Retention
 from server.registry.sources.sources import Sources
 from server.registry.sources.transfer import Bounds
 from server.registry.store import Store
@@ -32,7 +33,7 @@ def _unseen(*_: object) -> None:
 
 
 def build_engine(settings: Settings, shown: Shown = _unseen) -> Engine:
-    """Load the base, open the store and register the tasks that the settings name.
+    """Load the base, open the store with its tasks and add those that the settings name.
 
     `shown` is told which of them is being fetched, how many bytes have come, and of how many.
     Raises PolydeltaError saying which setting to mend.
@@ -52,7 +53,8 @@ def _open_registry(
     store = Store(settings.store, int(settings.store_gb * GIGABYTE))
     # A delta must leave room not in what the base could hold, but in what this server does.
     spec = replace(base.spec, context=context_of(base, limits))
-    registry = Registry(store, spec, base.dtype, settings.max_tasks, templates.vet)
+    retention = Retention(settings.keep_versions, settings.keep_hours, settings.keep_removed_hours)
+    registry = Registry(store, spec, base.dtype, settings.max_tasks, templates.vet, retention)
     # What the operator names may be as large as what the store takes.
     bounds = Bounds(store.max_bytes, settings.source_timeout)
     sources = Sources(private=settings.private_sources, bounds=bounds)
@@ -61,6 +63,7 @@ def _open_registry(
             _put(registry, name, sources, source, shown)
         except PolydeltaError as error:
             raise InvalidSettings(f"The task '{name}' cannot be served: {error}") from error
+    registry.follow()
     return registry
 
 
@@ -68,7 +71,7 @@ def _put(registry: Registry, name: str, sources: Sources, named: str, shown: Sho
     source = sources.own(named)
     with registry.stage() as staging:
         source.bring(staging, sources.transfer(source, partial(shown, name)))
-        registry.put_staged(name, staging)
+        registry.put_staged(name, staging, source=named)
 
 
 def count_threads(settings: Settings) -> int:

@@ -7,7 +7,7 @@ PolydeltaError                  (deltas.errors, with its delta branch)
     │   ├── ContextLengthExceeded 400
     │   ├── CapabilityMismatch  400  the task does not do what was asked
     │   ├── TaskNotFound        404  names close matches
-│   │   └── ModelNotFound   404  the same, where tasks are called models
+    │   │   └── ModelNotFound   404  the same, where tasks are called models
     │   ├── Conflict            409  the name holds another delta
     │   └── PreconditionFailed  412
     ├── Unavailable             trying again may help; carries `retry_after` in seconds
@@ -15,9 +15,10 @@ PolydeltaError                  (deltas.errors, with its delta branch)
     │   ├── Overloaded          503
     │   ├── DeadlineExceeded    504  its turn did not come within the time that its client gave
     │   ├── ShuttingDown        503
-│   ├── Aborted             503  an operator paused the server
+    │   ├── Aborted             503  an operator paused the server
     │   ├── DeltaUnavailable    503  its files could not be read
-    │   └── SourceUnavailable   502  where a delta is to come from does not give it
+    │   ├── SourceUnavailable   502  where a delta is to come from does not give it
+    │   └── RegistryUnavailable 503  the registry's database could not be used
     ├── InvalidSettings         what the server was told does not fit; it does not start
     ├── BaseNotFound            the base's weights are not here; it does not start
     ├── EngineDead              503  the server must be restarted
@@ -149,6 +150,13 @@ class SourceUnavailable(Unavailable):
 
     status = 502
     code = "source_unavailable"
+    retry_after = 5
+
+
+class RegistryUnavailable(Unavailable):
+    """The registry's database could not be used; tasks are served as they are."""
+
+    code = "registry_unavailable"
     retry_after = 5
 
 

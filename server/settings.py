@@ -15,8 +15,8 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from server.cache import user_cache
 from server.errors import InvalidSettings
+from server.user_directories import user_cache, user_data
 
 ENV_PREFIX = "POLYDELTA_"
 CONFIG_FILE = Path("polydelta.toml")
@@ -29,6 +29,7 @@ Device: TypeAlias = Literal["auto", "cpu", "cuda"]
 LogFormat: TypeAlias = Literal["text", "json"]
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 Gigabytes: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Hours: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Seconds: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 _ORIGIN = re.compile(r"\*|https?://[^/\s]+")
@@ -73,7 +74,7 @@ Template: TypeAlias = Annotated[str, AfterValidator(_check_template)]
 
 
 def _store() -> Path:
-    return user_cache() / "store"
+    return user_data() / "store"
 
 
 class Settings(BaseSettings):
@@ -136,8 +137,15 @@ class Settings(BaseSettings):
         default=True, description="let prompts of completions hold control tokens"
     )
     cache: Path = Field(default_factory=user_cache, description="directory for converted bases")
-    store: Path = Field(default_factory=_store, description="directory for deltas")
+    store: Path = Field(default_factory=_store, description="directory in which tasks last")
     store_gb: Gigabytes = Field(default=50.0, description="disk that deltas may take there")
+    keep_versions: PositiveInt = Field(
+        default=5, description="versions of a task that are kept to go back to"
+    )
+    keep_hours: Hours = Field(default=0.0, description="hours for which all versions are kept")
+    keep_removed_hours: Hours = Field(
+        default=24.0, description="hours for which a removed task can be brought back"
+    )
     source_roots: list[Path] = Field(
         default_factory=list[Path],
         description="directories that requests may name deltas in, else none",

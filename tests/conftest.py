@@ -1,6 +1,7 @@
 """Tiny bases on disk, made once for all tests."""
 
 import gc
+import os
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,12 @@ def pytest_collection_finish() -> None:
     """What is loaded by now stays: the collector need not go through it again and again."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_store(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Servers that are told no store share one of the tests' own, never the user's."""
+    os.environ["POLYDELTA_STORE"] = str(tmp_path_factory.mktemp("store"))
 
 
 @pytest.fixture(scope="session")

@@ -16,9 +16,9 @@ import httpx2
 import pytest
 import yaml
 
-from server.cache import user_cache
 from server.cli.demo import BASES
 from server.settings import Settings
+from server.user_directories import user_cache
 from tests.dockerfile import ROOT, Container, stages
 
 BIN = Path(sys.executable).parent

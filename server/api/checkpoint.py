@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
-from typing import Annotated, TypeAlias
+from typing import Annotated, TypeAlias, TypedDict, Unpack
 
 from fastapi import Depends, Request
 from pydantic import Field
@@ -39,6 +39,14 @@ BODY_SCHEMA = {
 }
 
 
+class Terms(TypedDict, total=False):
+    """What else is said of a delta that comes in; see `Registry.put_staged`."""
+
+    lifetime: float | None
+    if_match: str | None
+    if_none_match: bool
+
+
 class Incoming:
     """The delta that a request uploads or names: takes it in and puts it."""
 
@@ -50,39 +58,28 @@ class Incoming:
         self._sources = sources
         self._writes = writes
 
-    async def put(
-        self, name: str, *, if_match: str | None, if_none_match: bool
-    ) -> tuple[Registration, bool]:
+    async def put(self, name: str, **terms: Unpack[Terms]) -> tuple[Registration, bool]:
         """Make it the active version of a task; see `Registry.put_staged`."""
         # A place is for deltas that come in: who is slow to say where one is holds none.
         if _is_upload(self._http):
-            return await self._put(self._receive_upload, name, if_match, if_none_match)
+            return await self._put(self._receive_upload, "upload", name, terms)
         source = (await read_body(self._http, SourceBody)).source
-        return await self.put_from(source, name, if_match=if_match, if_none_match=if_none_match)
+        return await self.put_from(source, name, **terms)
 
     async def put_from(
-        self, source: str, name: str, *, if_match: str | None = None, if_none_match: bool
+        self, source: str, name: str, **terms: Unpack[Terms]
     ) -> tuple[Registration, bool]:
         """Do so with the delta that a source names; the request's body must have been read."""
-        return await self._put(partial(self._fetch, source), name, if_match, if_none_match)
+        return await self._put(partial(self._fetch, source), source, name, terms)
 
     async def _put(
-        self,
-        receive: Callable[[Staging], Awaitable[None]],
-        name: str,
-        if_match: str | None,
-        if_none_match: bool,
+        self, receive: Callable[[Staging], Awaitable[None]], source: str, name: str, terms: Terms
     ) -> tuple[Registration, bool]:
         with self._writes.place():
             async with self._staging() as staging:
                 await receive(staging)
-                return await self._writes.run(
-                    self._registry.put_staged,
-                    name,
-                    staging,
-                    if_match=if_match,
-                    if_none_match=if_none_match,
-                )
+                put = partial(self._registry.put_staged, name, staging, source=source, **terms)
+                return await self._writes.run(put)
 
     @asynccontextmanager
     async def _staging(self) -> AsyncGenerator[Staging]:

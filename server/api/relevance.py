@@ -68,7 +68,7 @@ class Judge:
         Raises CapabilityMismatch for a task that cannot tell.
         """
         task = model or able(self._registry, _judges)
-        embeds = _embeds(self._registry.get(task).active)
+        embeds = _embeds(self._registry.version(task))
         texts = list(dict.fromkeys(text for pair in pairs for text in (pair.first, pair.second)))
         inputs: Sequence[Input] = texts if embeds else pairs
         answers = await self._submit(

@@ -13,7 +13,6 @@ from server.bench.mix import Form, Mix
 from server.bench.peers import PEERS, install, installed
 from server.bench.subject import Subject
 from server.bench.turns import Course
-from server.cache import user_cache
 from server.cli import (
     bench_alone,
     bench_cold,
@@ -58,6 +57,7 @@ from server.cli.bench_flags import (
 from server.cli.flags import Format
 from server.cli.printing import err
 from server.settings import Settings
+from server.user_directories import user_cache
 
 app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 

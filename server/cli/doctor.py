@@ -4,11 +4,11 @@ from typing import Annotated
 
 import typer
 
-from server.cache import user_cache
 from server.cli.flags import Format, flag
 from server.cli.printing import err, out, print_json, print_table
 from server.system.memory import GIGABYTE, Memory
 from server.system.processors import Processors
+from server.user_directories import user_cache
 
 _AS_TOLD = "As a server would be told."
 

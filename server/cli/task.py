@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from polydelta_client import Polydelta, Task
+from polydelta_client import Polydelta, Task, Version
 from server.cli.flags import Format, Url
-from server.cli.printing import err, print_json, print_table, size
+from server.cli.printing import err, moment, print_json, print_table, size
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="The tasks of a running server."
@@ -18,6 +18,11 @@ Source = Annotated[
     typer.Argument(
         help="Its delta: a directory or file here, to be uploaded, or a URI that the server reads."
     ),
+]
+
+
+Which = Annotated[
+    str, typer.Argument(help="A version: its number, an alias, or the beginning of its digest.")
 ]
 
 
@@ -53,11 +58,68 @@ def show(name: Name, url: Url = None, output: Format = "text") -> None:
 
 
 @app.command("rm")
-def remove(name: Name, url: Url = None) -> None:
-    """Remove a task; requests under way still finish."""
+def remove(
+    name: Name,
+    forever: Annotated[
+        bool, typer.Option("--forever", help="Keep none of its versions to go back to.")
+    ] = False,
+    url: Url = None,
+) -> None:
+    """Remove a task; requests under way still finish, and `activate` can bring it back."""
     with Polydelta(url) as client:
-        client.tasks.delete(name)
+        client.tasks.delete(name, forever=forever)
     err.print(f"{name}: removed")
+
+
+@app.command()
+def versions(name: Name, url: Url = None, output: Format = "text") -> None:
+    """List the versions of a task, the newest first."""
+    with Polydelta(url) as client:
+        found = client.tasks.versions(name)
+    if output == "json":
+        return print_json([version.model_dump() for version in found])
+    headings = ("NUMBER", "VERSION", "KIND", "SIZE", "CREATED", "SOURCE", "ANSWERS", "ALIASES")
+    return print_table(headings, [_version_row(version) for version in found])
+
+
+@app.command()
+def activate(name: Name, version: Which, url: Url = None) -> None:
+    """Have another version answer; this also brings back a task that was removed."""
+    with Polydelta(url) as client:
+        task = client.tasks.activate(name, version)
+    err.print(f"{task.id}: version {task.version} answers")
+
+
+@app.command()
+def alias(
+    name: Name,
+    alias: Annotated[str, typer.Argument(help="The free name.")],
+    version: Annotated[
+        str | None, typer.Argument(help="The version that gets it; else the name is taken away.")
+    ] = None,
+    url: Url = None,
+) -> None:
+    """Give a version a free name: NAME@ALIAS asks for it."""
+    with Polydelta(url) as client:
+        if version is None:
+            client.tasks.unalias(name, alias)
+            err.print(f"{name}@{alias}: taken away")
+        else:
+            client.tasks.alias(name, alias, version)
+            err.print(f"{name}@{alias}: version {version}")
+
+
+def _version_row(version: Version) -> tuple[object, ...]:
+    return (
+        version.number,
+        version.version,
+        version.kind,
+        size(version.bytes),
+        moment(version.created),
+        version.source,
+        "yes" if version.active else "",
+        ", ".join(version.aliases),
+    )
 
 
 def _row(task: Task) -> tuple[object, ...]:

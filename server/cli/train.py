@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from server.cache import user_cache
 from server.cli.flags import flag
 from server.cli.train_job import Job, run
+from server.user_directories import user_cache
 
 if TYPE_CHECKING:
     from deltas.delta import Option

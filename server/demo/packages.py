@@ -13,7 +13,7 @@ from typing import Literal
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from server.cache import user_cache
+from server.user_directories import user_cache
 
 
 class PackageError(Exception):

@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 
 from deltas.errors import PolydeltaError
-from server.cache import user_cache
 from server.cli.demo import BASES, DELTAS
 from server.cli.printing import err
 from server.cli.train_job import Job, run
 from server.demo.data import DATASETS, SOURCES
 from server.demo.packages import PackageError
 from server.demo.recipes import TASKS, DemoTask
+from server.user_directories import user_cache
 
 
 def main(

@@ -73,7 +73,7 @@ class Answer:
         close: Callable[["Answer"], None],
     ) -> None:
         self.id = request.id
-        self.task = request.task
+        self.task = lease.task
         self.lease = lease
         self._request = request
         self._prompt = prompt

@@ -17,6 +17,7 @@ NAME_RULE = (
 )
 
 _NAME = re.compile(PLAIN_NAME)
+_NUMBER = re.compile(r"v?[0-9]+")
 
 _LOOKED_AT = 2000
 """Unknown names are met on the event loop, so only so many are compared with them."""
@@ -33,6 +34,16 @@ def check_name(name: str) -> None:
         raise InvalidRequest(NAME_RULE, param="task")
     if name == BASE_NAME:
         raise InvalidRequest(f"'{BASE_NAME}' names the bare base; choose another.", param="task")
+
+
+def check_alias(alias: str) -> None:
+    """Raise InvalidRequest unless a version can be called so: not what could be a number."""
+    if not is_plain(alias) or _NUMBER.fullmatch(alias):
+        raise InvalidRequest(
+            "An alias is 1 to 128 of the characters A-Z a-z 0-9 . _ -, begins with a letter or a "
+            "digit, and is no number, with or without a v.",
+            param="alias",
+        )
 
 
 def not_found(name: str, names: Iterable[str]) -> TaskNotFound:

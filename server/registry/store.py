@@ -1,22 +1,23 @@
 """The store: the server's own copies of deltas' files, each directory named by its digest.
 
-    ROOT/run-…/lock         held for as long as the server lives
-    ROOT/run-…/staging-…/   a delta that is on its way in
-    ROOT/run-…/<sha256>/    a whole delta, durable before it has this name
-    ROOT/run-…/trash-…/     a delta that nobody holds any more, being removed
-    ROOT/run-…/scratch/     what else the server keeps on disk for as long as it lives
+    ROOT/blobs/<sha256>/    a whole delta, durable before it has this name; of all servers here
+    ROOT/registry.sqlite3   which tasks there are, and which blobs they need
+    ROOT/run-…/             what is of one server alone, and is swept once it has ended:
+        lock                held for as long as the server lives
+        staging-…/          a delta that is on its way in
+        trash-…/            a delta that nobody needs any more, being removed
+        scratch/            what else the server keeps on disk for as long as it lives
 
 A delta is written once, there, and checked afterwards, so that nothing which changes outside can
-reach the device. A server that ended, however it ended, left its lock free: the next one sweeps.
-A store that someone removes is made anew with the next delta.
+reach the device. Whoever puts a blob in its place locks its directory until the catalogue needs it;
+whoever finds that the catalogue does not need it removes it under the same lock. So a server that
+ended between the two, however it ended, leaves a blob that the next one removes.
 """
 
-import os
+import errno
 import shutil
 import tempfile
-from collections import Counter
-from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
@@ -24,16 +25,17 @@ from uuid import uuid4
 
 from deltas.checkpoint import MAX_WEIGHTS
 from server.errors import DeltaUnavailable
+from server.registry.directory import DirectoryLock, sync
 from server.registry.gate import Gate
 from server.registry.quota import Quota
 from server.registry.run import Run
-from server.registry.staging import Staging, storage_errors
+from server.registry.staging import Staging, digest_of, storage_errors
 
 _MIB = 1 << 20
 
 
 class Store:
-    """Copies of deltas, counted by holder and removed with the last one; thread-safe.
+    """Deltas by digest, for as long as the catalogue needs them; thread-safe.
 
     All of them take at most `quota` bytes, one at most `max_bytes`. Raises InsufficientStorage
     wherever the disk cannot be written.
@@ -45,23 +47,20 @@ class Store:
     def __init__(
         self, root: Path, quota: int = 1 << 40, max_bytes: int = MAX_WEIGHTS + _MIB
     ) -> None:
+        self.root = root
         self.max_bytes = max_bytes
-        self._quota = Quota(quota)
         self.gate = Gate()
-        self._closed = False
         self._lock = Lock()
-        self._holders = Counter[str]()
-        self._sizes: dict[str, int] = {}
+        self._blobs = root / "blobs"
         with storage_errors():
             self._run = Run(root)
-        # Whoever drops may be an event loop, which waits for no disk. Where memory is exhausted no
-        # thread begins any more, and who starts one waits for ever: this one is there before.
-        self._remover = ThreadPoolExecutor(1, thread_name_prefix="store")
-        self._remover.submit(int).result()
+            self._blobs.mkdir(exist_ok=True)
+            self._sizes = {path.name: _size(path) for path in self._blobs.iterdir()}
+        self.quota = Quota(quota, sum(self._sizes.values()))
 
     @property
     def scratch(self) -> Path:
-        """A directory that is there for as long as the store."""
+        """A directory that is there for as long as this server."""
         return self._run.scratch
 
     @contextmanager
@@ -70,79 +69,120 @@ class Store:
         with self.gate.passed(), storage_errors():
             self._run.ensure()
             path = Path(tempfile.mkdtemp(prefix="staging-", dir=self._run.path))
-        staging = Staging(path, self.gate, self._quota, self.max_bytes)
+        staging = Staging(path, self.gate, self.quota, self.max_bytes)
         try:
             yield staging
         finally:
             shutil.rmtree(path, ignore_errors=True)
             staging.discard()
 
-    def keep(self, staging: Staging, digest: str) -> None:
-        """Put a staged delta in its place, durably, and hold it once."""
+    @contextmanager
+    def keeping(self, staging: Staging, digest: str) -> Generator[None]:
+        """Put a staged delta in its place, durably; nobody removes it before the end."""
         with storage_errors():
-            # Slow disks are waited for outside the lock, which an event loop may want.
-            _sync(staging.path)
-            with self._lock:
-                self._place(staging, digest)
-                self._holders[digest] += 1
-            _sync(self._run.path)
+            # Slow disks are waited for outside the lock.
+            sync(staging.path)
+            held = self._place(staging, digest)
+        with held:
+            with storage_errors():
+                sync(self._blobs)
+            yield
 
     def mend(self, staging: Staging, digest: str) -> None:
-        """Put back the files of a delta that is held, should they be gone."""
-        with storage_errors(), self._lock:
-            if self._holders[digest]:
-                self._place(staging, digest)
+        """Put back the files of a delta that is needed, should they be gone or damaged."""
+        with storage_errors(), self._place(staging, digest):
+            pass
 
-    def drop(self, digest: str) -> None:
-        """Undo one `keep`; the files are gone with the last one, and their room is free soon."""
-        trash = self._run.path / f"trash-{uuid4().hex}"
-        with self._lock:
-            self._holders[digest] -= 1
-            if self._holders[digest]:
-                return
-            del self._holders[digest]
-            self._quota.give_back(self._sizes.pop(digest))
-            if self._closed:
-                return
-            with suppress(OSError):
-                (self._run.path / digest).rename(trash)
-            self._remover.submit(shutil.rmtree, trash, ignore_errors=True)
+    def sweep(self, digests: Iterable[str], needed: Callable[[], set[str]]) -> None:
+        """Remove those blobs of some digests that are not needed; one being put is passed over."""
+        for digest in set(digests) - needed():
+            with suppress(BlockingIOError, FileNotFoundError):
+                with DirectoryLock(self._blob(digest), alone=True):
+                    # It may be needed since the catalogue was looked at.
+                    trash = None if digest in needed() else self._discard(digest)
+                if trash is not None:
+                    shutil.rmtree(trash, ignore_errors=True)
+
+    def notice(self, digests: Iterable[str]) -> None:
+        """Count what other servers have put into the store, or removed from it."""
+        for digest in digests:
+            size = _size(self._blob(digest))
+            with self._lock:
+                self.quota.give_back(self._sizes.pop(digest, 0) - size)
+                if size:
+                    self._sizes[digest] = size
+
+    def digests(self) -> set[str]:
+        """The digests of all blobs."""
+        with suppress(FileNotFoundError):
+            return {path.name for path in self._blobs.iterdir()}
+        return set()
 
     def path(self, digest: str) -> Path:
-        """Where a kept delta's files are; raises DeltaUnavailable if they are gone."""
-        place = self._run.path / digest
+        """Where a delta's files are; raises DeltaUnavailable if they are gone."""
+        place = self._blob(digest)
         if not place.is_dir():
             raise DeltaUnavailable("The delta's files are gone from the store; put it again.")
         return place
 
+    def is_whole(self, digest: str) -> bool:
+        """Whether a delta's files are those that it was put with; reads them all."""
+        with suppress(OSError):
+            return digest_of(self._blob(digest)) == digest
+        return False
+
     def close(self) -> None:
-        """Wait for whoever is inside the gate and remove everything; closing again does nothing."""
+        """Wait for whoever is inside the gate and remove what is this server's alone."""
         self.gate.close()
-        with self._lock:
-            self._closed = True
-        self._remover.shutdown()
         self._run.close()
 
-    def _place(self, staging: Staging, digest: str) -> None:
-        place = self._run.path / digest
-        if place.is_dir():
-            if _sizes(place) == _sizes(staging.path):
-                return
-            # Someone has been at it.
-            shutil.rmtree(place)
-        staging.path.rename(place)
-        self._quota.give_back(self._sizes.get(digest, 0))
-        self._sizes[digest] = staging.release()
+    def _blob(self, digest: str) -> Path:
+        return self._blobs / digest
+
+    def _place(self, staging: Staging, digest: str) -> DirectoryLock:
+        """Put a delta in its place unless it is there, and lock it."""
+        self._blobs.mkdir(parents=True, exist_ok=True)
+        while True:
+            held = self._found(digest) or self._moved(staging, digest)
+            if held is not None:
+                return held
+
+    def _found(self, digest: str) -> DirectoryLock | None:
+        """Lock a blob that is whole; one that is not is removed."""
+        with suppress(FileNotFoundError):
+            held = DirectoryLock(self._blob(digest))
+            if self.is_whole(digest):
+                return held
+            held.close()
+            shutil.rmtree(self._discard(digest), ignore_errors=True)
+        return None
+
+    def _moved(self, staging: Staging, digest: str) -> DirectoryLock | None:
+        """Lock what is staged and make it a blob, unless another has come in between."""
+        # A lock is the directory's and goes with it to its new name.
+        held = DirectoryLock(staging.path)
+        try:
+            with self._lock:
+                staging.path.rename(self._blob(digest))
+                self._sizes[digest] = staging.release()
+        except OSError as error:
+            held.close()
+            if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+                return None
+            raise
+        return held
+
+    def _discard(self, digest: str) -> Path:
+        """Take a blob out of its place; return where it is to be removed."""
+        self._run.ensure()
+        trash = self._run.path / f"trash-{uuid4().hex}"
+        with self._lock:
+            self._blob(digest).rename(trash)
+            self.quota.give_back(self._sizes.pop(digest, 0))
+        return trash
 
 
-def _sizes(directory: Path) -> dict[str, int]:
-    return {path.name: path.stat().st_size for path in directory.iterdir()}
-
-
-def _sync(directory: Path) -> None:
-    """Make the names in a directory durable."""
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _size(directory: Path) -> int:
+    with suppress(FileNotFoundError):
+        return sum(path.stat().st_size for path in directory.iterdir())
+    return 0

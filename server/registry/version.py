@@ -14,13 +14,16 @@ BASE_NAME = "base"
 class Version:
     """One version of a task; the bare base is the version whose digest is empty.
 
-    `bytes` is the size of its tensors, `created` when it was registered, in seconds since the
-    epoch; `warnings` are sentences for whoever put it. A head gives `width` values, 0 for as many
-    as the base has, of which the first `dimensions` are of use alone.
+    `number` counts a task's versions from 1, `source` is where its files came from. `bytes` is the
+    size of its tensors, `created` when it was registered, in seconds since the epoch; `warnings`
+    are sentences for whoever put it. A head gives `width` values, 0 for as many as the base has, of
+    which the first `dimensions` are of use alone.
     """
 
     ref: DeltaRef
     type: TaskType
+    number: int = 0
+    source: str = ""
     kinds: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     problem_type: ProblemType | None = None
@@ -37,12 +40,18 @@ class Version:
 
     @classmethod
     def of(
-        cls, ref: DeltaRef, delta: Delta, created: float, warnings: tuple[str, ...] = ()
+        cls,
+        ref: DeltaRef,
+        delta: Delta,
+        created: float,
+        warnings: tuple[str, ...] = (),
+        source: str = "",
     ) -> "Version":
         """Describe a delta that has been checked."""
         return cls(
             ref=ref,
             type=delta.task,
+            source=source,
             kinds=delta.kinds,
             labels=delta.labels,
             problem_type=delta.problem_type,

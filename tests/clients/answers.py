@@ -23,7 +23,17 @@ def totals() -> dict[str, Any]:
 
 def version(name: str) -> dict[str, Any]:
     """A version of a task."""
-    return {"version": name, "digest": name * 2, "kind": "lora", "bytes": 9, "created": 1.5}
+    return {
+        "version": name,
+        "digest": name * 2,
+        "kind": "lora",
+        "bytes": 9,
+        "created": 1.5,
+        "number": 1,
+        "source": "upload",
+        "active": True,
+        "aliases": [],
+    }
 
 
 def task(name: str) -> dict[str, Any]:

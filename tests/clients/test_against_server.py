@@ -215,6 +215,32 @@ def test_a_task_comes_changes_and_goes(client: Polydelta, decoding: Live, upload
         client.tasks.get("new")
 
 
+def test_a_task_goes_back_and_comes_back(client: Polydelta, decoding: Live):
+    for seed, kind in ((1, "lora"), (2, "ia3")):
+        delta = samples.generator(kind, decoding.spec, seed=seed)
+        client.tasks.put("moving", decoding.write(f"moving-{seed}", delta))
+    second, first = client.tasks.versions("moving")
+    assert [(v.number, v.kind, v.active) for v in (second, first)] == [
+        (2, "ia3", True),
+        (1, "lora", False),
+    ]
+    (named,) = [v for v in client.tasks.alias("moving", "champion", 1) if v.aliases]
+    assert (named.number, named.aliases) == (1, ["champion"])
+    assert client.infer("moving@champion", "hello", max_tokens=1).version == first.version
+    with pytest.raises(PreconditionFailedError):
+        client.tasks.activate("moving", 1, if_match=first.version)
+    assert client.tasks.activate("moving", first.digest).version == first.version
+    assert client.infer("moving", "hello", max_tokens=1).version == first.version
+    client.tasks.unalias("moving", "champion")
+    client.tasks.delete("moving", if_match=first.version)
+    with pytest.raises(NotFoundError):
+        client.infer("moving", "hello")
+    assert client.tasks.activate("moving", 2).version == second.version
+    client.tasks.delete("moving", forever=True)
+    with pytest.raises(NotFoundError):
+        client.tasks.versions("moving")
+
+
 def test_a_task_comes_from_memory(client: Polydelta, decoding: Live):
     directory = decoding.write("memory", samples.generator("lora", decoding.spec, seed=3))
     files = {path.name: path.read_bytes() for path in directory.iterdir()}

@@ -7,13 +7,21 @@ from ._result import Answer, Result
 
 @dataclass(frozen=True, repr=False)
 class Version(Result):
-    """One delta that a task has had; `bytes` of tensors, `created` in Unix seconds."""
+    """One delta that a task has had; `bytes` of tensors, `created` in Unix seconds.
+
+    `number` counts a task's versions from 1, `source` is where it came from; `active` is the one
+    that answers, `aliases` are names for it, as in `client.infer("spam@champion", text)`.
+    """
 
     version: str
     digest: str
     kind: str
     bytes: int
     created: float
+    number: int = 0
+    source: str = ""
+    active: bool = False
+    aliases: list[str] = field(default_factory=list[str])
 
 
 @dataclass(frozen=True, repr=False)

@@ -5,7 +5,7 @@ from typing import Unpack
 from . import _calls
 from ._transport import AsyncTransport, Transport
 from .inputs import CallOptions, Source
-from .served import Task
+from .served import Task, Version
 
 
 class Tasks:
@@ -19,6 +19,7 @@ class Tasks:
         name: str,
         source: Source,
         *,
+        ttl: float | None = None,
         if_match: str | None = None,
         if_none_match: str | None = None,
         **options: Unpack[CallOptions],
@@ -28,20 +29,70 @@ class Tasks:
         `source` is uploaded: a directory (the files at its top, less the hidden ones), a single
         file, an open file, bytes (`adapter_model.safetensors`, where nothing says their name), or a
         mapping of names to any of these but directories. The file:// URI of a directory is read by
-        the server itself.
+        the server itself. After `ttl` seconds the task is removed by itself.
         With `if_match`, the version that you expect to replace, PreconditionFailedError is raised
         where another is active; with `if_none_match="*"`, ConflictError where the name is taken.
         """
-        call = _calls.put_task(name, source, if_match, if_none_match)
+        call = _calls.put_task(name, source, ttl, if_match, if_none_match)
         return self._transport.over(options).run(call)
 
     def get(self, name: str, **options: Unpack[CallOptions]) -> Task:
         """Return one task."""
         return self._transport.over(options).run(_calls.get_task(name))
 
-    def delete(self, name: str, **options: Unpack[CallOptions]) -> None:
-        """Remove a task; requests under way still finish."""
-        self._transport.over(options).run(_calls.delete_task(name))
+    def delete(
+        self,
+        name: str,
+        *,
+        if_match: str | None = None,
+        forever: bool = False,
+        **options: Unpack[CallOptions],
+    ) -> None:
+        """Remove a task; requests under way still finish.
+
+        `activate` can bring it back for some time, unless it is removed forever.
+        """
+        self._transport.over(options).run(_calls.delete_task(name, if_match, forever=forever))
+
+    def activate(
+        self,
+        name: str,
+        version: str | int,
+        *,
+        if_match: str | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Task:
+        """Have an earlier version answer again, by its number, an alias or its digest."""
+        call = _calls.activate(name, version, if_match)
+        return self._transport.over(options).run(call)
+
+    def alias(
+        self,
+        name: str,
+        alias: str,
+        version: str | int,
+        *,
+        if_match: str | None = None,
+        **options: Unpack[CallOptions],
+    ) -> list[Version]:
+        """Give a version a free name, so that `NAME@ALIAS` asks for it; return all versions."""
+        call = _calls.put_alias(name, alias, version, if_match)
+        return self._transport.over(options).run(call)
+
+    def unalias(
+        self,
+        name: str,
+        alias: str,
+        *,
+        if_match: str | None = None,
+        **options: Unpack[CallOptions],
+    ) -> None:
+        """Take a free name away."""
+        self._transport.over(options).run(_calls.delete_alias(name, alias, if_match))
+
+    def versions(self, name: str, **options: Unpack[CallOptions]) -> list[Version]:
+        """Return a task's versions, the newest first, even of one removed not long ago."""
+        return self._transport.over(options).run(_calls.list_versions(name))
 
     # Last in its class: below it, `list` in an annotation would mean this method.
     def list(self, **options: Unpack[CallOptions]) -> list[Task]:
@@ -60,21 +111,72 @@ class AsyncTasks:
         name: str,
         source: Source,
         *,
+        ttl: float | None = None,
         if_match: str | None = None,
         if_none_match: str | None = None,
         **options: Unpack[CallOptions],
     ) -> Task:
         """Add a task or give it a new delta; see `Tasks.put`."""
-        call = _calls.put_task(name, source, if_match, if_none_match)
+        call = _calls.put_task(name, source, ttl, if_match, if_none_match)
         return await self._transport.over(options).run(call)
 
     async def get(self, name: str, **options: Unpack[CallOptions]) -> Task:
         """Return one task."""
         return await self._transport.over(options).run(_calls.get_task(name))
 
-    async def delete(self, name: str, **options: Unpack[CallOptions]) -> None:
-        """Remove a task; requests under way still finish."""
-        await self._transport.over(options).run(_calls.delete_task(name))
+    async def delete(
+        self,
+        name: str,
+        *,
+        if_match: str | None = None,
+        forever: bool = False,
+        **options: Unpack[CallOptions],
+    ) -> None:
+        """Remove a task; requests under way still finish.
+
+        `activate` can bring it back for some time, unless it is removed forever.
+        """
+        await self._transport.over(options).run(_calls.delete_task(name, if_match, forever=forever))
+
+    async def activate(
+        self,
+        name: str,
+        version: str | int,
+        *,
+        if_match: str | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Task:
+        """Have an earlier version answer again; see `Tasks.activate`."""
+        call = _calls.activate(name, version, if_match)
+        return await self._transport.over(options).run(call)
+
+    async def alias(
+        self,
+        name: str,
+        alias: str,
+        version: str | int,
+        *,
+        if_match: str | None = None,
+        **options: Unpack[CallOptions],
+    ) -> list[Version]:
+        """Give a version a free name; see `Tasks.alias`."""
+        call = _calls.put_alias(name, alias, version, if_match)
+        return await self._transport.over(options).run(call)
+
+    async def unalias(
+        self,
+        name: str,
+        alias: str,
+        *,
+        if_match: str | None = None,
+        **options: Unpack[CallOptions],
+    ) -> None:
+        """Take a free name away."""
+        await self._transport.over(options).run(_calls.delete_alias(name, alias, if_match))
+
+    async def versions(self, name: str, **options: Unpack[CallOptions]) -> list[Version]:
+        """Return a task's versions, the newest first, even of one removed not long ago."""
+        return await self._transport.over(options).run(_calls.list_versions(name))
 
     # Last in its class: below it, `list` in an annotation would mean this method.
     async def list(self, **options: Unpack[CallOptions]) -> list[Task]:

@@ -142,7 +142,7 @@ async def embed(
 
 def _check_task(task: str, dimensions: int | None, engine: Engine) -> None:
     """Raise for a task that does not embed, or not in so many dimensions."""
-    version = engine.registry.get(task).active
+    version = engine.registry.version(task)
     if version.type is not TaskType.EMBED:
         raise CapabilityMismatch(f"The task '{task}' does not give embeddings.", "task")
     sizes = sorted({*version.dimensions, version.width or engine.base.spec.hidden})

@@ -145,7 +145,7 @@ async def ask(
     task = body.model or (body.parameters and body.parameters.adapter_id)
     if task is None:
         task = named(engine.registry, None, body.wanted(generates=engine.base.generates))
-    kind = engine.registry.get(task).active.type
+    kind = engine.registry.version(task).type
     if kind is TaskType.EMBED:
         return await embed(
             EmbedBody.model_construct(

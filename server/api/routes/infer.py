@@ -29,7 +29,7 @@ from server.errors import InvalidRequest
 
 router = APIRouter(route_class=BodyRoute, tags=["native"])
 
-TaskName: TypeAlias = Annotated[str, Field(min_length=1, max_length=128)]
+TaskName: TypeAlias = Annotated[str, Field(min_length=1, max_length=257)]
 TaskNames: TypeAlias = Annotated[Items[TaskName], Field(min_length=1, max_length=64)]
 
 

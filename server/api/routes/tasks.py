@@ -1,8 +1,9 @@
 """`/v1/tasks`: the tasks that there are, and changing them while traffic runs."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, TypeAlias
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Depends, Header, Query, Response
 from pydantic import BaseModel
 
 from deltas.delta import TaskType
@@ -18,23 +19,35 @@ router = APIRouter(prefix="/v1/tasks", tags=["native"])
 
 
 class VersionBody(BaseModel):
-    """One delta that a task has had; `bytes` of tensors, `created` in Unix seconds."""
+    """One delta that a task has had.
+
+    `number` counts them from 1, `bytes` are those of its tensors, `created` is in Unix seconds;
+    `active` is the one that answers, `aliases` are names by which requests may ask for it.
+    """
 
     version: str
+    number: int
     digest: str
     kind: str
     bytes: int
     created: float
+    source: str
+    active: bool
+    aliases: list[str]
 
     @classmethod
-    def of(cls, version: Version) -> "VersionBody":
-        """Show a version."""
+    def of(cls, version: Version, active: int | None, aliases: Mapping[str, int]) -> "VersionBody":
+        """Show a version of a task that has one of some number answer."""
         return cls(
             version=version.ref.version,
+            number=version.number,
             digest=version.ref.digest,
             kind=version.kind,
             bytes=version.bytes,
             created=version.created,
+            source=version.source,
+            active=version.number == active,
+            aliases=[alias for alias, number in aliases.items() if number == version.number],
         )
 
 
@@ -67,7 +80,9 @@ class TaskBody(BaseModel):
             kind=active.kind,
             kinds=list(active.kinds),
             version=active.ref.version,
-            versions=[VersionBody.of(version) for version in task.versions],
+            versions=[
+                VersionBody.of(version, active.number, task.aliases) for version in task.versions
+            ],
             labels=list(active.labels) or None,
             resident=engine.residence(active.ref),
             bytes=active.bytes,
@@ -84,6 +99,17 @@ class TaskList(BaseModel):
 
 
 Condition: TypeAlias = Annotated[str | None, Header(max_length=256)]
+
+
+async def _expected(if_match: Condition = None) -> str | None:
+    return if_match.removeprefix("W/").strip('"') if if_match else None
+
+
+ExpectedDep: TypeAlias = Annotated[str | None, Depends(_expected)]
+"""The version that the task is to be at, or 412, as If-Match says."""
+
+Lifetime: TypeAlias = Annotated[float | None, Query(gt=0, le=3.2e9, allow_inf_nan=False)]
+"""Seconds until the task is removed by itself."""
 
 
 @router.get("")
@@ -106,7 +132,7 @@ def show_task(
 ) -> TaskBody | Response:
     """Show one task; its ETag names the active version."""
     task = TaskBody.of(registry.get(name), engine)
-    etag = _etag(task)
+    etag = etag_of(task)
     if if_none_match is not None and etag in if_none_match:
         return Response(status_code=304, headers={"etag": etag})
     response.headers["etag"] = etag
@@ -119,28 +145,41 @@ async def put_task(
     incoming: IncomingDep,
     engine: EngineDep,
     response: Response,
-    if_match: Condition = None,
+    if_match: ExpectedDep,
+    ttl_seconds: Lifetime = None,
     if_none_match: Annotated[Literal["*"] | None, Header()] = None,
 ) -> TaskBody:
     """Add a task or replace its delta, at once and for later requests only.
 
     201 if that made a difference, 200 if the task has this very delta already.
     """
-    expected = if_match.removeprefix("W/").strip('"') if if_match else None
     registration, new = await incoming.put(
-        name, if_match=expected, if_none_match=if_none_match is not None
+        name,
+        lifetime=ttl_seconds,
+        if_match=if_match,
+        if_none_match=if_none_match is not None,
     )
     task = TaskBody.of(registration, engine)
     response.status_code = 201 if new else 200
-    response.headers["etag"] = _etag(task)
+    response.headers["etag"] = etag_of(task)
     return task
 
 
 @router.delete("/{name}", status_code=204)
-async def delete_task(name: TaskId, registry: RegistryDep, writes: WritesDep) -> None:
-    """Remove a task; requests under way still finish on its delta."""
-    await writes.run(registry.remove, name)
+async def delete_task(
+    name: TaskId,
+    registry: RegistryDep,
+    writes: WritesDep,
+    if_match: ExpectedDep,
+    forever: bool = False,
+) -> None:
+    """Remove a task; requests under way still finish on its delta.
+
+    Unless it is removed forever it can be brought back for some time, by activating a version.
+    """
+    await writes.run(registry.remove, name, if_match=if_match, forever=forever)
 
 
-def _etag(task: TaskBody) -> str:
+def etag_of(task: TaskBody) -> str:
+    """The ETag that names a task's active version."""
     return f'"{task.version}"'

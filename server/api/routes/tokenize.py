@@ -90,7 +90,7 @@ async def tokenize(body: TokenizeBody, engine: EngineDep) -> Response:
     """
     asked = body.root
     task = asked.model or BASE_NAME
-    version = engine.registry.get(task).active
+    version = engine.registry.version(task)
     room = room_of(version, engine)
     options = asked.prompting()
     if options.truncate == -1:
@@ -112,6 +112,6 @@ async def tokenize(body: TokenizeBody, engine: EngineDep) -> Response:
 @router.post("/detokenize", response_model=Detokenized)
 async def detokenize(body: DetokenizeBody, engine: EngineDep) -> Response:
     """Show the text of token ids."""
-    engine.registry.get(body.model or BASE_NAME)
+    engine.registry.version(body.model or BASE_NAME)
     text = await engine.reader.text(body.tokens)
     return json_response(await written_values(len(body.tokens), lambda: Detokenized(prompt=text)))

@@ -11,7 +11,7 @@ import jsonschema
 import openai
 import pytest
 
-from server.cache import user_cache
+from server.user_directories import user_cache
 from tests.server.api.live import serving
 
 SEEDS = 4

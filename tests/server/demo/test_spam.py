@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from server.cache import user_cache
 from server.cli.demo import BASES, DELTAS
 from server.demo.data.spam import HAM_WORDS, SPAM_WORDS, pieces
 from server.engine.output import Classified
 from server.engine.request import Request
 from server.model.base import Base, load_base
 from server.model.source import resolve_base
+from server.user_directories import user_cache
 from tests.server.engine.engines import ask, serving, tiny_engine
 
 NOTES = [

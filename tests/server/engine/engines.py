@@ -22,6 +22,7 @@ from server.model.base import Base
 from server.model.cache import BLOCK, bytes_per_block
 from server.model.runner import Runner
 from server.registry.registry import Registry
+from server.registry.retention import Retention
 from server.registry.store import Store
 from tests.models import VOCABULARY, tiny_model
 
@@ -82,9 +83,10 @@ def tiny_engine(
     limits: Limits | None = None,
     observer: Observer = SILENT,
     registry: type[Registry] = Registry,
+    retention: Retention | None = None,
 ) -> Engine:
     """An engine with each directory registered as a task."""
-    tasks = registry(Store(store), base.spec, base.dtype)
+    tasks = registry(Store(store), base.spec, base.dtype, retention=retention)
     for name, directory in deltas.items():
         tasks.put(name, directory)
     return Engine(base, tasks, limits or tiny_limits(), observer)

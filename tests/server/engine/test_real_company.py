@@ -16,7 +16,6 @@ import torch
 from server.bench.mix import Form, Mix
 from server.bench.synthetic import write_deltas
 from server.bench.text import own_text
-from server.cache import user_cache
 from server.engine.engine import Engine
 from server.engine.limits import Limits
 from server.engine.output import TokenLogprob
@@ -25,6 +24,7 @@ from server.model.base import Base, load_base
 from server.model.source import resolve_base
 from server.registry.registry import Registry
 from server.registry.store import Store
+from server.user_directories import user_cache
 from tests.kernels import needs_kernels
 from tests.server.engine.engines import serving
 

@@ -12,7 +12,6 @@ import pytest
 import torch
 from jsonschema import Draft202012Validator
 
-from server.cache import user_cache
 from server.engine.engine import Engine
 from server.engine.grammar import Grammar
 from server.engine.message import Message
@@ -20,6 +19,7 @@ from server.engine.output import Generated
 from server.engine.request import Request, Sampling
 from server.model.base import Base, load_base
 from server.model.source import resolve_base
+from server.user_directories import user_cache
 from tests.server.engine.engines import ask, cache_of, serving, tiny_engine, tiny_limits
 from tests.server.engine.guided import generated
 from tests.structured.tools import TOOLS

@@ -26,10 +26,10 @@ from transformers import (
 
 from deltas.delta import Delta, TaskType
 from deltas.formats import native
-from server.cache import user_cache
 from server.engine.request import Request
 from server.model.base import Base, load_base
 from server.model.source import resolve_base
+from server.user_directories import user_cache
 from tests.server.engine.engines import (
     ask,
     cache_of,

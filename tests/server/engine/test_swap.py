@@ -14,6 +14,7 @@ from server.engine.engine import Engine
 from server.engine.output import Generated, TokenLogprob
 from server.engine.request import Request, Sampling
 from server.errors import TaskNotFound
+from server.registry.retention import Retention
 from tests.server.engine.engines import (
     generate,
     serving,
@@ -76,13 +77,19 @@ async def traffic(engine: Engine) -> AsyncGenerator[Traffic]:
 def engine(llama: Deltas, tmp_path: Path) -> Engine:
     tasks = {TASK: llama[0]["ia3"], "steady": llama[0]["lora"]}
     limits = tiny_limits(max_batch_tokens=16, max_deltas=3)
-    return tiny_engine(tiny_base("llama"), tasks, tmp_path, limits)
+    # What is replaced or removed goes at once, but for what requests hold.
+    retention = Retention(versions=1, removed_hours=0)
+    return tiny_engine(tiny_base("llama"), tasks, tmp_path, limits, retention=retention)
 
 
-def stored(folder: Path) -> set[str]:
-    """The digests of the deltas that a store holds."""
-    found = {path.name for path in folder.glob("run-*/*") if path.is_dir()}
-    return found - {"scratch"}
+async def stored(engine: Engine, folder: Path) -> set[str]:
+    """The digests of the deltas that a store holds once it has removed what it is to remove."""
+
+    def found() -> set[str]:
+        engine.registry.settle()
+        return {path.name for path in folder.glob("blobs/*")}
+
+    return await asyncio.to_thread(found)
 
 
 async def test_each_answer_is_one_versions(llama: Deltas, engine: Engine, tmp_path: Path) -> None:
@@ -97,7 +104,7 @@ async def test_each_answer_is_one_versions(llama: Deltas, engine: Engine, tmp_pa
             version = task.active
             kinds[version.ref] = kind
             assert changed
-            overlaps += len(registry.get(TASK).versions) > 1
+            overlaps += len(await stored(engine, tmp_path)) > len(registry.all())
             async with await engine.submit(Request(kind, TASK, PROMPT)) as later:
                 assert later.version.ref == version.ref
         check_greedy(answers["lora"], PROMPT, await generate(engine, "x", "steady", PROMPT, 40), 40)
@@ -112,12 +119,34 @@ async def test_each_answer_is_one_versions(llama: Deltas, engine: Engine, tmp_pa
                 engine.residence(ref) == "disk" for ref in kinds if ref != active.active.ref
             )
         )
-        assert stored(tmp_path) == {each.active.ref.digest for each in registry.all()}
+        assert await stored(engine, tmp_path) == {each.active.ref.digest for each in registry.all()}
     # Swaps did meet requests under way, and every version answered.
     assert overlaps
     assert Counter(kinds[ref] for ref, _ in load.answers).keys() == set(kinds.values())
     for ref, answer in load.answers:
         check_greedy(answers[kinds[ref]], PROMPT, answer, TOKENS)
+
+
+async def test_going_back_under_traffic(llama: Deltas, tmp_path: Path) -> None:
+    directories, answers = llama
+    limits = tiny_limits(max_batch_tokens=16, max_deltas=3)
+    engine = tiny_engine(tiny_base("llama"), {TASK: directories["ia3"]}, tmp_path, limits)
+    registry = engine.registry
+    first = registry.get(TASK).active
+    second = registry.put(TASK, directories["lora"])[0].active
+    kinds = {first.ref: "ia3", second.ref: "lora"}
+    async with serving(engine), traffic(engine) as load:
+        for turn, version in enumerate((first, second) * 4):
+            await load.more(WORKERS)
+            await asyncio.to_thread(registry.activate, TASK, str(version.number))
+            # It is where it was left, and the very next request is answered by it.
+            assert turn < 2 or engine.residence(version.ref) != "disk"
+            async with await engine.submit(Request("next", TASK, PROMPT)) as later:
+                assert later.version.ref == version.ref
+                await later.outputs()
+    for ref, answer in load.answers:
+        check_greedy(answers[kinds[ref]], PROMPT, answer, TOKENS)
+    assert {ref for ref, _ in load.answers} == kinds.keys()
 
 
 async def test_requests_outlive_their_task(llama: Deltas, engine: Engine, tmp_path: Path) -> None:
@@ -133,11 +162,11 @@ async def test_requests_outlive_their_task(llama: Deltas, engine: Engine, tmp_pa
             await asyncio.to_thread(engine.registry.remove, TASK)
             with pytest.raises(TaskNotFound):
                 await engine.submit(Request("late", TASK, PROMPT))
-            assert ref.digest in stored(tmp_path)
+            assert ref.digest in await stored(engine, tmp_path)
         for answer in await asyncio.gather(*running):
             check_greedy(answers["ia3"], PROMPT, answer, 60)
         await until(lambda: engine.residence(ref) == "disk")
-        assert stored(tmp_path) == {engine.registry.get("steady").active.ref.digest}
+        assert await stored(engine, tmp_path) == {engine.registry.get("steady").active.ref.digest}
         # The name is free for another delta.
         await asyncio.to_thread(engine.registry.put, TASK, directories["prefix"])
         check_greedy(answers["prefix"], PROMPT, await generate(engine, "x", TASK, PROMPT, 9), 9)

@@ -5,8 +5,8 @@ import regex
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from server.cache import user_cache
 from server.model.source import resolve_base
+from server.user_directories import user_cache
 
 _SMOLLM = (
     r"\p{N}",

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from server.cache import user_cache
 from server.model.reach import reach_of
 from server.model.source import resolve_base
+from server.user_directories import user_cache
 from tests.bases import byte_tokenizer
 
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from server.cache import user_cache
 from server.errors import BaseNotFound
 from server.model.source import resolve_base
+from server.user_directories import user_cache
 from tests.hub import NEW, OLD, cache_revision
 
 

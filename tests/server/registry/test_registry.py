@@ -4,6 +4,7 @@ import gc
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from server.errors import (
 )
 from server.registry.lease import Lease
 from server.registry.registry import Registry
+from server.registry.retention import Retention
 from server.registry.staging import Staging
 from server.registry.store import Store
 from tests.server.registry.prompts import number_of
@@ -63,26 +65,33 @@ def test_tensors_are_read_in_the_bases_precision(
     assert len(checked) == 1
 
 
-def test_a_lease_keeps_its_version_until_released(registry: Registry, delta: Make) -> None:
+def test_a_lease_keeps_its_version_until_released(
+    base: BaseSpec, delta: Make, tmp_path: Path
+) -> None:
+    registry = Registry(Store(tmp_path / "store"), base, retention=Retention(versions=1))
     forgotten: list[DeltaRef] = []
     registry.on_forgotten = forgotten.append
     old = registry.put("spam", delta(1))[0].active
     first, second = registry.lease("spam"), registry.lease("spam")
     new = registry.put("spam", delta(2))[0].active
     assert registry.lease("spam").version == new
-    assert registry.get("spam").versions == (new, old)
+    assert registry.get("spam").versions == (new,)
     first.release()
     first.release()
+    registry.settle()
     assert number_of(registry.load(old.ref)) == 1
     assert not forgotten
     second.release()
     assert forgotten == [old.ref]
-    assert registry.get("spam").versions == (new,)
+    registry.settle()
     with pytest.raises(DeltaUnavailable):
         registry.load(old.ref)
 
 
-def test_a_version_that_comes_back_is_not_forgotten(registry: Registry, delta: Make) -> None:
+def test_a_version_that_comes_back_is_not_forgotten(
+    base: BaseSpec, delta: Make, tmp_path: Path
+) -> None:
+    registry = Registry(Store(tmp_path / "store"), base, retention=Retention(versions=1))
     forgotten: list[DeltaRef] = []
     registry.on_forgotten = forgotten.append
     version = registry.put("spam", delta(1))[0].active
@@ -96,22 +105,28 @@ def test_a_version_that_comes_back_is_not_forgotten(registry: Registry, delta: M
     assert version.ref in forgotten
 
 
+def blobs(store: Path) -> set[str]:
+    return {path.name for path in (store / "blobs").iterdir()}
+
+
 def test_a_version_put_again_while_it_is_leased_leaves_no_copy(
-    registry: Registry, delta: Make, tmp_path: Path
+    base: BaseSpec, delta: Make, tmp_path: Path
 ) -> None:
+    keeping_none = Retention(versions=1, removed_hours=0)
+    registry = Registry(Store(tmp_path / "store"), base, retention=keeping_none)
     leases: list[Lease] = []
     for number in (1, 2, 1, 2, 1):
         registry.put("spam", delta(number))
         leases.append(registry.lease("spam"))
-    assert len(registry.get("spam").versions) == 2
+    registry.settle()
+    assert len(blobs(tmp_path / "store")) == 2
     registry.remove("spam")
     for lease in leases:
+        registry.settle()
         assert number_of(registry.load(lease.version.ref)) in (1, 2)
         lease.release()
-    (run,) = (tmp_path / "store").iterdir()
-    # What nobody holds is renamed at once, and removed by a thread of its own.
-    kept = {path.name for path in run.iterdir() if not path.name.startswith("trash-")}
-    assert kept == {"lock", "scratch"}
+    registry.settle()
+    assert not blobs(tmp_path / "store")
 
 
 def test_a_removed_task_answers_whom_it_promised(registry: Registry, delta: Make) -> None:
@@ -123,16 +138,18 @@ def test_a_removed_task_answers_whom_it_promised(registry: Registry, delta: Make
     assert number_of(registry.load(lease.version.ref)) == 1
 
 
-def test_nothing_is_remembered_of_what_is_gone(registry: Registry, delta: Make) -> None:
+def test_nothing_is_remembered_of_what_is_gone(base: BaseSpec, delta: Make, tmp_path: Path) -> None:
+    registry = Registry(Store(tmp_path / "store"), base, retention=Retention(removed_hours=0))
     # No other test has such a one.
     digest = registry.put("spam", delta(126))[0].active.ref.digest
 
     def remembered() -> bool:
-        tables = (each for each in gc.get_objects() if issubclass(type(each), dict))
-        return any(dict.__contains__(table, digest) for table in tables)
+        refs = (each for each in gc.get_objects() if type(each) is DeltaRef)
+        return any(ref.digest == digest for ref in refs)
 
     assert remembered()
     registry.remove("spam")
+    registry.settle()
     gc.collect()
     assert not remembered()
 
@@ -311,22 +328,22 @@ def test_replacing_under_traffic_never_serves_what_is_gone(registry: Registry, d
             registry.put("spam", sources[turn % 3])
         stop.set()
         assert all(future.result() > 0 for future in served)
-    assert len(registry.get("spam").versions) == 1
+    assert len(registry.get("spam").versions) == 3
 
 
 def test_a_put_of_one_name_does_not_wait_for_another(
     registry: Registry, base: BaseSpec, delta: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entered, proceed = threading.Event(), threading.Event()
-    real = Store.keep
+    real = Store.keeping
 
-    def slow(store: Store, staging: Staging, digest: str) -> None:
+    def slow(store: Store, staging: Staging, digest: str) -> AbstractContextManager[None]:
         if not entered.is_set():
             entered.set()
             assert proceed.wait(60)
-        real(store, staging, digest)
+        return real(store, staging, digest)
 
-    monkeypatch.setattr(Store, "keep", slow)
+    monkeypatch.setattr(Store, "keeping", slow)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(registry.put, "slow", delta(1))
         assert entered.wait(60)

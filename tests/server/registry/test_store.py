@@ -62,16 +62,17 @@ for point, place in points.items():
         with store.stage() as staging:
             staging.copy(Folder(source), names)
             digest = staging.digest
-            store.keep(staging, digest)
-        store.drop(digest)
+            with store.keeping(staging, digest):
+                pass
+        store.sweep([digest], set)
         store.close()
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL, point
 """
 
 
-def whole_copies(root: Path) -> list[Path]:
-    return [path for path in root.glob("run-*/*") if len(path.name) == 64]
+def blobs(root: Path) -> list[Path]:
+    return list(root.glob("blobs/*"))
 
 
 def test_a_kill_leaves_each_delta_whole_or_absent(delta: Make, tmp_path: Path) -> None:
@@ -80,10 +81,12 @@ def test_a_kill_leaves_each_delta_whole_or_absent(delta: Make, tmp_path: Path) -
     for point in KILLED_AT:
         root = tmp_path / point
         assert list(root.glob("run-*")), point
-        for copy in whole_copies(root):
-            assert digest_of(copy) == copy.name
-        Store(root).close()
-        assert not list(root.iterdir()), point
+        for blob in blobs(root):
+            assert digest_of(blob) == blob.name
+        store = Store(root)
+        store.sweep(store.digests(), set)
+        store.close()
+        assert is_empty(root), point
 
 
 def kept(store: Store, source: Path) -> str:
@@ -91,37 +94,83 @@ def kept(store: Store, source: Path) -> str:
     with store.stage() as staging:
         staging.copy(Folder(source), NAMES)
         digest = staging.digest
-        store.keep(staging, digest)
+        with store.keeping(staging, digest):
+            pass
     return digest
 
 
-def test_a_server_that_lives_is_not_swept(delta: Make, tmp_path: Path) -> None:
-    first = Store(tmp_path / "store")
+def is_empty(root: Path) -> bool:
+    return [path.name for path in root.iterdir()] == ["blobs"] and not blobs(root)
+
+
+def test_blobs_outlive_their_server_and_nothing_else_does(delta: Make, tmp_path: Path) -> None:
+    first, second = Store(tmp_path), Store(tmp_path)
     digest = kept(first, delta(1))
-    second = Store(tmp_path / "store")
-    assert digest_of(first.path(digest)) == digest
-    first.close()
-    first.close()
-    second.close()
-    assert not list((tmp_path / "store").iterdir())
+    for store in (first, second):
+        assert digest_of(store.path(digest)) == digest
+        store.close()
+        store.close()
+    assert not list(tmp_path.glob("run-*"))
+    third = Store(tmp_path)
+    assert digest_of(third.path(digest)) == digest
+    third.sweep(third.digests(), set)
+    assert not blobs(tmp_path)
+    third.close()
 
 
 def test_what_has_lost_its_lock_is_swept(tmp_path: Path) -> None:
     (tmp_path / "run-empty").mkdir()
     (tmp_path / "run-full" / "scratch").mkdir(parents=True)
     Store(tmp_path).close()
-    assert not list(tmp_path.iterdir())
+    assert is_empty(tmp_path)
 
 
-def test_servers_that_start_at_once_do_not_sweep_one_another(delta: Make, tmp_path: Path) -> None:
-    source = delta(1)
+def test_servers_that_put_and_sweep_at_once_lose_nothing(delta: Make, tmp_path: Path) -> None:
+    source, root = delta(1), tmp_path / "store"
+    stores = [Store(root) for _ in range(8)]
+    wanted: list[str] = []
+
+    def put(store: Store) -> str:
+        with store.stage() as staging:
+            staging.copy(Folder(source), NAMES)
+            digest = staging.digest
+            with store.keeping(staging, digest):
+                wanted.append(digest)
+            assert digest_of(store.path(digest)) == digest
+            wanted.remove(digest)
+        return digest
+
+    def sweep(store: Store) -> None:
+        store.sweep(store.digests(), lambda: set(wanted))
+
+    digest = ""
     with ThreadPoolExecutor(8) as pool:
-        stores = list(pool.map(lambda _: Store(tmp_path / "store"), range(64)))
-        digests = set(pool.map(lambda store: kept(store, source), stores))
-    assert len({digest_of(store.path(*digests)) for store in stores}) == 1
+        for _ in range(20):
+            swept = [pool.submit(sweep, store) for store in stores[::2]]
+            (digest,) = set(pool.map(put, stores))
+            for each in swept:
+                each.result()
+    sweep(stores[0])
+    assert digest not in {path.name for path in blobs(root)}
     for store in stores:
         store.close()
-    assert not list((tmp_path / "store").iterdir())
+    assert is_empty(root)
+
+
+def test_a_blob_that_is_being_put_is_not_swept(delta: Make, tmp_path: Path) -> None:
+    store, other = Store(tmp_path / "store"), Store(tmp_path / "store")
+    digest = ""
+    for _ in range(2):
+        with store.stage() as staging:
+            staging.copy(Folder(delta(1)), NAMES)
+            digest = staging.digest
+            with store.keeping(staging, digest):
+                other.sweep([digest], set)
+                assert digest_of(other.path(digest)) == digest
+        # The second time it is there already.
+    other.sweep([digest], set)
+    with pytest.raises(DeltaUnavailable):
+        store.path(digest)
 
 
 def test_a_store_that_is_removed_is_made_anew(delta: Make, tmp_path: Path) -> None:
@@ -137,30 +186,18 @@ def test_a_store_that_is_removed_is_made_anew(delta: Make, tmp_path: Path) -> No
     assert kept(store, delta(1)) == first
     assert digest_of(store.path(first)) == first
     store.close()
-    assert not list((tmp_path / "store").iterdir())
 
 
-def test_dropping_waits_for_no_disk(
-    delta: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_damaged_is_told_and_put_again(delta: Make, tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
-    proceed, real = threading.Event(), shutil.rmtree
-
-    def slow(path: Path, ignore_errors: bool) -> None:
-        if path.name.startswith("trash-"):
-            assert proceed.wait(60)
-        real(path, ignore_errors=ignore_errors)
-
-    monkeypatch.setattr(shutil, "rmtree", slow)
     digest = kept(store, delta(1))
-    store.drop(digest)
-    with pytest.raises(DeltaUnavailable):
-        store.path(digest)
+    weights = store.path(digest) / native.WEIGHTS
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    assert not store.is_whole(digest)
     assert kept(store, delta(1)) == digest
-    assert digest_of(store.path(digest)) == digest
-    proceed.set()
-    store.close()
-    assert not list((tmp_path / "store").iterdir())
+    assert store.is_whole(digest)
 
 
 def test_what_is_staged_but_not_kept_is_gone(delta: Make, tmp_path: Path) -> None:
@@ -169,7 +206,7 @@ def test_what_is_staged_but_not_kept_is_gone(delta: Make, tmp_path: Path) -> Non
         staging.copy(Folder(delta(1)), NAMES)
         assert digest_of(staging.path) == staging.digest
     assert not staging.path.exists()
-    assert not whole_copies(tmp_path / "store")
+    assert not blobs(tmp_path / "store")
 
 
 def test_a_source_swapped_after_the_copy_has_no_effect(delta: Make, tmp_path: Path) -> None:
@@ -178,7 +215,8 @@ def test_a_source_swapped_after_the_copy_has_no_effect(delta: Make, tmp_path: Pa
         staging.copy(Folder(delta(1)), NAMES)
         digest = staging.digest
         (delta(1) / native.WEIGHTS).write_bytes(b"swapped")
-        store.keep(staging, digest)
+        with store.keeping(staging, digest):
+            pass
     assert digest_of(store.path(digest)) == digest
 
 
@@ -205,7 +243,7 @@ def test_all_deltas_together_take_no_more_than_their_quota(delta: Make, tmp_path
         second = kept(store, delta(1))
         with pytest.raises(InsufficientStorage, match="--store-gb"):
             kept(store, delta(2))
-        store.drop(second)
+        store.sweep([second], lambda: {first})
     assert digest_of(store.path(first)) == first
 
 
@@ -220,8 +258,7 @@ def test_nothing_comes_in_once_a_store_is_closed(delta: Make, tmp_path: Path) ->
             staging.copy(Folder(delta(2)), NAMES)
     with pytest.raises(ShuttingDown):
         kept(store, delta(2))
-    store.drop(digest)
-    assert not list((tmp_path / "store").iterdir())
+    assert Store(tmp_path / "store").is_whole(digest)
 
 
 def test_a_full_disk_is_told_and_leaves_nothing(
@@ -233,6 +270,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(
     with full_disk(), pytest.raises(InsufficientStorage):
         registry.put("spam", source)
     assert registry.get("spam").active == old
+    registry.settle()
     assert sorted((tmp_path / "store").rglob("*")) == before
 
 

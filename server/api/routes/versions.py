@@ -1,0 +1,82 @@
+"""`/v1/tasks/{id}/versions`, `…/activate`, `…/aliases`: going back, and names for versions."""
+
+from typing import Annotated, TypeAlias
+
+from fastapi import APIRouter, Path, Response
+from pydantic import BaseModel, Field
+
+from server.api.dependencies import EngineDep, RegistryDep, TaskId
+from server.api.http.body import Body, BodyRoute
+from server.api.routes.tasks import ExpectedDep, TaskBody, VersionBody, etag_of
+from server.api.writes import WritesDep
+from server.registry.task import Task
+
+router = APIRouter(route_class=BodyRoute, prefix="/v1/tasks/{name}", tags=["native"])
+
+Alias: TypeAlias = Annotated[str, Path(max_length=128)]
+
+
+class WhichBody(Body):
+    """A version: its digest or the beginning of it, its number, or an alias."""
+
+    version: Annotated[str, Field(min_length=1, max_length=128)] | int
+
+
+class VersionsBody(BaseModel):
+    """All versions of a task, the newest first; once the task is removed, none is active."""
+
+    task: str
+    versions: list[VersionBody]
+
+    @classmethod
+    def of(cls, task: Task) -> "VersionsBody":
+        """Show a task with what it can go back to."""
+        newest = reversed(task.versions)
+        shown = [VersionBody.of(version, task.active, task.aliases) for version in newest]
+        return cls(task=task.name, versions=shown)
+
+
+@router.get("/versions")
+def list_versions(name: TaskId, registry: RegistryDep) -> VersionsBody:
+    """List the versions of a task, even of one that was removed not long ago."""
+    return VersionsBody.of(registry.versions(name))
+
+
+@router.post("/activate")
+async def activate(
+    name: TaskId,
+    body: WhichBody,
+    engine: EngineDep,
+    writes: WritesDep,
+    response: Response,
+    if_match: ExpectedDep,
+) -> TaskBody:
+    """Have another version answer, at once and for later requests only."""
+    which = str(body.version)
+    task = await writes.run(engine.registry.activate, name, which, if_match=if_match)
+    shown = TaskBody.of(task, engine)
+    response.headers["etag"] = etag_of(shown)
+    return shown
+
+
+@router.put("/aliases/{alias}")
+async def put_alias(
+    name: TaskId,
+    alias: Alias,
+    body: WhichBody,
+    registry: RegistryDep,
+    writes: WritesDep,
+    if_match: ExpectedDep,
+) -> VersionsBody:
+    """Give a version a free name, by which requests may ask for it, as `task@alias`."""
+    which = str(body.version)
+    task = await writes.run(registry.alias, name, alias, which, if_match=if_match)
+    return VersionsBody.of(task)
+
+
+@router.delete("/aliases/{alias}", status_code=204)
+async def delete_alias(
+    name: TaskId, alias: Alias, registry: RegistryDep, writes: WritesDep, if_match: ExpectedDep
+) -> None:
+    """Take a free name away."""
+    await writes.run(registry.alias, name, alias, None, if_match=if_match)

@@ -1,0 +1,1 @@
+"""The catalogue: what lasts of the registry besides the deltas' files."""

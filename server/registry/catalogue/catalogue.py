@@ -1,0 +1,185 @@
+"""The catalogue: which tasks there are, durably, for every server that shares a store."""
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Any, TypeAlias
+
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import Connection, Table, delete, insert, select
+
+from server.errors import RegistryUnavailable
+from server.registry.catalogue.database import Database
+from server.registry.catalogue.tables import CHANGES, TASKS, VERSIONS, is_sound, sealed
+from server.registry.task import Task
+from server.registry.version import Version
+
+_log = logging.getLogger(__name__)
+
+_LOGGED = 100_000
+"""Changes that are remembered, at least."""
+
+Edit: TypeAlias = Callable[[Task], Task]
+"""Makes the next state of a task of the last one, or raises; a task without versions is none."""
+
+_VERSION = TypeAdapter(Version)
+
+_Row: TypeAlias = Mapping[str, Any]
+
+
+class Catalogue:
+    """The tasks of one base, by its fingerprint; thread-safe and blocking.
+
+    Raises what Database raises.
+    """
+
+    def __init__(self, database: Database, base: str) -> None:
+        self._database = database
+        self._base = base
+
+    def tasks(self) -> list[Task]:
+        """Every task, removed ones that can still come back included; damaged ones are logged."""
+        with self._database.reading() as connection:
+            rows = _rows(connection, TASKS, base=self._base)
+            versions = _by_task(_rows(connection, VERSIONS, base=self._base))
+        found: list[Task] = []
+        for row in rows:
+            with suppress(RegistryUnavailable):
+                found.append(_task(row, versions.get(row["name"], [])))
+        return found
+
+    def task(self, name: str) -> Task:
+        """One task, without versions if there is none; raises RegistryUnavailable if damaged."""
+        with self._database.reading() as connection:
+            return self._read(connection, name)
+
+    def change(self, name: str, what: str, edit: Edit) -> Task:
+        """Make a task what `edit` makes of it, in one step; return what it is then.
+
+        `what` says for whoever reads the log of changes what was done. Nothing is written where
+        `edit` leaves the task as it is.
+        """
+        with self._database.transaction() as connection:
+            before = self._read(connection, name)
+            after = edit(before)
+            if after == before:
+                return before
+            self._write(connection, before, after)
+            row = {"base": self._base, "task": name, "at": time.time(), "what": what}
+            revision = connection.scalar(insert(CHANGES).values(row).returning(CHANGES.c.revision))
+            if revision and revision % _LOGGED == 0:
+                connection.execute(delete(CHANGES).where(CHANGES.c.revision <= revision - _LOGGED))
+        return after
+
+    def changes(self, after: int) -> tuple[int, set[str]]:
+        """The number of the last change there is, and the tasks that changed after another."""
+        with self._database.reading() as connection:
+            newer = select(CHANGES).where(CHANGES.c.revision > after)
+            rows = connection.execute(newer).mappings().all()
+        names = {row["task"] for row in rows if row["base"] == self._base}
+        return max((row["revision"] for row in rows), default=after), names
+
+    def log(self, name: str, most: int = 100) -> list[_Row]:
+        """The last changes of a task, the newest first."""
+        of_task = (CHANGES.c.base == self._base) & (CHANGES.c.task == name)
+        newest = select(CHANGES).where(of_task).order_by(CHANGES.c.revision.desc()).limit(most)
+        with self._database.reading() as connection:
+            return [dict(row) for row in connection.execute(newest).mappings()]
+
+    def digests(self) -> set[str]:
+        """The digests of all versions of all tasks, whatever their base."""
+        with self._database.reading() as connection:
+            return set(connection.scalars(select(VERSIONS.c.digest)))
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    def _read(self, connection: Connection, name: str) -> Task:
+        rows = _rows(connection, TASKS, base=self._base, name=name)
+        versions = _rows(connection, VERSIONS, base=self._base, task=name)
+        return _task(rows[0], versions) if rows else Task(name)
+
+    def _write(self, connection: Connection, before: Task, after: Task) -> None:
+        mine = (TASKS.c.base == self._base) & (TASKS.c.name == after.name)
+        connection.execute(delete(TASKS).where(mine))
+        if after.versions:
+            connection.execute(insert(TASKS).values(self._task_row(after)))
+        gone = [each.number for each in before.versions if each not in after.versions]
+        if gone:
+            mine = (VERSIONS.c.base == self._base) & (VERSIONS.c.task == after.name)
+            connection.execute(delete(VERSIONS).where(mine & VERSIONS.c.number.in_(gone)))
+        for version in after.versions:
+            if version not in before.versions:
+                connection.execute(insert(VERSIONS).values(self._version_row(version)))
+
+    def _task_row(self, task: Task) -> dict[str, Any]:
+        return sealed(
+            {
+                "base": self._base,
+                "name": task.name,
+                "active": task.active,
+                "aliases": json.dumps(dict(task.aliases)),
+                "latest": task.latest,
+                "changed": task.changed,
+                "expires": task.expires,
+            }
+        )
+
+    def _version_row(self, version: Version) -> dict[str, Any]:
+        return sealed(
+            {
+                "base": self._base,
+                "task": version.ref.task,
+                "number": version.number,
+                "digest": version.ref.digest,
+                "about": _VERSION.dump_json(version).decode(),
+            }
+        )
+
+
+def _rows(connection: Connection, table: Table, **key: str) -> list[_Row]:
+    """The rows with a key, in the order of their keys."""
+    wanted = select(table).filter_by(**key).order_by(*table.primary_key.columns)
+    return [dict(row) for row in connection.execute(wanted).mappings()]
+
+
+def _by_task(rows: Iterable[_Row]) -> dict[str, list[_Row]]:
+    found: dict[str, list[_Row]] = {}
+    for row in rows:
+        found.setdefault(row["task"], []).append(row)
+    return found
+
+
+def _task(row: _Row, versions: Iterable[_Row]) -> Task:
+    """Read a task; raises RegistryUnavailable where it is not as it was written."""
+    name = row["name"]
+    read = tuple(version for each in versions if (version := _version(each)) is not None)
+    numbers = {each.number for each in read}
+    if not is_sound(row) or (row["active"] is not None and row["active"] not in numbers):
+        _log.error("The task '%s' is damaged in the registry's database; it is not served.", name)
+        raise RegistryUnavailable(
+            f"The task '{name}' is damaged in the registry's database; have an operator look "
+            "(polydelta store check)."
+        )
+    aliases = {alias: n for alias, n in json.loads(row["aliases"]).items() if n in numbers}
+    return Task(
+        name=name,
+        versions=read,
+        active=row["active"],
+        aliases=aliases,
+        latest=row["latest"],
+        changed=row["changed"],
+        expires=row["expires"],
+    )
+
+
+def _version(row: _Row) -> Version | None:
+    """Read a version; None where it is not as it was written."""
+    with suppress(ValidationError):
+        if is_sound(row):
+            return _VERSION.validate_json(row["about"])
+    _log.error("Version %s of task '%s' is damaged in the registry.", row["number"], row["task"])
+    return None

@@ -1,0 +1,69 @@
+"""Tables: how tasks lie in a database.
+
+A base's fingerprint comes first in every key, since a delta fits one base alone. Each row of tasks
+and versions carries a seal, a digest of all else in it, by which damage is told from data.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Column, Float, Integer, MetaData, String, Table, Text, UniqueConstraint
+
+METADATA = MetaData()
+
+_KEY = String(64)
+_NAME = String(128)
+
+TASKS = Table(
+    "tasks",
+    METADATA,
+    Column("base", _KEY, primary_key=True),
+    Column("name", _NAME, primary_key=True),
+    Column("active", Integer),
+    Column("aliases", Text, nullable=False),
+    Column("latest", Integer, nullable=False),
+    Column("changed", Float, nullable=False),
+    Column("expires", Float),
+    Column("seal", String(64), nullable=False),
+)
+
+VERSIONS = Table(
+    "versions",
+    METADATA,
+    Column("base", _KEY, primary_key=True),
+    Column("task", _NAME, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("digest", _KEY, nullable=False, index=True),
+    Column("about", Text, nullable=False),
+    Column("seal", String(64), nullable=False),
+    UniqueConstraint("base", "task", "digest"),
+)
+
+CHANGES = Table(
+    "changes",
+    METADATA,
+    Column("revision", Integer, primary_key=True, autoincrement=True),
+    Column("base", _KEY, nullable=False),
+    Column("task", _NAME, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("what", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""One row for each change, in order: what other servers follow, and who reads what happened."""
+
+
+def sealed(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with its seal."""
+    return {**row, "seal": _seal(row)}
+
+
+def is_sound(row: Mapping[str, Any]) -> bool:
+    """Whether a row is as it was written."""
+    return row["seal"] == _seal(row)
+
+
+def _seal(row: Mapping[str, Any]) -> str:
+    rest = {name: value for name, value in row.items() if name != "seal"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,138 @@
+"""The keeper: makes every change of a task, first durably and then for requests, and tidies up."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+
+from deltas.delta import DeltaRef
+from server.registry.catalogue.catalogue import Catalogue, Edit
+from server.registry.follower import Follower
+from server.registry.keyed_lock import KeyedLock
+from server.registry.retention import Retention
+from server.registry.rollout import Rollout
+from server.registry.store import Store
+from server.registry.task import Task, digests_of
+from server.registry.version import Version
+
+_log = logging.getLogger(__name__)
+
+_RULES_EVERY = 60.0
+"""Seconds between looks at all versions of all tasks."""
+
+
+class Keeper:
+    """Keeps catalogue, rollout and store at one; thread-safe.
+
+    `on_forgotten` is told of a version that nothing needs any more.
+    """
+
+    def __init__(
+        self, store: Store, catalogue: Catalogue, retention: Retention, bare: Version
+    ) -> None:
+        self.on_forgotten: Callable[[DeltaRef], None] = lambda _: None
+        self.rollout = Rollout(bare, self._forget)
+        self._store = store
+        self._catalogue = catalogue
+        self._retention = retention
+        self._telling = KeyedLock()
+        self._tidying = ThreadPoolExecutor(1, thread_name_prefix="registry-tidying")
+        # Who starts a thread where memory is exhausted may wait for it for ever.
+        self._tidying.submit(int).result()
+        self._follower: Follower | None = None
+        self._seen = 0
+        self._rules_due = 0.0
+
+    def start(self) -> None:
+        """Serve the tasks that there are, and remove what is in the store for none of them."""
+        self._store.quota.make_room = self._make_room
+        # Before the tasks: what changes in between is looked at twice, and not missed.
+        self._seen, _ = self._catalogue.changes(0)
+        blobs = self._store.digests()
+        for task in self._catalogue.tasks():
+            self.rollout.serve(task)
+            version = task.answering
+            if version is not None and version.ref.digest not in blobs:
+                _log.error("The files of task '%s' are gone from the store.", task.name)
+        self._sweep_soon(blobs)
+
+    def follow(self) -> None:
+        """From now on take over what other servers change, and remove what has had its time."""
+        self._follower = Follower(self.look)
+
+    def change(self, name: str, what: str, edit: Edit) -> Task:
+        """Change a task durably, then for requests; what its retention does not hold goes."""
+        before: set[str] = set()
+
+        def kept(task: Task) -> Task:
+            before.update(digests_of(task))
+            return self._retention.kept(edit(task), time.time())
+
+        with self._telling.hold(name):
+            task = self._catalogue.change(name, what, kept)
+            self.rollout.serve(task)
+        self._sweep_soon(before - digests_of(task))
+        return task
+
+    def look(self) -> None:
+        """Take over what other servers changed, and remove what has had its time."""
+        self._seen, names = self._catalogue.changes(self._seen)
+        for name in names:
+            with self._telling.hold(name):
+                task = self._catalogue.task(name)
+                self.rollout.serve(task)
+            self._store.notice(digests_of(task))
+        for name in self._overdue(time.time()):
+            self.change(name, "kept by the rules", lambda task: task)
+
+    def settle(self) -> None:
+        """Wait until what nothing needs any more is removed from the store."""
+        self._tidying.submit(lambda: None).result()
+
+    def close(self) -> None:
+        """Change nothing by itself any more."""
+        if self._follower is not None:
+            self._follower.close()
+        self._tidying.shutdown()
+
+    def _overdue(self, now: float) -> list[str]:
+        """Tasks that have had their time; now and then also those with versions that have."""
+        if now < self._rules_due:
+            return self.rollout.expired(now)
+        self._rules_due = now + _RULES_EVERY
+        tasks = self._catalogue.tasks()
+        return [task.name for task in tasks if self._retention.kept(task, now) != task]
+
+    def _make_room(self, size: int) -> None:
+        """Give up removed tasks, those first that were removed first, until so much is free."""
+        removed = (task for task in self._catalogue.tasks() if task.active is None)
+        for task in sorted(removed, key=lambda task: task.changed):
+            if self._store.quota.has(size):
+                return
+            self.change(task.name, "made room", _given_up)
+            self.settle()
+
+    def _forget(self, ref: DeltaRef) -> None:
+        self._sweep_soon({ref.digest})
+        self.on_forgotten(ref)
+
+    def _sweep_soon(self, digests: Iterable[str]) -> None:
+        """Remove what is not needed of some blobs; whoever asks waits for no disk."""
+        # The server may be ending: the next one sweeps.
+        with suppress(RuntimeError):
+            self._tidying.submit(self._sweep, frozenset(digests))
+
+    def _sweep(self, digests: Iterable[str]) -> None:
+        try:
+            self._store.sweep(digests, self._needed)
+        except Exception as error:
+            _log.error("The store could not be swept: %s", error)
+
+    def _needed(self) -> set[str]:
+        return self._catalogue.digests() | self.rollout.held()
+
+
+def _given_up(task: Task) -> Task:
+    return replace(task, versions=()) if task.active is None else task

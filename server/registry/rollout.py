@@ -1,0 +1,144 @@
+"""The rollout: which version answers a request, and which versions are in use; no disk is asked."""
+
+from collections import Counter
+from collections.abc import Callable
+from itertools import islice
+from threading import Lock
+
+from deltas.delta import DeltaRef
+from server.registry.lease import Lease
+from server.registry.names import not_found
+from server.registry.registration import Registration
+from server.registry.task import Task
+from server.registry.version import BASE_NAME, Version
+from server.registry.which import split, version_of
+
+
+class Rollout:
+    """Tasks as this server serves them, the bare base among them; thread-safe.
+
+    `unneeded` is told, on whichever thread, of a version that is neither a task's any more nor
+    leased.
+    """
+
+    def __init__(self, bare: Version, unneeded: Callable[[DeltaRef], None]) -> None:
+        self._unneeded = unneeded
+        self._lock = Lock()
+        self._tasks = {BASE_NAME: Task(BASE_NAME, (bare,), bare.number)}
+        self._requests = Counter[str]()
+        self._leases: dict[DeltaRef, set[Lease]] = {}
+
+    def serve(self, task: Task) -> None:
+        """Serve a task as it is now, or no more."""
+        name = task.name
+        with self._lock:
+            known = self._tasks.get(name)
+            if task.active is not None:
+                self._tasks[name] = task
+            elif known is not None:
+                del self._tasks[name], self._requests[name]
+            left = [each.ref for each in known.versions] if known is not None else []
+            gone = [ref for ref in left if not self._needs(ref)]
+        for ref in gone:
+            self._unneeded(ref)
+
+    def drop(self, ref: DeltaRef) -> None:
+        """Tell that a version is unneeded, if it is."""
+        with self._lock:
+            needed = self._needs(ref)
+        if not needed:
+            self._unneeded(ref)
+
+    def expired(self, now: float) -> list[str]:
+        """The names of tasks that have had their time."""
+        with self._lock:
+            timed = ((name, task.expires) for name, task in self._tasks.items())
+            return [name for name, expires in timed if expires is not None and expires <= now]
+
+    def lease(self, name: str, count: int = 1) -> list[Lease]:
+        """Look a version up and pin it for `count` requests, in one step.
+
+        Raises TaskNotFound naming close matches.
+        """
+        with self._lock:
+            version = self._version(name)
+            if version is not None:
+                task = version.ref.task
+                self._requests[task] += count
+                leases = [Lease(task, version, self._release) for _ in range(count)]
+                self._leases.setdefault(version.ref, set()).update(leases)
+                return leases
+        raise not_found(split(name)[0], [BASE_NAME, *self.names()])
+
+    def version(self, name: str) -> Version:
+        """The version that would answer; raises TaskNotFound naming close matches."""
+        with self._lock:
+            version = self._version(name)
+        if version is None:
+            raise not_found(split(name)[0], [BASE_NAME, *self.names()])
+        return version
+
+    def show(self, task: Task) -> Registration:
+        """Describe a task as it was at some moment."""
+        with self._lock:
+            return Registration.of(task, self._requests[task.name])
+
+    def get(self, name: str) -> Registration:
+        """Describe one task; raises TaskNotFound naming close matches."""
+        with self._lock:
+            if name in self._tasks:
+                return Registration.of(self._tasks[name], self._requests[name])
+        raise not_found(split(name)[0], [BASE_NAME, *self.names()])
+
+    def all(self) -> list[Registration]:
+        """Describe every task but the bare base, by name."""
+        with self._lock:
+            tasks = sorted(self._tasks.items())
+            return [
+                Registration.of(task, self._requests[name])
+                for name, task in tasks
+                if name != BASE_NAME
+            ]
+
+    def able(self, does: Callable[[Version], bool], most: int) -> list[str]:
+        """The names of at most so many tasks that do something, the bare base's first."""
+        with self._lock:
+            answering = ((name, task.answering) for name, task in self._tasks.items())
+            able = (name for name, version in answering if version is not None and does(version))
+            return list(islice(able, most))
+
+    def names(self) -> set[str]:
+        """The names of all tasks but the bare base."""
+        with self._lock:
+            return self._tasks.keys() - {BASE_NAME}
+
+    def held(self) -> set[str]:
+        """The digests of versions that are leased."""
+        with self._lock:
+            return {ref.digest for ref in self._leases}
+
+    def _version(self, name: str) -> Version | None:
+        name, which = split(name)
+        task = self._tasks.get(name)
+        if task is None:
+            return None
+        return version_of(task, which) if which else task.answering
+
+    def _release(self, lease: Lease) -> None:
+        ref = lease.version.ref
+        with self._lock:
+            leases = self._leases.get(ref)
+            if leases is None or lease not in leases:
+                return
+            leases.discard(lease)
+            if leases:
+                return
+            del self._leases[ref]
+            needed = self._needs(ref)
+        if not needed:
+            self._unneeded(ref)
+
+    def _needs(self, ref: DeltaRef) -> bool:
+        task = self._tasks.get(ref.task)
+        kept = task is not None and task.of_digest(ref.digest) is not None
+        return kept or ref in self._leases

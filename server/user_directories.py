@@ -1,0 +1,19 @@
+"""Where the server keeps what is this user's."""
+
+import os
+from pathlib import Path
+
+
+def user_cache() -> Path:
+    """What can be made again: `$XDG_CACHE_HOME/polydelta`, else `~/.cache/polydelta`."""
+    return _of("XDG_CACHE_HOME", ".cache")
+
+
+def user_data() -> Path:
+    """What lasts: `$XDG_DATA_HOME/polydelta`, else `~/.local/share/polydelta`."""
+    return _of("XDG_DATA_HOME", ".local/share")
+
+
+def _of(variable: str, otherwise: str) -> Path:
+    named = os.environ.get(variable)
+    return (Path(named) if named else Path.home() / otherwise) / "polydelta"

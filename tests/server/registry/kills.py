@@ -1,0 +1,170 @@
+"""Kill a process that changes tasks, again and again, and hold what it leaves to what it promised.
+
+    python -m tests.server.registry.kills ROOT ROUNDS SEED
+
+Each round forks a process that opens the registry and changes it until it is killed: at a named
+point, or after a random time. What it was told had happened must have, what it was at must have
+happened or not, and nothing else may be in the store.
+"""
+
+import os
+import pkgutil
+import signal
+import sys
+import time
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from random import Random
+from typing import Any, NoReturn
+
+from deltas.base import BaseSpec, describe
+from server.registry.registry import Registry
+from server.registry.retention import Retention
+from server.registry.store import Store
+from tests.models import tiny_model
+from tests.server.registry.known import KEPT, Known
+from tests.server.registry.prompts import number_of, write_prompt
+
+POINTS = (
+    ("server.registry.staging:Staging", "write"),
+    ("os", "fsync"),
+    ("pathlib:Path", "rename"),
+    ("server.registry.checker:Checker", "read"),
+    ("server.registry.catalogue.catalogue:Catalogue", "change"),
+    ("server.registry.catalogue.catalogue:Catalogue", "_write"),
+    ("server.registry.rollout:Rollout", "serve"),
+    ("server.registry.store:Store", "sweep"),
+    ("shutil", "rmtree"),
+    ("fcntl", "flock"),
+)
+NAMES = ("a", "b", "c")
+DELTAS = 5
+Tasks = dict[str, Known]
+Step = tuple[str, str, int]
+
+
+def open_registry(root: Path, base: BaseSpec) -> Registry:
+    retention = Retention(versions=KEPT, removed_hours=0)
+    return Registry(Store(root / "store"), base, retention=retention)
+
+
+def known_after(tasks: Tasks, step: Step) -> Tasks:
+    """What tasks ought to be once a step was done."""
+    tasks = deepcopy(tasks)
+    what, name, number = step
+    if what == "put":
+        tasks.setdefault(name, Known()).put(number)
+    elif what == "remove":
+        tasks.pop(name, None)
+    elif name in tasks:
+        numbers = sorted(tasks[name].versions)
+        tasks[name].active = numbers[number % len(numbers)]
+        tasks[name].retain()
+    return tasks
+
+
+def do(registry: Registry, sources: list[Path], tasks: Tasks, step: Step) -> None:
+    what, name, number = step
+    if what == "put":
+        registry.put(name, sources[number])
+    elif name in tasks:
+        if what == "remove":
+            registry.remove(name)
+        else:
+            numbers = sorted(tasks[name].versions)
+            registry.activate(name, str(numbers[number % len(numbers)]))
+
+
+def die_at(place: str, name: str, count: int) -> None:
+    """Have this process killed when something is called for the so many-th time."""
+    owner = pkgutil.resolve_name(place)
+    real: Callable[..., Any] = getattr(owner, name)
+    calls: list[int] = []
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        calls.append(1)
+        if len(calls) == count:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*arguments, **options)
+
+    setattr(owner, name, counted)
+
+
+def change(
+    root: Path, base: BaseSpec, sources: list[Path], tasks: Tasks, random: Random, log: int
+) -> NoReturn:
+    """Change tasks until something kills this process; tell each step before and after it."""
+    if random.random() < 0.5:
+        die_at(*random.choice(POINTS), random.randint(1, 12))
+    registry = open_registry(root, base)
+    while True:
+        what = random.choice(("put", "put", "activate", "remove"))
+        step = (what, random.choice(NAMES), random.randrange(DELTAS))
+        os.write(log, f"begin {step!r}\n".encode())
+        do(registry, sources, tasks, step)
+        os.write(log, f"done {step!r}\n".encode())
+        tasks = known_after(tasks, step)
+
+
+def state(registry: Registry) -> dict[str, tuple[int, dict[int, int]]]:
+    """What a registry says that there is; reads every version."""
+    found: dict[str, tuple[int, dict[int, int]]] = {}
+    for task in registry.all():
+        held = {version.number: number_of(registry.load(version.ref)) for version in task.versions}
+        found[task.name] = (task.active.number, held)
+    return found
+
+
+def expected(tasks: Tasks) -> dict[str, tuple[int | None, dict[int, int]]]:
+    return {name: (known.active, known.versions) for name, known in tasks.items()}
+
+
+def judge(root: Path, base: BaseSpec, tasks: Tasks, log: bytes) -> Tasks:
+    """Follow what a process told, and return what there is now, which must be what it promised."""
+    pending: Step | None = None
+    for line in log.decode().splitlines():
+        word, _, told = line.partition(" ")
+        step: Step = eval(told)
+        if word == "begin":
+            pending = step
+        else:
+            tasks, pending = known_after(tasks, step), None
+    registry = open_registry(root, base)
+    registry.settle()
+    now = state(registry)
+    if pending is not None and now != expected(tasks):
+        tasks = known_after(tasks, pending)
+    assert now == expected(tasks), f"{now} instead of {expected(tasks)}, at {pending}"
+    digests = {version.ref.digest for task in registry.all() for version in task.versions}
+    assert {path.name for path in (root / "store" / "blobs").iterdir()} == digests
+    registry.close()
+    assert not list((root / "store").glob("run-*"))
+    return tasks
+
+
+def main(root: Path, rounds: int, seed: int) -> None:
+    random = Random(seed)
+    base = describe(tiny_model("llama"), "tiny")
+    sources = [write_prompt(root / str(number), base, number) for number in range(DELTAS)]
+    tasks: Tasks = {}
+    steps = 0
+    for _ in range(rounds):
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(reading)
+            change(root, base, sources, tasks, Random(random.random()), writing)
+        os.close(writing)
+        time.sleep(random.uniform(0.01, 0.3))
+        os.kill(child, signal.SIGKILL)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+        with open(reading, "rb") as log:  # noqa: PTH123
+            told = log.read()
+        steps += told.count(b"done")
+        tasks = judge(root, base, tasks, told)
+    sys.stdout.write(f"{rounds} kills, {steps} changes told\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
