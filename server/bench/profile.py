@@ -14,7 +14,7 @@ from deltas.kernels import Kernels
 from server.bench.errors import BenchError
 from server.bench.load import Load
 from server.bench.speeds import product_speed, reading_speed, take_all
-from server.engine import core
+from server.engine import picks
 from server.engine.answer import Answer
 from server.engine.engine import Engine
 from server.engine.request import Request, Sampling
@@ -157,7 +157,7 @@ def _instrument(engine: Engine, kernels: Kernels, watch: Stopwatch, counted: _Co
         return timed(items)
 
     engine.runner.forward = count
-    watch.wrap(core, "sample", "sampling")
+    watch.wrap(picks, "sample", "sampling")
     watch.wrap(engine.core.scheduler, "schedule", "scheduling")
     watch.wrap(engine.core, "step", "the rest of a step")
 

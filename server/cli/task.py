@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from polydelta_client import Polydelta, Task, Version
-from server.cli.flags import Format, Url
+from server.cli.flags import Format, Url, flag
 from server.cli.printing import err, moment, print_json, print_table, size
 
 app = typer.Typer(
@@ -61,7 +61,8 @@ def show(name: Name, url: Url = None, output: Format = "text") -> None:
 def remove(
     name: Name,
     forever: Annotated[
-        bool, typer.Option("--forever", help="Keep none of its versions to go back to.")
+        bool,
+        flag("forever", twin="remove-forever", help="Keep none of its versions to go back to."),
     ] = False,
     url: Url = None,
 ) -> None:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from deltas.delta import DeltaRef
+from deltas.errors import PolydeltaError
 from server.registry.catalogue.catalogue import Catalogue, Edit
 from server.registry.follower import Follower
 from server.registry.keyed_lock import KeyedLock
@@ -43,6 +44,7 @@ class Keeper:
         self._tidying.submit(int).result()
         self._follower: Follower | None = None
         self._seen = 0
+        self._pending: set[str] = set()
         self._rules_due = 0.0
 
     def start(self) -> None:
@@ -56,7 +58,13 @@ class Keeper:
             version = task.answering
             if version is not None and version.ref.digest not in blobs:
                 _log.error("The files of task '%s' are gone from the store.", task.name)
-        self._sweep_soon(blobs)
+        if self._catalogue.is_new and blobs:
+            _log.error(
+                "The store has deltas and no registry.sqlite3, so no tasks. Nothing is removed: "
+                "restore that file from a back-up, or remove the directory blobs."
+            )
+        else:
+            self._sweep_soon(blobs)
 
     def follow(self) -> None:
         """From now on take over what other servers change, and remove what has had its time."""
@@ -78,14 +86,25 @@ class Keeper:
 
     def look(self) -> None:
         """Take over what other servers changed, and remove what has had its time."""
-        self._seen, names = self._catalogue.changes(self._seen)
-        for name in names:
-            with self._telling.hold(name):
-                task = self._catalogue.task(name)
-                self.rollout.serve(task)
-            self._store.notice(digests_of(task))
+        seen, names = self._catalogue.changes(self._seen)
+        # What fails is tried again with the next look, and keeps none of the others.
+        self._pending |= names
+        self._seen = seen
+        errors: list[PolydeltaError] = []
+        for name in list(self._pending):
+            try:
+                with self._telling.hold(name):
+                    self.rollout.serve(self._catalogue.task(name))
+                self._pending.discard(name)
+            except PolydeltaError as error:
+                errors.append(error)
         for name in self._overdue(time.time()):
-            self.change(name, "kept by the rules", lambda task: task)
+            try:
+                self.change(name, "kept by the rules", lambda task: task)
+            except PolydeltaError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
 
     def settle(self) -> None:
         """Wait until what nothing needs any more is removed from the store."""
@@ -102,11 +121,13 @@ class Keeper:
         if now < self._rules_due:
             return self.rollout.expired(now)
         self._rules_due = now + _RULES_EVERY
+        self._store.recount()
         tasks = self._catalogue.tasks()
         return [task.name for task in tasks if self._retention.kept(task, now) != task]
 
     def _make_room(self, size: int) -> None:
         """Give up removed tasks, those first that were removed first, until so much is free."""
+        self._store.recount()
         removed = (task for task in self._catalogue.tasks() if task.active is None)
         for task in sorted(removed, key=lambda task: task.changed):
             if self._store.quota.has(size):

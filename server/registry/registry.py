@@ -154,8 +154,9 @@ class Registry:
         with self._store.gate.passed(), self._writing.hold(name):
             current = check(self._catalogue.task(name))
             if current is not None and current.ref == ref:
-                self._store.mend(staging, ref.digest)
-                return self._rollout.show(commit(current)), False
+                # Its files may be gone or damaged.
+                with self._store.keeping(staging, ref.digest):
+                    return self._rollout.show(commit(current)), False
             with self._place(name), self._kept(ref, staging) as version:
                 return self._rollout.show(commit(version)), True
 

@@ -79,7 +79,9 @@ class Rollout:
         return version
 
     def show(self, task: Task) -> Registration:
-        """Describe a task as it was at some moment."""
+        """Describe a task as it was at some moment; raises TaskNotFound if it was removed."""
+        if task.active is None:
+            raise not_found(task.name, self.names())
         with self._lock:
             return Registration.of(task, self._requests[task.name])
 
@@ -122,7 +124,7 @@ class Rollout:
         task = self._tasks.get(name)
         if task is None:
             return None
-        return version_of(task, which) if which else task.answering
+        return task.answering if which is None else version_of(task, which)
 
     def _release(self, lease: Lease) -> None:
         ref = lease.version.ref

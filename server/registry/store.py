@@ -15,6 +15,7 @@ ended between the two, however it ended, leaves a blob that the next one removes
 """
 
 import errno
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Generator, Iterable
@@ -32,6 +33,7 @@ from server.registry.run import Run
 from server.registry.staging import Staging, digest_of, storage_errors
 
 _MIB = 1 << 20
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class Store:
@@ -55,7 +57,7 @@ class Store:
         with storage_errors():
             self._run = Run(root)
             self._blobs.mkdir(exist_ok=True)
-            self._sizes = {path.name: _size(path) for path in self._blobs.iterdir()}
+            self._sizes = {digest: _size(self._blob(digest)) for digest in self.digests()}
         self.quota = Quota(quota, sum(self._sizes.values()))
 
     @property
@@ -88,11 +90,6 @@ class Store:
                 sync(self._blobs)
             yield
 
-    def mend(self, staging: Staging, digest: str) -> None:
-        """Put back the files of a delta that is needed, should they be gone or damaged."""
-        with storage_errors(), self._place(staging, digest):
-            pass
-
     def sweep(self, digests: Iterable[str], needed: Callable[[], set[str]]) -> None:
         """Remove those blobs of some digests that are not needed; one being put is passed over."""
         for digest in set(digests) - needed():
@@ -103,19 +100,17 @@ class Store:
                 if trash is not None:
                     shutil.rmtree(trash, ignore_errors=True)
 
-    def notice(self, digests: Iterable[str]) -> None:
-        """Count what other servers have put into the store, or removed from it."""
-        for digest in digests:
-            size = _size(self._blob(digest))
-            with self._lock:
-                self.quota.give_back(self._sizes.pop(digest, 0) - size)
-                if size:
-                    self._sizes[digest] = size
+    def recount(self) -> None:
+        """Count anew what there is: other servers put into the store and remove from it."""
+        found = {digest: _size(self._blob(digest)) for digest in self.digests()}
+        with self._lock:
+            self.quota.give_back(sum(self._sizes.values()) - sum(found.values()))
+            self._sizes = found
 
     def digests(self) -> set[str]:
         """The digests of all blobs."""
         with suppress(FileNotFoundError):
-            return {path.name for path in self._blobs.iterdir()}
+            return {path.name for path in self._blobs.iterdir() if _DIGEST.fullmatch(path.name)}
         return set()
 
     def path(self, digest: str) -> Path:

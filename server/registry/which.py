@@ -10,10 +10,10 @@ _FEWEST = 4
 _SHOWN = 5
 
 
-def split(name: str) -> tuple[str, str]:
-    """The task that a name begins with, and which of its versions is meant, empty for whichever."""
-    task, _, which = name.partition("@")
-    return task, which
+def split(name: str) -> tuple[str, str | None]:
+    """The task that a name begins with, and which of its versions is meant, None for whichever."""
+    task, mark, which = name.partition("@")
+    return task, which if mark else None
 
 
 def version_of(task: Task, which: str) -> Version:

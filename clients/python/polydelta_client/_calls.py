@@ -36,7 +36,7 @@ def put_task(
 ) -> Call[Task]:
     """`PUT /v1/tasks/{id}`, from a URI or with the files of a checkpoint."""
     headers = _conditions(if_match, if_none_match)
-    path, read = _task_path(name) + (f"?ttl_seconds={ttl}" if ttl else ""), answer(Task)
+    path, read = _task_path(name) + (f"?ttl_seconds={ttl}" if ttl is not None else ""), answer(Task)
     if isinstance(source, str) and "://" in source:
         return Call("PUT", path, read, json={"source": source}, headers=headers)
     return Call("PUT", path, read, files=files_of(source), headers=headers)

@@ -108,7 +108,7 @@ async def _expected(if_match: Condition = None) -> str | None:
 ExpectedDep: TypeAlias = Annotated[str | None, Depends(_expected)]
 """The version that the task is to be at, or 412, as If-Match says."""
 
-Lifetime: TypeAlias = Annotated[float | None, Query(gt=0, le=3.2e9, allow_inf_nan=False)]
+Lifetime: TypeAlias = Annotated[float | None, Query(ge=1, le=3.2e9, allow_inf_nan=False)]
 """Seconds until the task is removed by itself."""
 
 

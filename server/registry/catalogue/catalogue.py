@@ -39,6 +39,11 @@ class Catalogue:
         self._database = database
         self._base = base
 
+    @property
+    def is_new(self) -> bool:
+        """Whether the database was not there before this server."""
+        return self._database.is_new
+
     def tasks(self) -> list[Task]:
         """Every task, removed ones that can still come back included; damaged ones are logged."""
         with self._database.reading() as connection:
@@ -161,8 +166,8 @@ def _task(row: _Row, versions: Iterable[_Row]) -> Task:
     if not is_sound(row) or (row["active"] is not None and row["active"] not in numbers):
         _log.error("The task '%s' is damaged in the registry's database; it is not served.", name)
         raise RegistryUnavailable(
-            f"The task '{name}' is damaged in the registry's database; have an operator look "
-            "(polydelta store check)."
+            f"The task '{name}' is damaged in the registry's database; have an operator restore it "
+            "from a back-up."
         )
     aliases = {alias: n for alias, n in json.loads(row["aliases"]).items() if n in numbers}
     return Task(

@@ -26,9 +26,12 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _PATIENCE})
+        self._engine = create_engine(
+            f"sqlite:///{path}", connect_args={"timeout": _PATIENCE}, max_overflow=-1
+        )
         event.listen(self._engine, "connect", _prepare)
         event.listen(self._engine, "begin", _begin)
+        self.is_new = not path.exists()
         self._file: tuple[int, int] | None = None
         with _told():
             self._ensure()
@@ -78,7 +81,7 @@ def _told() -> Generator[None]:
             raise InsufficientStorage(f"The registry cannot be written: {reason}.") from error
         raise RegistryUnavailable(
             f"The registry's database cannot be used ({reason}). Tasks that are loaded are served; "
-            "nothing can be changed before an operator looks (polydelta store check)."
+            "nothing can be changed until it can, or is restored from a back-up."
         ) from error
 
 

@@ -103,7 +103,7 @@ def test_changes_hold_to_their_conditions(live: Live, versions: list[str]) -> No
     assert not any(v["aliases"] for v in listed(live))
 
 
-@pytest.mark.parametrize("which", ["3", "v9", "nothing", "abc", "0" * 64])
+@pytest.mark.parametrize("which", ["3", "v9", "nothing", "abc", "0" * 64, "@"])
 def test_a_version_that_is_not_there_names_those_that_are(
     live: Live, versions: list[str], which: str
 ) -> None:
@@ -132,7 +132,7 @@ def test_a_task_of_which_nothing_is_known(live: Live) -> None:
 def test_a_task_with_a_time_to_live_goes_by_itself(live: Live) -> None:
     directory = live.write("short-lived", samples.generator("lora", live.spec, seed=3))
     body = {"source": directory.as_uri()}
-    put = live.http.put("/v1/tasks/brief?ttl_seconds=0.01", json=body)
+    put = live.http.put("/v1/tasks/brief?ttl_seconds=1", json=body)
     assert put.status_code == 201
     wait_until(lambda: live.http.get("/v1/tasks/brief").status_code == 404)
     check(

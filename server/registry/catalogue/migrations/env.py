@@ -4,9 +4,11 @@ from alembic import context
 
 from server.registry.catalogue.tables import METADATA
 
-context.configure(
-    connection=context.config.attributes["connection"],
-    target_metadata=METADATA,
-    transactional_ddl=False,
-)
-context.run_migrations()
+# Only while Alembic runs this is there a configuration.
+if hasattr(context, "config"):
+    context.configure(
+        connection=context.config.attributes["connection"],
+        target_metadata=METADATA,
+        transactional_ddl=False,
+    )
+    context.run_migrations()
