@@ -101,10 +101,14 @@ async def _result(
                 await asyncio.sleep(0)
                 return await element.answer(name, answers, outputs)
     except PolydeltaError as error:
-        return _failed(Problem.of(error))
+        problem = Problem.of(error)
     except Exception as error:
         logger.exception("Request %s failed.", name)
-        return _failed(Problem.of(error))
+        problem = Problem.of(error)
+    # So may many fail at once.
+    async with turns:
+        await asyncio.sleep(0)
+        return _failed(problem)
 
 
 @asynccontextmanager

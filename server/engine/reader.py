@@ -1,6 +1,7 @@
 """The reader: what a request gives becomes a prompt and rules, away from the event loop."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -30,6 +31,8 @@ _MOST = 1 << 17
 """Characters that are tokenised though they need not fit: what comes of them takes the lock."""
 _LONG = 1 << 15
 """Characters that take some hundredths of a second."""
+_GIVE_WAY = 5e-5
+"""Seconds between two texts."""
 
 
 class Reader:
@@ -46,6 +49,7 @@ class Reader:
         self._control = ControlTokens(base.tokenizer)
         self._reach = reach_of(base.tokenizer)
         self._typed = getattr(base.model.config, "type_vocab_size", 0) > 1
+        self._reading = 0
         self._tokenizing = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
         # Long texts wait for each other alone.
         self._tokenizing_long = ThreadPoolExecutor(1, thread_name_prefix="long-tokenizer")
@@ -142,7 +146,18 @@ class Reader:
 
     async def _on_thread(self, work: Callable[[], Result], length: int) -> Result:
         thread = self._tokenizing_long if length > _LONG else self._tokenizing
-        return await asyncio.get_running_loop().run_in_executor(thread, work)
+        self._reading += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(thread, self._in_turn, work)
+        finally:
+            self._reading -= 1
+
+    def _in_turn(self, work: Callable[[], Result]) -> Result:
+        # The tokenizer gives the interpreter's lock away so often, and takes it back so soon, that
+        # whoever waits for it neither wakes in time nor waits long enough to ask for it.
+        if self._reading > 1:
+            time.sleep(_GIVE_WAY)
+        return work()
 
 
 def _check_size(characters: int) -> None:
