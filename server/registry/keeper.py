@@ -52,19 +52,19 @@ class Keeper:
         self._store.quota.make_room = self._make_room
         # Before the tasks: what changes in between is looked at twice, and not missed.
         self._seen, _ = self._catalogue.changes(0)
+        if self._catalogue.is_new and not self._seen and self._store.digests():
+            _log.error(
+                "The store has deltas and no registry.sqlite3, so no tasks: they are set aside as "
+                "%s. To have them again, stop, restore the file and rename this to blobs.",
+                self._store.set_aside(),
+            )
         blobs = self._store.digests()
         for task in self._catalogue.tasks():
             self.rollout.serve(task)
             version = task.answering
             if version is not None and version.ref.digest not in blobs:
                 _log.error("The files of task '%s' are gone from the store.", task.name)
-        if self._catalogue.is_new and blobs:
-            _log.error(
-                "The store has deltas and no registry.sqlite3, so no tasks. Nothing is removed: "
-                "restore that file from a back-up, or remove the directory blobs."
-            )
-        else:
-            self._sweep_soon(blobs)
+        self._sweep_soon(blobs)
 
     def follow(self) -> None:
         """From now on take over what other servers change, and remove what has had its time."""

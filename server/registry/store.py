@@ -107,6 +107,15 @@ class Store:
             self.quota.give_back(sum(self._sizes.values()) - sum(found.values()))
             self._sizes = found
 
+    def set_aside(self) -> Path:
+        """Give the directory of blobs a name under which nothing is removed; return that."""
+        aside = self.root / f"blobs-{uuid4().hex[:8]}"
+        with storage_errors():
+            self._blobs.rename(aside)
+            self._blobs.mkdir()
+        self.recount()
+        return aside
+
     def digests(self) -> set[str]:
         """The digests of all blobs."""
         with suppress(FileNotFoundError):

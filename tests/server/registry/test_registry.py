@@ -24,7 +24,7 @@ from server.errors import (
     TaskNotFound,
 )
 from server.registry.lease import Lease
-from server.registry.registry import Registry
+from server.registry.registry import DATABASE, Registry
 from server.registry.retention import Retention
 from server.registry.staging import Staging
 from server.registry.store import Store
@@ -351,3 +351,24 @@ def test_a_put_of_one_name_does_not_wait_for_another(
         proceed.set()
         first.result(60)
     assert [task.name for task in registry.all()] == ["quick", "slow"]
+
+
+def test_a_lost_database_costs_no_blob(base: BaseSpec, delta: Make, tmp_path: Path) -> None:
+    root = tmp_path / "store"
+    registry = Registry(Store(root), base)
+    version = registry.put("spam", delta(1))[0].active
+    registry.close()
+    (root / DATABASE).rename(tmp_path / "back-up")
+    for _ in range(2):
+        registry = Registry(Store(root), base)
+        assert "spam" not in {task.name for task in registry.all()}
+        registry.put("new", delta(2))
+        registry.close()
+    (aside,) = root.glob("blobs-*")
+    (tmp_path / "back-up").replace(root / DATABASE)
+    for stale in root.glob(f"{DATABASE}-*"):
+        stale.unlink()
+    (aside / version.ref.digest).rename(root / "blobs" / version.ref.digest)
+    registry = Registry(Store(root), base)
+    assert number_of(registry.load(registry.get("spam").active.ref)) == 1
+    registry.close()
