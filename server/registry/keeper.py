@@ -51,7 +51,7 @@ class Keeper:
         """Serve the tasks that there are, and remove what is in the store for none of them."""
         self._store.quota.make_room = self._make_room
         # Before the tasks: what changes in between is looked at twice, and not missed.
-        self._seen, _ = self._catalogue.changes(0)
+        self._seen = self._catalogue.newest()
         if self._catalogue.is_new and not self._seen and self._store.digests():
             _log.error(
                 "The store has deltas and no registry.sqlite3, so no tasks: they are set aside as "
@@ -86,23 +86,13 @@ class Keeper:
 
     def look(self) -> None:
         """Take over what other servers changed, and remove what has had its time."""
-        seen, names = self._catalogue.changes(self._seen)
+        self._seen, names = self._catalogue.changes(self._seen)
         # What fails is tried again with the next look, and keeps none of the others.
         self._pending |= names
-        self._seen = seen
-        errors: list[PolydeltaError] = []
-        for name in list(self._pending):
-            try:
-                with self._telling.hold(name):
-                    self.rollout.serve(self._catalogue.task(name))
-                self._pending.discard(name)
-            except PolydeltaError as error:
-                errors.append(error)
-        for name in self._overdue(time.time()):
-            try:
-                self.change(name, "kept by the rules", lambda task: task)
-            except PolydeltaError as error:
-                errors.append(error)
+        errors = [
+            *_for_each(list(self._pending), self._take_over),
+            *_for_each(self._overdue(time.time()), self._keep_to_rules),
+        ]
         if errors:
             raise errors[0]
 
@@ -115,6 +105,14 @@ class Keeper:
         if self._follower is not None:
             self._follower.close()
         self._tidying.shutdown()
+
+    def _take_over(self, name: str) -> None:
+        with self._telling.hold(name):
+            self.rollout.serve(self._catalogue.task(name))
+        self._pending.discard(name)
+
+    def _keep_to_rules(self, name: str) -> None:
+        self.change(name, "kept by the rules", lambda task: task)
 
     def _overdue(self, now: float) -> list[str]:
         """Tasks that have had their time; now and then also those with versions that have."""
@@ -141,9 +139,11 @@ class Keeper:
 
     def _sweep_soon(self, digests: Iterable[str]) -> None:
         """Remove what is not needed of some blobs; whoever asks waits for no disk."""
+        wanted = frozenset(digests)
         # The server may be ending: the next one sweeps.
         with suppress(RuntimeError):
-            self._tidying.submit(self._sweep, frozenset(digests))
+            if wanted:
+                self._tidying.submit(self._sweep, wanted)
 
     def _sweep(self, digests: Iterable[str]) -> None:
         try:
@@ -153,6 +153,17 @@ class Keeper:
 
     def _needed(self) -> set[str]:
         return self._catalogue.digests() | self.rollout.held()
+
+
+def _for_each(names: Iterable[str], work: Callable[[str], None]) -> list[PolydeltaError]:
+    """Do something for each name, whatever becomes of the others; return what was raised."""
+    errors: list[PolydeltaError] = []
+    for name in names:
+        try:
+            work(name)
+        except PolydeltaError as error:
+            errors.append(error)
+    return errors
 
 
 def _given_up(task: Task) -> Task:

@@ -27,5 +27,5 @@ class Registration:
         active = task.answering
         if active is None:
             raise ValueError(f"{task.name} is removed")
-        others = (each for each in reversed(task.versions) if each != active)
+        others = (each for each in reversed(task.versions) if each.number != active.number)
         return cls(task.name, active, requests, (active, *others), task.aliases)

@@ -6,10 +6,11 @@ from itertools import islice
 from threading import Lock
 
 from deltas.delta import DeltaRef
+from server.errors import TaskNotFound
 from server.registry.lease import Lease
 from server.registry.names import not_found
 from server.registry.registration import Registration
-from server.registry.task import Task
+from server.registry.task import Task, digests_of
 from server.registry.version import BASE_NAME, Version
 from server.registry.which import split, version_of
 
@@ -38,7 +39,8 @@ class Rollout:
             elif known is not None:
                 del self._tasks[name], self._requests[name]
             left = [each.ref for each in known.versions] if known is not None else []
-            gone = [ref for ref in left if not self._needs(ref)]
+            kept = digests_of(task) if task.active is not None else set[str]()
+            gone = [ref for ref in left if ref.digest not in kept and ref not in self._leases]
         for ref in gone:
             self._unneeded(ref)
 
@@ -68,14 +70,14 @@ class Rollout:
                 leases = [Lease(task, version, self._release) for _ in range(count)]
                 self._leases.setdefault(version.ref, set()).update(leases)
                 return leases
-        raise not_found(split(name)[0], [BASE_NAME, *self.names()])
+        raise self._not_found(name)
 
     def version(self, name: str) -> Version:
         """The version that would answer; raises TaskNotFound naming close matches."""
         with self._lock:
             version = self._version(name)
         if version is None:
-            raise not_found(split(name)[0], [BASE_NAME, *self.names()])
+            raise self._not_found(name)
         return version
 
     def show(self, task: Task) -> Registration:
@@ -90,17 +92,18 @@ class Rollout:
         with self._lock:
             if name in self._tasks:
                 return Registration.of(self._tasks[name], self._requests[name])
-        raise not_found(split(name)[0], [BASE_NAME, *self.names()])
+        raise self._not_found(name)
 
     def all(self) -> list[Registration]:
         """Describe every task but the bare base, by name."""
         with self._lock:
-            tasks = sorted(self._tasks.items())
-            return [
-                Registration.of(task, self._requests[name])
-                for name, task in tasks
-                if name != BASE_NAME
-            ]
+            tasks, requests = dict(self._tasks), Counter(self._requests)
+        # A lease waits for the lock, and there may be very many.
+        return [
+            Registration.of(tasks[name], requests[name])
+            for name in sorted(tasks)
+            if name != BASE_NAME
+        ]
 
     def able(self, does: Callable[[Version], bool], most: int) -> list[str]:
         """The names of at most so many tasks that do something, the bare base's first."""
@@ -118,6 +121,9 @@ class Rollout:
         """The digests of versions that are leased."""
         with self._lock:
             return {ref.digest for ref in self._leases}
+
+    def _not_found(self, name: str) -> TaskNotFound:
+        return not_found(split(name)[0], [BASE_NAME, *self.names()])
 
     def _version(self, name: str) -> Version | None:
         name, which = split(name)

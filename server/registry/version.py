@@ -45,13 +45,11 @@ class Version:
         delta: Delta,
         created: float,
         warnings: tuple[str, ...] = (),
-        source: str = "",
     ) -> "Version":
         """Describe a delta that has been checked."""
         return cls(
             ref=ref,
             type=delta.task,
-            source=source,
             kinds=delta.kinds,
             labels=delta.labels,
             problem_type=delta.problem_type,

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any, TypeAlias
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import Connection, Table, delete, insert, select
+from sqlalchemy import Connection, Table, delete, func, insert, select
 
 from server.errors import RegistryUnavailable
 from server.registry.catalogue.database import Database
@@ -78,6 +78,11 @@ class Catalogue:
                 connection.execute(delete(CHANGES).where(CHANGES.c.revision <= revision - _LOGGED))
         return after
 
+    def newest(self) -> int:
+        """The number of the last change there is."""
+        with self._database.reading() as connection:
+            return connection.scalar(select(func.max(CHANGES.c.revision))) or 0
+
     def changes(self, after: int) -> tuple[int, set[str]]:
         """The number of the last change there is, and the tasks that changed after another."""
         with self._database.reading() as connection:
@@ -85,13 +90,6 @@ class Catalogue:
             rows = connection.execute(newer).mappings().all()
         names = {row["task"] for row in rows if row["base"] == self._base}
         return max((row["revision"] for row in rows), default=after), names
-
-    def log(self, name: str, most: int = 100) -> list[_Row]:
-        """The last changes of a task, the newest first."""
-        of_task = (CHANGES.c.base == self._base) & (CHANGES.c.task == name)
-        newest = select(CHANGES).where(of_task).order_by(CHANGES.c.revision.desc()).limit(most)
-        with self._database.reading() as connection:
-            return [dict(row) for row in connection.execute(newest).mappings()]
 
     def digests(self) -> set[str]:
         """The digests of all versions of all tasks, whatever their base."""
@@ -112,13 +110,14 @@ class Catalogue:
         connection.execute(delete(TASKS).where(mine))
         if after.versions:
             connection.execute(insert(TASKS).values(self._task_row(after)))
-        gone = [each.number for each in before.versions if each not in after.versions]
-        if gone:
+        # Versions never change: a number tells one.
+        had = {each.number for each in before.versions}
+        has = {each.number: each for each in after.versions}
+        if gone := had - has.keys():
             mine = (VERSIONS.c.base == self._base) & (VERSIONS.c.task == after.name)
             connection.execute(delete(VERSIONS).where(mine & VERSIONS.c.number.in_(gone)))
-        for version in after.versions:
-            if version not in before.versions:
-                connection.execute(insert(VERSIONS).values(self._version_row(version)))
+        if come := [self._version_row(has[number]) for number in sorted(has.keys() - had)]:
+            connection.execute(insert(VERSIONS), come)
 
     def _task_row(self, task: Task) -> dict[str, Any]:
         return sealed(
