@@ -1,7 +1,6 @@
 """`polydelta bench` without peers: one server, bare, with mixed deltas and with many of them."""
 
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import asdict
 
 from server.bench.comparison import OURS
@@ -16,6 +15,7 @@ from server.bench.tasks import count_kinds, tasks_for
 from server.bench.traffic import Traffic
 from server.bench.trial import Trial
 from server.bench.turns import Course
+from server.cli.bench_start import prepared
 from server.cli.flags import Format
 from server.cli.printing import err, out, print_json, print_table
 from server.cli.progress import progress
@@ -33,13 +33,7 @@ def measure_alone(
     """Measure one server and print what it did; spread over `registered` tasks if not 0."""
     load, few, count = wanted.load, wanted.tasks, registered or wanted.tasks
     slots = slots or few
-    with ExitStack() as stack:
-        if subject.url is None:
-            err.print(f"Starting a server with {subject.base} …")
-        url = stack.enter_context(subject.serve(slots))
-        err.print(f"Preparing {count} tasks on {url} …")
-        with progress("Preparing", count) as done:
-            tasks = stack.enter_context(tasks_for(url, subject.base, mix, count, done))
+    with prepared(subject, tasks_for, mix, count, slots) as (url, tasks):
         names = [task.id for task in tasks]
         # The few come last among the many: they have just been asked.
         many = [*names[few:], *names[:few]] if registered else []

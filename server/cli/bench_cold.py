@@ -1,14 +1,13 @@
 """`polydelta bench --cold`: what a delta's first request waits for."""
 
-from contextlib import ExitStack
-
 from server.bench.cold import Cold, Plan, measure_cold
 from server.bench.mix import Mix
 from server.bench.subject import Subject
 from server.bench.tasks import count_kinds, fresh_tasks
 from server.cli.bench_alone import cell
+from server.cli.bench_start import prepared
 from server.cli.flags import Format
-from server.cli.printing import err, out, print_json, print_table
+from server.cli.printing import out, print_json, print_table
 from server.cli.progress import progress
 
 
@@ -18,13 +17,7 @@ def print_cold(
     """Ask so many fresh tasks twice each and print how long their first tokens took."""
     kinds = len(mix.deltas)
     count = kinds + tasks
-    with ExitStack() as stack:
-        if subject.url is None:
-            err.print(f"Starting a server with {subject.base} …")
-        url = stack.enter_context(subject.serve(slots or count))
-        err.print(f"Preparing {count} tasks on {url} …")
-        with progress("Preparing", count) as done:
-            fresh = stack.enter_context(fresh_tasks(url, subject.base, mix, count, done))
+    with prepared(subject, fresh_tasks, mix, count, slots or count) as (url, fresh):
         names = [task.id for task in fresh]
         with progress("Measuring", 1 + kinds + 3 * tasks) as done:
             timings = measure_cold(url, plan, names[:kinds], names[kinds:], done)

@@ -1,7 +1,5 @@
 """`polydelta bench --overload`: what the admitted wait while many more ask than have a place."""
 
-from contextlib import ExitStack
-
 from server.bench.load import Load
 from server.bench.mix import Mix
 from server.bench.overload import FACTORS, Overload, measure_overload
@@ -9,19 +7,17 @@ from server.bench.subject import Subject
 from server.bench.tasks import count_kinds, tasks_for
 from server.bench.traffic import Traffic
 from server.cli.bench_alone import cell
+from server.cli.bench_start import prepared
 from server.cli.flags import Format
-from server.cli.printing import err, out, print_json, print_table
+from server.cli.printing import out, print_json, print_table
 from server.cli.progress import progress
 
 
 def print_overload(subject: Subject, load: Load, mix: Mix, count: int, output: Format) -> None:
     """Put up to 20 times as many clients on a server as it has places and print the waits."""
-    with ExitStack() as stack:
-        if subject.url is None:
-            err.print(f"Starting a server with {subject.base} …")
-        url = stack.enter_context(subject.serve(count, max_sequences=str(load.concurrency)))
-        with progress("Preparing", count) as done:
-            tasks = stack.enter_context(tasks_for(url, subject.base, mix, count, done))
+    places = str(load.concurrency)
+    ready = prepared(subject, tasks_for, mix, count, count, max_sequences=places)
+    with ready as (url, tasks):
         models = Traffic([task.id for task in tasks], bare=mix.bare).mixed(load.concurrency)
         with progress("Measuring", len(FACTORS) * load.requests) as done:
             levels = measure_overload(url, load, models, done)

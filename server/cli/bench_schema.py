@@ -1,15 +1,14 @@
 """`polydelta bench --schema`: what it costs that answers keep to JSON schemas."""
 
-from contextlib import ExitStack
-
 from server.bench.load import Load
 from server.bench.mix import Mix
 from server.bench.schema import Schemas, measure_schemas, requests_of
 from server.bench.subject import Subject
 from server.bench.tasks import count_kinds, tasks_for
 from server.cli.bench_alone import cell, print_figures
+from server.cli.bench_start import prepared
 from server.cli.flags import Format
-from server.cli.printing import err, out, print_json, print_table
+from server.cli.printing import out, print_json, print_table
 from server.cli.progress import progress
 
 
@@ -17,13 +16,7 @@ def print_schemas(
     subject: Subject, load: Load, mix: Mix, tasks: int, repeat: int, output: Format
 ) -> None:
     """Run a load over so many tasks without schemas and with, in turns, and print both."""
-    with ExitStack() as stack:
-        if subject.url is None:
-            err.print(f"Starting a server with {subject.base} …")
-        url = stack.enter_context(subject.serve(tasks))
-        err.print(f"Preparing {tasks} tasks on {url} …")
-        with progress("Preparing", tasks) as done:
-            mixed = stack.enter_context(tasks_for(url, subject.base, mix, tasks, done))
+    with prepared(subject, tasks_for, mix, tasks, tasks) as (url, mixed):
         names = [task.id for task in mixed]
         with progress("Measuring", requests_of(load, repeat)) as done:
             turns = measure_schemas(url, names, load, repeat, done)

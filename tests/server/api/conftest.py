@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import openai
 import pytest
 
 from tests import samples
@@ -26,3 +27,10 @@ def reader(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         server.add("topic", samples.classifier(server.spec, LABELS, kind="bottleneck"))
         server.add("names", samples.tagger(server.spec, ("O", "B-PER", "I-PER")))
         yield server
+
+
+@pytest.fixture
+def client(live: Live) -> Iterator[openai.OpenAI]:
+    """The real client, of whichever `live` a module has."""
+    with openai.OpenAI(base_url=f"{live.url}/v1", api_key="none", max_retries=0) as client:
+        yield client

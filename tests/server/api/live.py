@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
 
 from deltas.base import BaseSpec
 from deltas.delta import Delta
 from deltas.formats import native
 from server.build import build_engine
 from server.engine.engine import Engine
+from server.engine.prompt import Prompt
 from server.listening import listening
 from server.serve import DrainingServer, build_server
 from server.settings import Settings
@@ -64,6 +66,21 @@ class Live:
         response = self.http.put(f"/v1/tasks/{name}", json={"source": source})
         assert response.status_code == 201, response.text
         return response.json()["version"]
+
+    @contextmanager
+    def reads(self) -> Generator[list[Prompt]]:
+        """The prompts that the engine makes meanwhile."""
+        reader = self.engine.reader
+        prompts: list[Prompt] = []
+
+        async def noted(*args: Any, **options: Any) -> Prompt:
+            prompts.append(await read(*args, **options))
+            return prompts[-1]
+
+        with pytest.MonkeyPatch.context() as patch:
+            read = reader.read
+            patch.setattr(reader, "read", noted)
+            yield prompts
 
     def shut(self) -> None:
         """Do what a signal does."""

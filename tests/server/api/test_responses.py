@@ -48,12 +48,6 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         yield server
 
 
-@pytest.fixture
-def client(live: Live) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f"{live.url}/v1", api_key="none", max_retries=0) as client:
-        yield client
-
-
 def answered(live: Live, **body: Any) -> Response:
     """A whole response, held to OpenAI's types."""
     response = live.post(PATH, **body)
@@ -89,20 +83,10 @@ def rendered(live: Live, messages: list[dict[str, Any]], **options: Any) -> list
 
 def read(live: Live, **body: Any) -> list[int]:
     """The prompt that a response has."""
-    prompts: list[list[int]] = []
-    reader = live.engine.reader
-    before = reader.read
-
-    async def spy(*args: Any, **options: Any) -> Any:
-        prompt = await before(*args, **options)
-        prompts.append(prompt.tokens)
-        return prompt
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reader, "read", spy)
+    with live.reads() as prompts:
         answered(live, model="base", max_output_tokens=1, **body)
     (prompt,) = prompts
-    return prompt
+    return prompt.tokens
 
 
 def test_a_response_says_what_a_chat_says(live: Live, client: openai.OpenAI) -> None:

@@ -25,12 +25,6 @@ def refused(live: Live, path: str = "/v1/completions", **body: Any) -> Any:
     return response.json()["error"]
 
 
-@pytest.fixture
-def client(live: Live):
-    with openai.OpenAI(base_url=f"{live.url}/v1", api_key="none", max_retries=0) as client:
-        yield client
-
-
 @pytest.mark.parametrize("prompt", [TEXT, "tokens"])
 def test_an_echo_is_the_prompt_and_its_tokens(live: Live, prompt: str):
     tokens = live.engine.base.tokenizer.encode(TEXT)

@@ -50,12 +50,6 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         yield server
 
 
-@pytest.fixture
-def client(live: Live) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f"{live.url}/v1", api_key="none", max_retries=0) as client:
-        yield client
-
-
 def checked(calls: Any) -> list[str]:
     """The names of calls whose arguments keep to their schemas."""
     for call in calls:

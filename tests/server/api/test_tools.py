@@ -39,20 +39,10 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 
 def prompt_of(live: Live, **body: Any) -> str:
     """The prompt that a chat makes, as the engine wrote it."""
-    prompts: list[str] = []
-    reader = live.engine.reader
-    read = reader.read
-
-    async def spy(*args: Any, **options: Any) -> Any:
-        prompt = await read(*args, **options)
-        prompts.append(prompt.text)
-        return prompt
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reader, "read", spy)
+    with live.reads() as prompts:
         live.post(CHAT, model="base", **body, **GREEDY).raise_for_status()
     (prompt,) = prompts
-    return prompt
+    return prompt.text
 
 
 def test_a_template_that_knows_no_tools_lists_them_for_the_system(live: Live) -> None:
