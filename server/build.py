@@ -17,7 +17,7 @@ from server.model.source import resolve_base
 from server.model.threads import keep_to_one
 from server.registry.registry import Registry
 from server.registry.retention import Retention
-from server.registry.sources.sources import Sources
+from server.registry.sources.sources import Sources, origin
 from server.registry.sources.transfer import Bounds
 from server.registry.store import Store
 from server.settings import Settings
@@ -71,7 +71,7 @@ def _put(registry: Registry, name: str, sources: Sources, named: str, shown: Sho
     source = sources.own(named)
     with registry.stage() as staging:
         source.bring(staging, sources.transfer(source, partial(shown, name)))
-        registry.put_staged(name, staging, source=named)
+        registry.put_staged(name, staging, source=origin(named))
 
 
 def count_threads(settings: Settings) -> int:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The request that the running task works for, where it works for one."""
 
-_CHATTY = ("httpx", "httpcore", "urllib3", "filelock")
+_CHATTY = ("httpx", "httpcore", "urllib3", "filelock", "alembic")
 
 
 def log_to_stderr(level: str, *, as_json: bool) -> None:

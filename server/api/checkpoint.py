@@ -14,6 +14,7 @@ from server.api.http.connection import while_connected
 from server.api.http.upload import Upload
 from server.api.writes import WritesDep
 from server.registry.registration import Registration
+from server.registry.sources.sources import origin
 from server.registry.staging import Staging
 
 
@@ -70,7 +71,7 @@ class Incoming:
         self, source: str, name: str, **terms: Unpack[Terms]
     ) -> tuple[Registration, bool]:
         """Do so with the delta that a source names; the request's body must have been read."""
-        return await self._put(partial(self._fetch, source), source, name, terms)
+        return await self._put(partial(self._fetch, source), origin(source), name, terms)
 
     async def _put(
         self, receive: Callable[[Staging], Awaitable[None]], source: str, name: str, terms: Terms

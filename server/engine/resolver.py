@@ -9,7 +9,7 @@ from deltas.errors import PolydeltaError
 from server.errors import DeadlineExceeded, QueueFull, ShuttingDown, SourceUnavailable
 from server.registry.names import is_plain
 from server.registry.registry import Registry
-from server.registry.sources.sources import Sources
+from server.registry.sources.sources import Sources, origin
 from server.registry.sources.transfer import Transfer
 from server.registry.version import BASE_NAME
 
@@ -68,13 +68,14 @@ class Resolver:
         self._threads.shutdown(wait=False)
 
     def _fetch(self, name: str) -> bool:
-        source = self._sources.own(self._template.replace("{task}", name))
+        named = self._template.replace("{task}", name)
+        source = self._sources.own(named)
         transfer = self._sources.transfer(source)
         self._transfers.add(transfer)
         try:
             with self._registry.stage() as staging:
                 source.bring(staging, transfer)
-                self._registry.put_staged(name, staging, if_none_match=True)
+                self._registry.put_staged(name, staging, source=origin(named), if_none_match=True)
             return True
         except (SourceUnavailable, ShuttingDown):
             raise

@@ -97,7 +97,7 @@ class Watch:
     def _put(self, name: str) -> None:
         try:
             folder = Folder(self._directory / name, self._directory)
-            task, changed = self._registry.put(name, folder)
+            task, changed = self._registry.put(name, folder, source="directory")
         except ShuttingDown:
             raise
         except PolydeltaError as error:

@@ -1,6 +1,5 @@
 """Migrations: a database of any earlier release becomes one of this release, or nothing changes."""
 
-import logging
 from pathlib import Path
 
 from alembic import command
@@ -25,7 +24,6 @@ def is_current(connection: Connection) -> bool:
 
 def migrate(connection: Connection) -> None:
     """Bring a database to this release's tables; raises InvalidSettings if it is of a later one."""
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS))
     config.attributes["connection"] = connection

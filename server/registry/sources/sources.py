@@ -60,6 +60,11 @@ class Sources:
         return Transfer(what, self._bounds, shown)
 
 
+def origin(source: str) -> str:
+    """What anybody may be told of where a delta came from: of directories no path."""
+    return "directory" if _is_here(source) else str(Address.read(source))
+
+
 def _is_here(source: str) -> bool:
     scheme, mark, _ = source.partition("://")
     return not mark or scheme.lower() == "file"

@@ -53,6 +53,15 @@ def test_every_version_can_be_asked_and_gone_back_to(live: Live, versions: list[
     assert [v["active"] for v in listed(live)] == [False, True]
 
 
+def test_a_version_tells_no_path(live: Live, versions: list[str]) -> None:
+    assert {v["source"] for v in listed(live)} == {"directory"}
+    delta = live.write("uploaded", samples.generator("lora", live.spec, seed=3))
+    files = [("files", (path.name, path.read_bytes())) for path in delta.iterdir()]
+    shown = live.http.put(URL, files=files)
+    assert shown.json()["versions"][0]["source"] == "upload"
+    assert str(live.folder) not in shown.text + live.http.get(f"{URL}/versions").text
+
+
 def test_an_alias_stays_where_it_is_put(live: Live, versions: list[str]) -> None:
     first, _ = versions
     old = text_of(live, f"{NAME}@1")
