@@ -15,8 +15,8 @@ class Version:
     """One version of a task; the bare base is the version whose digest is empty.
 
     `number` counts a task's versions from 1, `source` is where its files came from: an address,
-    `upload` or `directory`. `bytes` is the size of its tensors, `created` when it was registered, in
-    seconds since the epoch; `warnings` are sentences for whoever put it. A head gives `width`
+    `upload` or `directory`. `bytes` is the size of its tensors, `created` when it was registered,
+    in seconds since the epoch; `warnings` are sentences for whoever put it. A head gives `width`
     values, 0 for as many as the base has, of which the first `dimensions` are of use alone.
     """
 
