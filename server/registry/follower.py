@@ -8,15 +8,13 @@ from deltas.errors import PolydeltaError
 
 _log = logging.getLogger(__name__)
 
-_EVERY = 0.25
-"""Seconds between looks: whatever another server changes is seen here well within one."""
-
 
 class Follower:
-    """Calls `look` again and again until it is closed; what that raises is logged once."""
+    """Calls `look` after each `wait` until it is closed; what that raises is logged once."""
 
-    def __init__(self, look: Callable[[], None]) -> None:
+    def __init__(self, look: Callable[[], None], wait: Callable[[Event], None]) -> None:
         self._look = look
+        self._wait = wait
         self._closed = Event()
         self._said = ""
         self._thread = Thread(target=self._run, name="registry-follower", daemon=True)
@@ -28,7 +26,10 @@ class Follower:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._closed.wait(_EVERY):
+        while True:
+            self._wait(self._closed)
+            if self._closed.is_set():
+                return
             try:
                 self._look()
                 self._said = ""

@@ -54,8 +54,9 @@ class Keeper:
         self._seen = self._catalogue.newest()
         if self._catalogue.is_new and not self._seen and self._store.digests():
             _log.error(
-                "The store has deltas and no registry.sqlite3, so no tasks: they are set aside as "
-                "%s. To have them again, stop, restore the file and rename this to blobs.",
+                "The store has deltas and its registry is new, so there are no tasks: they are set "
+                "aside as %s. To have them again, stop, restore the registry's database and rename "
+                "this to blobs.",
                 self._store.set_aside(),
             )
         blobs = self._store.digests()
@@ -68,7 +69,7 @@ class Keeper:
 
     def follow(self) -> None:
         """From now on take over what other servers change, and remove what has had its time."""
-        self._follower = Follower(self.look)
+        self._follower = Follower(self.look, self._catalogue.wait)
 
     def change(self, name: str, what: str, edit: Edit) -> Task:
         """Change a task durably, then for requests; what its retention does not hold goes."""

@@ -17,6 +17,7 @@ from deltas.folder import Folder, opened
 from server.errors import Conflict, DeltaUnavailable, InsufficientStorage, PreconditionFailed
 from server.registry.catalogue.catalogue import Catalogue
 from server.registry.catalogue.database import Database
+from server.registry.catalogue.sqlite import Sqlite
 from server.registry.checker import Checker
 from server.registry.keeper import Keeper
 from server.registry.keyed_lock import KeyedLock
@@ -41,7 +42,8 @@ def _ignore(*_: object) -> None:
 class Registry:
     """Maps names to versions and pins them; thread-safe and blocking.
 
-    Everything that is put lasts in the store. `on_checked` gets a version's delta just before it
+    Everything that is put lasts: files in the store, the rest in the database, by default a file in
+    the store. `on_checked` gets a version's delta just before it
     becomes active, `on_forgotten` is called once nothing needs a version any more, both on
     whichever thread; the same delta may have been put again by then. `vet` is asked of a delta that
     is put, and raises DeltaError where it finds more that is wrong. The bare base is a task named
@@ -56,6 +58,7 @@ class Registry:
         max_tasks: int = 10_000,
         vet: Callable[[Delta], None] = _ignore,
         retention: Retention | None = None,
+        database: Database | None = None,
     ) -> None:
         self.on_checked: Callable[[DeltaRef, Delta], None] = _ignore
         self.on_forgotten: Callable[[DeltaRef], None] = _ignore
@@ -64,7 +67,7 @@ class Registry:
         self._dtype = dtype
         self._max_tasks = max_tasks
         self._checker = Checker(store, base, dtype, vet)
-        self._catalogue = Catalogue(Database(store.root / DATABASE), base.fingerprint)
+        self._catalogue = Catalogue(database or Sqlite(store.root / DATABASE), base.fingerprint)
         bare = Version.bare(base.family.causal)
         self._keeper = Keeper(store, self._catalogue, retention or Retention(), bare)
         self._keeper.on_forgotten = lambda ref: self.on_forgotten(ref)

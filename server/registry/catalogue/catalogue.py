@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from threading import Event
 from typing import Any, TypeAlias
 
 from pydantic import TypeAdapter, ValidationError
@@ -76,6 +77,7 @@ class Catalogue:
             revision = connection.scalar(insert(CHANGES).values(row).returning(CHANGES.c.revision))
             if revision and revision % _LOGGED == 0:
                 connection.execute(delete(CHANGES).where(CHANGES.c.revision <= revision - _LOGGED))
+            self._database.tell(connection)
         return after
 
     def newest(self) -> int:
@@ -95,6 +97,10 @@ class Catalogue:
         """The digests of all versions of all tasks, whatever their base."""
         with self._database.reading() as connection:
             return set(connection.scalars(select(VERSIONS.c.digest)))
+
+    def wait(self, closed: Event) -> None:
+        """Wait until it is time to ask for changes, or `closed` is set."""
+        self._database.wait(closed)
 
     def close(self) -> None:
         """Close the database."""

@@ -1,106 +1,43 @@
-"""The database: SQLite beside the deltas' files; transactions that are durable once they end."""
+"""Databases: what the catalogue asks of one, whichever it is."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from contextlib import AbstractContextManager
+from threading import Event
+from typing import Protocol
 
-from sqlalchemy import Connection, create_engine, event
-from sqlalchemy.exc import DBAPIError
-
-from server.errors import InsufficientStorage, RegistryUnavailable
-from server.registry.catalogue.migrate import is_current, migrate
-
-_PATIENCE = 10
-"""Seconds that a transaction waits for another process's."""
-
-_UNWRITABLE = ("disk is full", "disk I/O error", "readonly database", "unable to open")
+from sqlalchemy import Connection
 
 
-class Database:
-    """One SQLite file; thread-safe, and safe beside other processes.
+class Database(Protocol):
+    """Transactions that are durable once they end; thread-safe, and safe beside other processes.
 
-    Raises InsufficientStorage where the disk cannot be written, RegistryUnavailable where the file
-    cannot be used, InvalidSettings where a newer release wrote it.
+    Raises RegistryUnavailable where it cannot be used, InsufficientStorage where it has no room,
+    InvalidSettings where a newer release wrote it.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._engine = create_engine(
-            f"sqlite:///{path}", connect_args={"timeout": _PATIENCE}, max_overflow=-1
-        )
-        event.listen(self._engine, "connect", _prepare)
-        event.listen(self._engine, "begin", _begin)
-        self.is_new = not path.exists()
-        self._file: tuple[int, int] | None = None
-        with _told():
-            self._ensure()
+    @property
+    def is_new(self) -> bool:
+        """Whether it held nothing before this server."""
+        ...
 
-    @contextmanager
-    def transaction(self) -> Generator[Connection]:
+    def transaction(self) -> AbstractContextManager[Connection]:
         """Read and write in one step, alone; nothing is written if anything is raised."""
-        with _told():
-            self._ensure()
-            with self._engine.begin() as connection:
-                yield connection
+        ...
 
-    @contextmanager
-    def reading(self) -> Generator[Connection]:
+    def reading(self) -> AbstractContextManager[Connection]:
         """See one state of everything, waiting for nobody."""
-        with _told():
-            self._ensure()
-            with self._engine.connect().execution_options(read_only=True) as connection:
-                yield connection
+        ...
+
+    def tell(self, connection: Connection) -> None:
+        """Have other servers look as soon as a transaction has ended well."""
+        ...
+
+    def wait(self, closed: Event) -> None:
+        """Wait until it is time to look what others changed, or `closed` is set.
+
+        That is so often that whatever they change is seen within a second.
+        """
+        ...
 
     def close(self) -> None:
         """Close every connection."""
-        self._engine.dispose()
-
-    def _ensure(self) -> None:
-        """Make the file where there is none, even where someone has removed it meanwhile."""
-        if self._file is not None and self._file == _identity(self.path):
-            return
-        self._engine.dispose()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self._engine.begin() as connection:
-            if not is_current(connection):
-                migrate(connection)
-        self._file = _identity(self.path)
-
-
-@contextmanager
-def _told() -> Generator[None]:
-    """Say of an error of the database what it means for whoever changes tasks."""
-    try:
-        yield
-    except OSError as error:
-        raise InsufficientStorage(f"The registry cannot be written: {error.strerror}.") from error
-    except DBAPIError as error:
-        reason = str(error.orig)
-        if any(each in reason for each in _UNWRITABLE):
-            raise InsufficientStorage(f"The registry cannot be written: {reason}.") from error
-        raise RegistryUnavailable(
-            f"The registry's database cannot be used ({reason}). Tasks that are loaded are served; "
-            "nothing can be changed until it can, or is restored from a back-up."
-        ) from error
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def _prepare(connection: Any, _: object) -> None:
-    # The driver is not to begin transactions of its own: `_begin` does.
-    connection.isolation_level = None
-    connection.execute("PRAGMA journal_mode = WAL")
-    # In this mode a commit is on disk before it returns.
-    connection.execute("PRAGMA synchronous = FULL")
-
-
-def _begin(connection: Connection) -> None:
-    reads = connection.get_execution_options().get("read_only", False)
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+        ...
