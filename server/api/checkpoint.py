@@ -13,6 +13,7 @@ from server.api.http.body import Body, read_body
 from server.api.http.connection import while_connected
 from server.api.http.upload import Upload
 from server.api.writes import WritesDep
+from server.registry.condition import Condition
 from server.registry.registration import Registration
 from server.registry.sources.sources import origin
 from server.registry.staging import Staging
@@ -44,7 +45,7 @@ class Terms(TypedDict, total=False):
     """What else is said of a delta that comes in; see `Registry.put_staged`."""
 
     lifetime: float | None
-    if_match: str | None
+    if_match: Condition
     if_none_match: bool
 
 

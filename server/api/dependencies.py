@@ -6,12 +6,12 @@ None of them waits, and still they are coroutines: others run on another thread,
 from typing import Annotated, Any, TypeAlias
 
 from fastapi import Depends, Path, Request
-from pydantic import AfterValidator, WithJsonSchema
+from pydantic import AfterValidator, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from server.engine.engine import Engine
 from server.metrics import Metrics
-from server.registry.names import NAME_RULE, PLAIN_NAME, is_plain
+from server.registry.names import MAX_REFERENCE, PLAIN_NAME, is_plain, rule_broken
 from server.registry.registry import Registry
 from server.registry.sources.sources import Sources
 from server.registry.version import BASE_NAME
@@ -46,7 +46,12 @@ SourcesDep: TypeAlias = Annotated[Sources, Depends(_sources)]
 
 def _check_name(name: str) -> str:
     if not is_plain(name):
-        raise PydanticCustomError("name", NAME_RULE)
+        raise PydanticCustomError("name", "{rule}", {"rule": rule_broken(name)})
+    return name
+
+
+def _check_reference(name: str) -> str:
+    _check_name(name.partition("@")[0])
     return name
 
 
@@ -55,5 +60,13 @@ _FORM: dict[str, Any] = {"type": "string", "pattern": f"^{PLAIN_NAME}$"}
 _PlainName: TypeAlias = Annotated[str, AfterValidator(_check_name), WithJsonSchema(_FORM)]
 TaskName: TypeAlias = Annotated[_PlainName, WithJsonSchema({**_FORM, "not": {"const": BASE_NAME}})]
 TaskId: TypeAlias = Annotated[TaskName, Path()]
-ModelId: TypeAlias = Annotated[_PlainName, Path()]
-"""The base, too, which can be shown and not changed."""
+Reference: TypeAlias = Annotated[
+    str,
+    StringConstraints(max_length=MAX_REFERENCE),
+    AfterValidator(_check_reference),
+    WithJsonSchema(
+        {"type": "string", "pattern": f"^{PLAIN_NAME}(@.+)?$", "maxLength": MAX_REFERENCE}
+    ),
+]
+ModelId: TypeAlias = Annotated[Reference, Path()]
+"""A task or one of its versions, and the base, which can be shown and not changed."""

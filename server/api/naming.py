@@ -7,18 +7,18 @@ from pydantic import Field
 
 from deltas.delta import TaskType
 from server.errors import CapabilityMismatch, InvalidRequest
+from server.registry.names import MAX_REFERENCE
 from server.registry.registry import Registry
 from server.registry.version import Version
 
 _SHOWN = 3
 
+ModelName: TypeAlias = Annotated[str, Field(min_length=1, max_length=MAX_REFERENCE)]
+"""A task, or one of its versions as `task@version`."""
+
 OptionalModel: TypeAlias = Annotated[
-    str,
-    Field(
-        min_length=1,
-        max_length=128,
-        description="The task, or `base`; may be left out where only one does what is asked",
-    ),
+    ModelName,
+    Field(description="The task, or `base`; may be left out where only one does what is asked"),
 ]
 
 

@@ -1,10 +1,10 @@
 """What OpenAI's generation routes have in common."""
 
 import time
-from typing import Annotated, Any, Self, TypeAlias
+from typing import Any, Self
 
 from fastapi import Depends, Request
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, model_validator
 from pydantic_core import PydanticCustomError
 
 from deltas.delta import TaskType
@@ -12,13 +12,11 @@ from server.api.dependencies import RegistryDep
 from server.api.grammars import GrammarFields
 from server.api.http.body import Body, value_of
 from server.api.inputs import CacheSalt
-from server.api.naming import named
+from server.api.naming import ModelName, named
 from server.api.outputs import UsageBody
 from server.api.prompting import PromptFields, TruncationFields
 from server.api.sampling import SamplingFields
 from server.engine.output import Usage
-
-ModelName: TypeAlias = Annotated[str, Field(min_length=1, max_length=128)]
 
 
 class StreamOptions(Body):

@@ -16,8 +16,17 @@ NAME_RULE = (
     "digit."
 )
 
+_VERSION_RULE = (
+    "Versions are made under their task's name and never change: leave out the @ and what follows. "
+    "Another version answers once it is activated (polydelta task activate NAME VERSION)."
+)
+
+MAX_REFERENCE = 257
+"""Characters of a task's name, an @, and an alias, which is as long as a name."""
+
 _NAME = re.compile(PLAIN_NAME)
 _NUMBER = re.compile(r"v?[0-9]+")
+_DIGEST = re.compile(r"[0-9a-f]{12,64}")
 
 _LOOKED_AT = 2000
 """Unknown names are met on the event loop, so only so many are compared with them."""
@@ -28,20 +37,26 @@ def is_plain(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
+def rule_broken(name: str) -> str:
+    """What to say of a name that is none."""
+    task, mark, _ = name.partition("@")
+    return _VERSION_RULE if mark and is_plain(task) else NAME_RULE
+
+
 def check_name(name: str) -> None:
     """Raise InvalidRequest unless a delta can be registered under a name."""
     if not is_plain(name):
-        raise InvalidRequest(NAME_RULE, param="task")
+        raise InvalidRequest(rule_broken(name), param="task")
     if name == BASE_NAME:
         raise InvalidRequest(f"'{BASE_NAME}' names the bare base; choose another.", param="task")
 
 
 def check_alias(alias: str) -> None:
-    """Raise InvalidRequest unless a version can be called so: not what could be a number."""
-    if not is_plain(alias) or _NUMBER.fullmatch(alias):
+    """Raise InvalidRequest unless a version can be called so: not what means one by itself."""
+    if not is_plain(alias) or _NUMBER.fullmatch(alias) or _DIGEST.fullmatch(alias):
         raise InvalidRequest(
             "An alias is 1 to 128 of the characters A-Z a-z 0-9 . _ -, begins with a letter or a "
-            "digit, and is no number, with or without a v.",
+            "digit, and is no number, with or without a v, nor like 12 digits or more of a digest.",
             param="alias",
         )
 

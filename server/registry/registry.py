@@ -14,11 +14,12 @@ from deltas.base import BaseSpec
 from deltas.delta import Delta, DeltaRef
 from deltas.errors import DeltaError
 from deltas.folder import Folder, opened
-from server.errors import Conflict, DeltaUnavailable, InsufficientStorage, PreconditionFailed
+from server.errors import Conflict, DeltaUnavailable, InsufficientStorage
 from server.registry.catalogue.catalogue import Catalogue
 from server.registry.catalogue.database import Database
 from server.registry.catalogue.sqlite import Sqlite
 from server.registry.checker import Checker
+from server.registry.condition import Condition, check_condition
 from server.registry.keeper import Keeper
 from server.registry.keyed_lock import KeyedLock
 from server.registry.lease import Lease
@@ -29,7 +30,7 @@ from server.registry.staging import Staging
 from server.registry.store import Store
 from server.registry.task import Task
 from server.registry.version import Version
-from server.registry.which import version_of
+from server.registry.which import check_apart, version_of
 
 DATABASE = "registry.sqlite3"
 """The catalogue's file, in the store."""
@@ -100,7 +101,7 @@ class Registry:
         directory: Path | Folder,
         *,
         source: str = "",
-        if_match: str | None = None,
+        if_match: Condition = None,
         if_none_match: bool = False,
     ) -> tuple[Registration, bool]:
         """Copy a delta's files and put them; see `put_staged`."""
@@ -119,7 +120,7 @@ class Registry:
         *,
         source: str = "",
         lifetime: float | None = None,
-        if_match: str | None = None,
+        if_match: Condition = None,
         if_none_match: bool = False,
     ) -> tuple[Registration, bool]:
         """Check a delta fully, then make it the active version; True if that changed anything.
@@ -127,8 +128,8 @@ class Registry:
         Returns the task as it is at that moment: puts and removals of one name run one after
         another. `source` says where the files came from; after `lifetime` seconds the task is
         removed. Raises DeltaError or InvalidRequest with the
-        reason, PreconditionFailed if the active version is not `if_match` (a version, a digest
-        or `*`), Conflict if `if_none_match` and the name holds another delta,
+        reason, PreconditionFailed if the active version is none of `if_match` (versions, digests,
+        or `*` for any), Conflict if `if_none_match` and the name holds another delta,
         InsufficientStorage if the store or the number of tasks is at its limit, InsufficientMemory
         if there is too little for the delta; nothing has changed then.
         """
@@ -138,7 +139,7 @@ class Registry:
         ref = DeltaRef(name, staging.digest)
 
         def check(task: Task) -> Version | None:
-            _check_match(task, if_match)
+            check_condition(task, if_match)
             if if_none_match and task.answering and task.answering.ref != ref:
                 raise Conflict(f"The task '{name}' holds another delta already.", param="task")
             return task.answering
@@ -163,7 +164,7 @@ class Registry:
             with self._place(name), self._kept(ref, staging) as version:
                 return self._rollout.show(commit(version)), True
 
-    def remove(self, name: str, *, if_match: str | None = None, forever: bool = False) -> None:
+    def remove(self, name: str, *, if_match: Condition = None, forever: bool = False) -> None:
         """Have a task answer no more; requests under way keep their version.
 
         `activate` brings it back for as long as the retention says, unless it is removed forever,
@@ -175,7 +176,7 @@ class Registry:
         def removed(task: Task) -> Task:
             if task.active is None and not (forever and task.versions):
                 raise not_found(name, self._rollout.names())
-            _check_match(task, if_match)
+            check_condition(task, if_match)
             return Task(name) if forever else task.removed(time.time())
 
         with self._store.gate.passed(), self._writing.hold(name):
@@ -186,16 +187,16 @@ class Registry:
         check_name(name)
         return self._there(self._catalogue.task(name))
 
-    def activate(self, name: str, which: str, *, if_match: str | None = None) -> Registration:
+    def activate(self, name: str, which: str | int, *, if_match: Condition = None) -> Registration:
         """Have an earlier version answer again, or the task if it was removed.
 
-        `which` is an alias, a number or a digest. Raises TaskNotFound, PreconditionFailed,
+        `which` is as in `version_of`. Raises what that raises, PreconditionFailed,
         DeltaUnavailable if the version's files are damaged.
         """
         check_name(name)
 
         def activated(task: Task) -> Task:
-            _check_match(task, if_match)
+            check_condition(task, if_match)
             version = version_of(self._there(task), which)
             return task.activated(version.number, time.time())
 
@@ -212,7 +213,7 @@ class Registry:
                 )
 
     def alias(
-        self, name: str, alias: str, which: str | None, *, if_match: str | None = None
+        self, name: str, alias: str, which: str | int | None, *, if_match: Condition = None
     ) -> Task:
         """Give a free name to a version of a task, or take it away; a version with one is kept.
 
@@ -222,10 +223,14 @@ class Registry:
         check_alias(alias)
 
         def aliased(task: Task) -> Task:
-            _check_match(self._there(task), if_match)
-            return task.aliased(alias, version_of(task, which).number if which else None)
+            check_condition(self._there(task), if_match)
+            if which is None:
+                return task.aliased(alias, None)
+            version = version_of(task, which)
+            check_apart(task, alias, version)
+            return task.aliased(alias, version.number)
 
-        what = f"alias {alias} of {which}" if which else f"no alias {alias}"
+        what = f"no alias {alias}" if which is None else f"alias {alias} of {which}"
         with self._store.gate.passed(), self._writing.hold(name):
             return self._keeper.change(name, what, aliased)
 
@@ -259,7 +264,7 @@ class Registry:
         return self._rollout.version(name)
 
     def get(self, name: str) -> Registration:
-        """Describe one task; raises TaskNotFound naming close matches."""
+        """Describe a task, or one of its versions; raises TaskNotFound naming close matches."""
         return self._rollout.get(name)
 
     def all(self) -> list[Registration]:
@@ -312,13 +317,3 @@ class Registry:
         if not task.versions:
             raise not_found(task.name, self._rollout.names())
         return task
-
-
-def _check_match(task: Task, if_match: str | None) -> None:
-    if if_match is None:
-        return
-    current = task.answering
-    known = ("*", current.ref.version, current.ref.digest) if current else ()
-    if if_match.strip('"') not in known:
-        now = f"at version {current.ref.version}" if current else "not there"
-        raise PreconditionFailed(f"The task is {now}, not at the version given.", param="task")

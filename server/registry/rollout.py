@@ -88,10 +88,11 @@ class Rollout:
             return Registration.of(task, self._requests[task.name])
 
     def get(self, name: str) -> Registration:
-        """Describe one task; raises TaskNotFound naming close matches."""
+        """Describe a task, or one of its versions; raises TaskNotFound naming close matches."""
+        name, which = split(name)
         with self._lock:
             if name in self._tasks:
-                return Registration.of(self._tasks[name], self._requests[name])
+                return Registration.of(self._tasks[name], self._requests[name], which)
         raise self._not_found(name)
 
     def all(self) -> list[Registration]:

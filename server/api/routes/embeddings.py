@@ -16,8 +16,7 @@ from server.api.http.body import BodyRoute, Items
 from server.api.http.connection import while_connected
 from server.api.http.identity import new_id
 from server.api.inputs import MAX_EMBEDDINGS, Collection, inputs_of
-from server.api.naming import named
-from server.api.openai import ModelName
+from server.api.naming import ModelName, named
 from server.api.packing import packed
 from server.api.prompting import HeadPromptFields
 from server.api.unsupported import UnsupportedEmbedding

@@ -17,8 +17,7 @@ from server.api.http.document import STREAM
 from server.api.http.events import EventStream, event_stream
 from server.api.http.identity import new_id
 from server.api.inputs import MAX_TOKENS, Text
-from server.api.naming import OptionalModel, named
-from server.api.openai import ModelName
+from server.api.naming import ModelName, OptionalModel, named
 from server.api.outputs import finite
 from server.api.sampling import StopText, TokenCount
 from server.api.unsupported import UnsupportedGeneration

@@ -17,6 +17,7 @@ from server.api.http.document import STREAM
 from server.api.http.events import event_stream
 from server.api.http.identity import new_id
 from server.api.inputs import CacheSalt, TaskInput, inputs_of
+from server.api.naming import ModelName
 from server.api.outputs import ChosenToken, OutputBody, UsageBody, chosen_tokens, output_body
 from server.api.sampling import Alternatives, SamplingFields, TokenCount
 from server.api.together import Failed, check_rows, results, together
@@ -29,8 +30,7 @@ from server.errors import InvalidRequest
 
 router = APIRouter(route_class=BodyRoute, tags=["native"])
 
-TaskName: TypeAlias = Annotated[str, Field(min_length=1, max_length=257)]
-TaskNames: TypeAlias = Annotated[Items[TaskName], Field(min_length=1, max_length=64)]
+TaskNames: TypeAlias = Annotated[Items[ModelName], Field(min_length=1, max_length=64)]
 
 
 class InferParameters(SamplingFields, ToolFields, NativeGrammar, UnsupportedParameters):
@@ -72,7 +72,7 @@ class InferFields(Body):
 class InferBody(InferFields):
     """A task and what it is to answer."""
 
-    task: TaskName
+    task: ModelName
 
     def requests(self, request_id: str) -> list[Request]:
         """What the engine is asked: one request for each input."""
@@ -105,7 +105,7 @@ class AnyInferBody(InferFields):
     """A task, or several, and what it is, or each of them is, to answer."""
 
     task: Annotated[
-        Annotated[TaskName, Tag("(task)")] | Annotated[TaskNames, Tag("(tasks)")],
+        Annotated[ModelName, Tag("(task)")] | Annotated[TaskNames, Tag("(tasks)")],
         Discriminator(
             _task_form,
             custom_error_type="task_form",

@@ -41,8 +41,10 @@ def list_models(engine: EngineDep, registry: RegistryDep) -> ModelList:
 
 @router.get("/{name}")
 def show_model(name: ModelId, engine: EngineDep, registry: RegistryDep) -> Model:
-    """Show the base or one task."""
-    return _base(engine) if name == BASE_NAME else _task(registry.get(name), engine)
+    """Show the base, a task, or one of its versions (`NAME@VERSION`)."""
+    if name == BASE_NAME:
+        return _base(engine)
+    return _task(registry.get(name), engine).model_copy(update={"id": name})
 
 
 def _base(engine: Engine) -> Model:
@@ -57,8 +59,8 @@ def room_of(version: Version, engine: Engine) -> int:
 def _task(task: Registration, engine: Engine) -> Model:
     return Model(
         id=task.name,
-        created=int(task.active.created),
+        created=int(task.version.created),
         root=task.name,
         parent=BASE_NAME,
-        max_model_len=room_of(task.active, engine),
+        max_model_len=room_of(task.version, engine),
     )

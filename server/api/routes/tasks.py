@@ -3,15 +3,17 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal, TypeAlias
 
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel
 
 from deltas.delta import TaskType
 from server.api.checkpoint import BODY_SCHEMA, IncomingDep
+from server.api.conditions import ConditionDep, KnownDep
 from server.api.dependencies import EngineDep, ModelId, RegistryDep, TaskId
 from server.api.writes import WritesDep
 from server.engine.engine import Engine
 from server.engine.residency import Residence
+from server.registry.condition import ANY
 from server.registry.registration import Registration
 from server.registry.version import Version
 
@@ -52,9 +54,9 @@ class VersionBody(BaseModel):
 
 
 class TaskBody(BaseModel):
-    """A task, its active version, and where that version's tensors are.
+    """A task at one version, the active one where none is named, and where its tensors are.
 
-    `warnings` say what is odd about the active version, such as that it changes nothing.
+    `warnings` say what is odd about that version, such as that it changes nothing.
     """
 
     id: str
@@ -72,23 +74,24 @@ class TaskBody(BaseModel):
 
     @classmethod
     def of(cls, task: Registration, engine: Engine) -> "TaskBody":
-        """Show a registered task."""
-        active = task.active
+        """Show a registered task, or one of its versions."""
+        shown = task.version
         return cls(
             id=task.name,
-            type=active.type,
-            kind=active.kind,
-            kinds=list(active.kinds),
-            version=active.ref.version,
+            type=shown.type,
+            kind=shown.kind,
+            kinds=list(shown.kinds),
+            version=shown.ref.version,
             versions=[
-                VersionBody.of(version, active.number, task.aliases) for version in task.versions
+                VersionBody.of(version, task.active.number, task.aliases)
+                for version in task.versions
             ],
-            labels=list(active.labels) or None,
-            resident=engine.residence(active.ref),
-            bytes=active.bytes,
+            labels=list(shown.labels) or None,
+            resident=engine.residence(shown.ref),
+            bytes=shown.bytes,
             requests=task.requests,
             base=engine.base.name,
-            warnings=list(active.warnings),
+            warnings=list(shown.warnings),
         )
 
 
@@ -97,16 +100,6 @@ class TaskList(BaseModel):
 
     tasks: list[TaskBody]
 
-
-Condition: TypeAlias = Annotated[str | None, Header(max_length=256)]
-
-
-async def _expected(if_match: Condition = None) -> str | None:
-    return if_match.removeprefix("W/").strip('"') if if_match else None
-
-
-ExpectedDep: TypeAlias = Annotated[str | None, Depends(_expected)]
-"""The version that the task is to be at, or 412, as If-Match says."""
 
 Lifetime: TypeAlias = Annotated[float | None, Query(ge=1, le=3.2e9, allow_inf_nan=False)]
 """Seconds until the task is removed by itself."""
@@ -121,19 +114,19 @@ def list_tasks(engine: EngineDep, registry: RegistryDep) -> TaskList:
 @router.get(
     "/{name}",
     response_model=TaskBody,
-    responses={304: {"description": "If-None-Match names the active version"}},
+    responses={304: {"description": "If-None-Match names the version"}},
 )
 def show_task(
     name: ModelId,
     engine: EngineDep,
     registry: RegistryDep,
     response: Response,
-    if_none_match: Condition = None,
+    known: KnownDep,
 ) -> TaskBody | Response:
-    """Show one task; its ETag names the active version."""
+    """Show one task, or one of its versions (`NAME@VERSION`); its ETag names the version."""
     task = TaskBody.of(registry.get(name), engine)
     etag = etag_of(task)
-    if if_none_match is not None and etag in if_none_match:
+    if not known.isdisjoint({ANY, task.version}):
         return Response(status_code=304, headers={"etag": etag})
     response.headers["etag"] = etag
     return task
@@ -145,7 +138,7 @@ async def put_task(
     incoming: IncomingDep,
     engine: EngineDep,
     response: Response,
-    if_match: ExpectedDep,
+    if_match: ConditionDep,
     ttl_seconds: Lifetime = None,
     if_none_match: Annotated[Literal["*"] | None, Header()] = None,
 ) -> TaskBody:
@@ -170,7 +163,7 @@ async def delete_task(
     name: TaskId,
     registry: RegistryDep,
     writes: WritesDep,
-    if_match: ExpectedDep,
+    if_match: ConditionDep,
     forever: bool = False,
 ) -> None:
     """Remove a task; requests under way still finish on its delta.
@@ -181,5 +174,5 @@ async def delete_task(
 
 
 def etag_of(task: TaskBody) -> str:
-    """The ETag that names a task's active version."""
+    """The ETag that names the version of a task."""
     return f'"{task.version}"'

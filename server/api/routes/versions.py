@@ -5,9 +5,10 @@ from typing import Annotated, TypeAlias
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, Field
 
+from server.api.conditions import ConditionDep
 from server.api.dependencies import EngineDep, RegistryDep, TaskId
 from server.api.http.body import Body, BodyRoute
-from server.api.routes.tasks import ExpectedDep, TaskBody, VersionBody, etag_of
+from server.api.routes.tasks import TaskBody, VersionBody, etag_of
 from server.api.writes import WritesDep
 from server.registry.task import Task
 
@@ -17,9 +18,12 @@ Alias: TypeAlias = Annotated[str, Path(max_length=128)]
 
 
 class WhichBody(Body):
-    """A version: its digest or the beginning of it, its number, or an alias."""
+    """A version: its number, an alias, or its digest or the beginning of it.
 
-    version: Annotated[str, Field(min_length=1, max_length=128)] | int
+    An integer is a number and nothing else.
+    """
+
+    version: Annotated[str, Field(min_length=1, max_length=128)] | Annotated[int, Field(ge=1)]
 
 
 class VersionsBody(BaseModel):
@@ -49,11 +53,10 @@ async def activate(
     engine: EngineDep,
     writes: WritesDep,
     response: Response,
-    if_match: ExpectedDep,
+    if_match: ConditionDep,
 ) -> TaskBody:
     """Have another version answer, at once and for later requests only."""
-    which = str(body.version)
-    task = await writes.run(engine.registry.activate, name, which, if_match=if_match)
+    task = await writes.run(engine.registry.activate, name, body.version, if_match=if_match)
     shown = TaskBody.of(task, engine)
     response.headers["etag"] = etag_of(shown)
     return shown
@@ -66,17 +69,16 @@ async def put_alias(
     body: WhichBody,
     registry: RegistryDep,
     writes: WritesDep,
-    if_match: ExpectedDep,
+    if_match: ConditionDep,
 ) -> VersionsBody:
     """Give a version a free name, by which requests may ask for it, as `task@alias`."""
-    which = str(body.version)
-    task = await writes.run(registry.alias, name, alias, which, if_match=if_match)
+    task = await writes.run(registry.alias, name, alias, body.version, if_match=if_match)
     return VersionsBody.of(task)
 
 
 @router.delete("/aliases/{alias}", status_code=204)
 async def delete_alias(
-    name: TaskId, alias: Alias, registry: RegistryDep, writes: WritesDep, if_match: ExpectedDep
+    name: TaskId, alias: Alias, registry: RegistryDep, writes: WritesDep, if_match: ConditionDep
 ) -> None:
     """Take a free name away."""
     await writes.run(registry.alias, name, alias, None, if_match=if_match)

@@ -124,12 +124,113 @@ def test_a_version_that_is_not_there_names_those_that_are(
     assert f"{NAME}@2, {NAME}@1" in said
 
 
-@pytest.mark.parametrize("alias", ["7", "v7", "a b", "-a", "a@b"])
+@pytest.mark.parametrize("alias", ["7", "v7", "a b", "-a", "a@b", "0123456789ab", "f" * 64])
 def test_an_alias_is_a_plain_name_and_no_number(
     live: Live, versions: list[str], alias: str
 ) -> None:
     put = live.http.put(f"{URL}/aliases/{alias}", json={"version": 1})
     check(put, 400, "invalid_request", "alias")
+
+
+def test_an_alias_is_no_other_versions_digest(live: Live, versions: list[str]) -> None:
+    first, second = versions
+    for alias in (second[:4], second[:11]):
+        put = live.http.put(f"{URL}/aliases/{alias}", json={"version": 1})
+        assert "version 2" in check(put, 400, "invalid_request", "alias")
+    assert live.http.put(f"{URL}/aliases/{first[:4]}x", json={"version": 2}).status_code == 200
+
+
+def test_a_number_in_json_is_a_number_alone(live: Live, versions: list[str]) -> None:
+    digits = 1234
+    live.engine.registry.alias(NAME, f"{digits}x", 1)
+    check(activate(live, digits), 404, "task_not_found", "task")
+    put = live.http.put(f"{URL}/aliases/champion", json={"version": digits})
+    check(put, 404, "task_not_found", "task")
+    for odd in (0, -1, True, 1.5, 1 << 70):
+        refused = live.http.post(f"{URL}/activate", json={"version": odd})
+        assert refused.status_code in (400, 404)
+        assert refused.json()["error"]["code"] in ("invalid_request", "task_not_found")
+    assert activate(live, 1).status_code == 200
+
+
+def test_a_version_is_shown_and_not_changed(live: Live, versions: list[str]) -> None:
+    first, second = versions
+    live.http.put(f"{URL}/aliases/champion", json={"version": 1})
+    for which, version in (("1", first), ("champion", first), (second[:8], second)):
+        shown = live.http.get(f"{URL}@{which}")
+        assert (shown.json()["id"], shown.json()["version"]) == (NAME, version)
+        assert [v["version"] for v in shown.json()["versions"] if v["active"]] == [second]
+        assert shown.headers["etag"] == f'"{version}"'
+        model = live.http.get(f"/v1/models/{NAME}@{which}").json()
+        assert (model["id"], model["root"]) == (f"{NAME}@{which}", NAME)
+    for place in ("tasks", "models"):
+        param = "task" if place == "tasks" else "model"
+        code = "task_not_found" if place == "tasks" else "model_not_found"
+        check(live.http.get(f"/v1/{place}/{NAME}@9"), 404, code, param)
+        check(live.http.get(f"/v1/{place}/.@9"), 400, "invalid_request", "name")
+    for refused in (
+        live.http.delete(f"{URL}@1"),
+        live.http.put(f"{URL}@1", json={"source": live.folder.as_uri()}),
+        live.http.post(f"{URL}@1/activate", json={"version": 1}),
+        live.http.get(f"{URL}@1/versions"),
+    ):
+        assert "leave out the @" in check(refused, 400, "invalid_request", "name")
+
+
+def test_a_version_may_be_named_wherever_a_task_is(live: Live) -> None:
+    name, alias = "n" * 128, "z" * 128
+    live.add(name, samples.generator("lora", live.spec, seed=1))
+    live.http.put(f"/v1/tasks/{name}/aliases/{alias}", json={"version": 1})
+    asked = f"{name}@{alias}"
+    assert live.infer(asked, "a", max_tokens=1)["task"] == name
+    for path, body in (
+        ("/v1/completions", {"prompt": "a", "max_tokens": 1}),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "a"}], "max_tokens": 1}),
+        ("/v1/responses", {"input": "a", "max_output_tokens": 1}),
+        ("/tokenize", {"prompt": "a"}),
+        ("/", {"inputs": "a"}),
+    ):
+        answer = live.post(path, model=asked, **body)
+        assert answer.status_code == 200, (path, answer.text)
+    for place in ("tasks", "models"):
+        assert live.http.get(f"/v1/{place}/{asked}").status_code == 200
+        check(live.http.get(f"/v1/{place}/{asked}a"), 400, "invalid_request", "name")
+    live.http.delete(f"/v1/tasks/{name}?forever=true")
+
+
+@pytest.mark.parametrize("tags", ["", ",", 'W/"{new}"', '"{old}"', '"{old}", W/"{new}"', '"*"'])
+def test_a_condition_that_does_not_hold(live: Live, versions: list[str], tags: str) -> None:
+    condition = tags.format(old=versions[0], new=versions[1])
+    check(activate(live, 1, **{"if-match": condition}), 412, "precondition_failed", "task")
+
+
+@pytest.mark.parametrize(
+    "tags", ["*", '"{new}"', '"{old}", "{new}"', ', "{new}" ,', '"a,b","{new}"']
+)
+def test_a_condition_that_holds(live: Live, versions: list[str], tags: str) -> None:
+    condition = tags.format(old=versions[0], new=versions[1])
+    assert activate(live, 1, **{"if-match": condition}).status_code == 200
+
+
+def test_conditions_of_several_lines_are_one_list(live: Live, versions: list[str]) -> None:
+    lines = [("if-match", f'"{version}"') for version in versions]
+    done = live.http.post(f"{URL}/activate", json={"version": 1}, headers=lines)
+    assert done.status_code == 200
+
+
+@pytest.mark.parametrize("tags", ["{new}", '"{new}', '*, "{new}"', '"{old}" "{new}"'])
+def test_a_condition_that_is_none_is_told(live: Live, versions: list[str], tags: str) -> None:
+    condition = tags.format(old=versions[0], new=versions[1])
+    refused = activate(live, 1, **{"if-match": condition})
+    assert "double quotes" in check(refused, 400, "invalid_request", "if-match")
+
+
+def test_a_client_that_has_a_version_is_told_so(live: Live, versions: list[str]) -> None:
+    first, second = versions
+    for known in (f'"{second}"', f'W/"{second}"', f'"{first}", "{second}"', "*"):
+        assert live.http.get(URL, headers={"if-none-match": known}).status_code == 304
+    for other in ("", f'"{first}"', f'"{second}x"', f'"x{second}"'):
+        assert live.http.get(URL, headers={"if-none-match": other}).status_code == 200
 
 
 def test_a_task_of_which_nothing_is_known(live: Live) -> None:

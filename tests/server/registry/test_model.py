@@ -63,7 +63,7 @@ class RegistryMachine(RuleBasedStateMachine):
             _, changed = self.registries[server].put(
                 name,
                 self.sources[delta],
-                if_match="0" * 12 if stale else None,
+                if_match=frozenset({"0" * 12}) if stale else None,
                 if_none_match=new,
             )
         except PreconditionFailed:

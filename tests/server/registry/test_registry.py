@@ -172,16 +172,16 @@ def test_the_digest_is_of_names_and_contents_alone(registry: Registry, delta: Ma
 
 def test_conditions_are_those_of_http(registry: Registry, delta: Make) -> None:
     with pytest.raises(PreconditionFailed):
-        registry.put("spam", delta(1), if_match="*")
+        registry.put("spam", delta(1), if_match=frozenset({"*"}))
     first = registry.put("spam", delta(1), if_none_match=True)[0].active
     assert registry.put("spam", delta(1), if_none_match=True) == (registry.get("spam"), False)
     with pytest.raises(Conflict):
         registry.put("spam", delta(2), if_none_match=True)
     with pytest.raises(PreconditionFailed):
-        registry.put("spam", delta(2), if_match="0" * 12)
+        registry.put("spam", delta(2), if_match=frozenset({"0" * 12}))
     assert registry.get("spam").active == first
-    second = registry.put("spam", delta(2), if_match=f'"{first.ref.version}"')[0].active
-    registry.put("spam", delta(3), if_match=second.ref.digest)
+    second = registry.put("spam", delta(2), if_match=frozenset({first.ref.version}))[0].active
+    registry.put("spam", delta(3), if_match=frozenset({second.ref.digest}))
 
 
 @pytest.mark.parametrize(

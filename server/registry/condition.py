@@ -1,0 +1,22 @@
+"""Conditions: at which version a task must be for a change to be made."""
+
+from typing import TypeAlias
+
+from server.errors import PreconditionFailed
+from server.registry.task import Task
+
+ANY = "*"
+
+Condition: TypeAlias = frozenset[str] | None
+"""Versions or digests, one of which is to be active, or ANY among them; None where none need be."""
+
+
+def check_condition(task: Task, condition: Condition) -> None:
+    """Raise PreconditionFailed unless a task is as it must be."""
+    if condition is None:
+        return
+    current = task.answering
+    names = {ANY, current.ref.version, current.ref.digest} if current else set[str]()
+    if names.isdisjoint(condition):
+        now = f"at version {current.ref.version}" if current else "not there"
+        raise PreconditionFailed(f"The task is {now}, not at the version given.", param="task")
