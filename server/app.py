@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from server.api.http import problem
+from server.api.http.answered import AnsweredBy
 from server.api.http.document import PROBLEMS, Documented
 from server.api.http.hosts import TrustedHosts
 from server.api.http.identity import RequestIds
@@ -38,6 +39,7 @@ from server.api.routes import (
     server_info,
     tasks,
     tokenize,
+    traffic,
     versions,
 )
 from server.api.writes import Writes
@@ -51,7 +53,7 @@ from server.settings import Settings
 from server.traces.setup import traced
 
 _RESOURCES = (
-    infer, batch, tasks, versions, completions, chat, responses, embeddings, models, lora,
+    infer, batch, tasks, versions, traffic, completions, chat, responses, embeddings, models, lora,
     classify, pooling, score, rerank, tokenize, server_info, pause, embed, predict, info, generate,
     hub, health, metrics
 )  # fmt: skip
@@ -104,6 +106,7 @@ def _guard(app: FastAPI, engine: Engine, settings: Settings, max_requests: int) 
 
     The outermost gives even a refused request an id.
     """
+    app.add_middleware(AnsweredBy)
     app.add_middleware(BodyLimits, max_upload_bytes=settings.max_body_mb << 20)
     app.add_middleware(Intake, engine=engine, limit=max_requests)
     app.add_middleware(TrustedOrigins, trusted=settings.cors_origins)
@@ -113,7 +116,7 @@ def _guard(app: FastAPI, engine: Engine, settings: Settings, max_requests: int) 
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=["*"],
-            expose_headers=["etag", "retry-after", "x-request-id"],
+            expose_headers=["etag", "retry-after", "x-polydelta-version", "x-request-id"],
         )
     app.add_middleware(TrustedHosts, listening=settings.host, trusted=settings.trusted_hosts)
     app.add_middleware(RequestIds)

@@ -104,8 +104,7 @@ async def _leased(
     """A lease for each request, of one version of each task; leaving the stack releases them."""
     leases: dict[str, list[Lease]] = {}
     for task, count in Counter(request.task for request in requests).items():
-        patience = requests[0].call.patience
-        leases[task] = await engine.leases(task, count, patience)
+        leases[task] = await engine.leases(task, count, requests[0].call)
         for lease in leases[task]:
             stack.callback(lease.release)
     return leases

@@ -1,4 +1,4 @@
-"""Callers: who asks and for how long they wait, by the headers of their requests."""
+"""Callers: who asks, on whose behalf and for how long they wait, by what comes with requests."""
 
 import hashlib
 import re
@@ -9,14 +9,25 @@ from typing import Annotated, TypeAlias
 from fastapi import Depends, Request
 from starlette.datastructures import Headers
 
+from server.api.http.body import Body, value_of
 from server.engine.request import Call
 
 _PREFERENCE = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d+(?:\.\d+)?)", re.IGNORECASE)
 _TIMEOUTS = {"x-stainless-read-timeout": 1.0, "x-envoy-expected-rq-timeout-ms": 1e-3}
 """Headers in which OpenAI's clients and Envoy tell their own patience, and their units."""
 
+_KEY = "x-session-id"
+"""The header by which routers, too, keep a session's requests together."""
+
 _TRACE = ("traceparent", "tracestate")
 """W3C's Trace Context."""
+
+
+class UserFields(Body):
+    """On whose behalf a request is made, in OpenAI's words; kept nowhere."""
+
+    user: str = ""
+    safety_identifier: str = ""
 
 
 def patience_of(headers: Headers) -> float | None:
@@ -42,15 +53,24 @@ def caller_of(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
+def key_of(request: Request) -> str:
+    """What requests share that one version of a task is to answer: a session, else a user."""
+    body = value_of(request)
+    user = (body.safety_identifier or body.user) if isinstance(body, UserFields) else ""
+    return request.headers.get(_KEY) or user
+
+
 async def _call(request: Request) -> Call:
     patience = patience_of(request.headers)
     deadline = None if patience is None else time.monotonic() + patience
     trace = {name: request.headers[name] for name in _TRACE if name in request.headers}
-    return Call(caller_of(request), deadline, trace=trace)
+    call = Call(caller_of(request), deadline, trace=trace, key=key_of(request))
+    request.state.call = call
+    return call
 
 
 CallDep: TypeAlias = Annotated[Call, Depends(_call)]
-"""What a request's headers say of the rows that it asks for."""
+"""What a request says of all the rows that it asks for."""
 
 
 def _number(text: str) -> float | None:

@@ -45,6 +45,7 @@ class Terms(TypedDict, total=False):
     """What else is said of a delta that comes in; see `Registry.put_staged`."""
 
     lifetime: float | None
+    activate: bool | None
     if_match: Condition
     if_none_match: bool
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, model_validator
 from pydantic_core import PydanticCustomError
 
 from deltas.delta import TaskType
+from server.api.caller import UserFields
 from server.api.dependencies import RegistryDep
 from server.api.grammars import GrammarFields
 from server.api.http.body import Body, value_of
@@ -25,7 +26,7 @@ class StreamOptions(Body):
     include_usage: bool = False
 
 
-class GenerationBody(TruncationFields, SamplingFields, GrammarFields):
+class GenerationBody(TruncationFields, SamplingFields, GrammarFields, UserFields):
     """What all generation routes take; `model` names the task.
 
     It may be left out where only one task generates, or the base alone.

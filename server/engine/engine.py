@@ -21,7 +21,7 @@ from server.engine.observer import SILENT, Observer
 from server.engine.pause import Gate, PauseMode
 from server.engine.prefix_cache import PrefixCache
 from server.engine.reader import Reader
-from server.engine.request import Request
+from server.engine.request import Call, Request
 from server.engine.residency import Residence, Residency
 from server.engine.resolver import Resolver
 from server.engine.scheduler import Scheduler
@@ -156,7 +156,7 @@ class Engine:
         rows begin with those of others where there is a `start`.
         """
         self._check_open()
-        lease = lease or (await self.leases(request.task, 1, request.call.patience))[0]
+        lease = lease or (await self.leases(request.task, 1, request.call))[0]
         keys: List[Key] = ()
         try:
             version = lease.version
@@ -188,17 +188,20 @@ class Engine:
             start.add(sequences)
         return answer
 
-    async def leases(self, task: str, count: int, patience: float | None = None) -> list[Lease]:
-        """Pin a task's active version for so many requests; see `Registry.leases`.
+    async def leases(self, task: str, count: int, call: Call) -> list[Lease]:
+        """Pin the version of a task that answers so many requests of a call.
 
-        Where tasks are looked for elsewhere, that is waited for, at most for `patience` seconds.
+        Where tasks are looked for elsewhere, that is waited for, as long as the call is patient.
+        See `Registry.leases`.
         """
         try:
-            return self.registry.leases(task, count)
+            leases = self.registry.leases(task, count, call.key)
         except TaskNotFound:
-            if self.resolver is None or not await self.resolver.find(task, patience):
+            if self.resolver is None or not await self.resolver.find(task, call.patience):
                 raise
-        return self.registry.leases(task, count)
+            leases = self.registry.leases(task, count, call.key)
+        call.versions.add(leases[0].version.ref)
+        return leases
 
     def start_of(self, requests: int) -> Start | None:
         """A common start of so many requests, where that brings them into one step."""

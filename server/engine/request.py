@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from deltas.delta import DeltaRef
 from server.engine.grammar import Grammar
 from server.engine.message import Message
 from server.engine.prompt_options import USUAL, PromptOptions
@@ -47,13 +48,16 @@ class Call:
 
     `caller` is whose share of the places they take, `deadline` when their answers must have begun,
     by the monotonic clock. `admitted` are the tasks of those that were taken: the first of a call
-    decides for the others, too. `trace` is what the headers say of the call's trace.
+    decides for the others, too. `trace` is what the headers say of the call's trace. Calls of one
+    `key` are answered by one version of a task. `versions` are those that answer this one.
     """
 
     caller: str = ""
     deadline: float | None = None
     admitted: set[str] = field(default_factory=set[str])
     trace: Mapping[str, str] = field(default_factory=dict[str, str])
+    key: str = ""
+    versions: set[DeltaRef] = field(default_factory=set[DeltaRef])
 
     @property
     def patience(self) -> float | None:

@@ -8,7 +8,8 @@ from server.registry.task import Task
 ANY = "*"
 
 Condition: TypeAlias = frozenset[str] | None
-"""Versions or digests, one of which is to be active, or ANY among them; None where none need be."""
+"""Versions or digests, one of which is to be active, or states of the task's traffic, one of which
+is to be its own, or ANY among them; None where none need be."""
 
 
 def check_condition(task: Task, condition: Condition) -> None:
@@ -16,7 +17,9 @@ def check_condition(task: Task, condition: Condition) -> None:
     if condition is None:
         return
     current = task.answering
-    names = {ANY, current.ref.version, current.ref.digest} if current else set[str]()
+    names = set[str]()
+    if current is not None:
+        names = {ANY, current.ref.version, current.ref.digest, task.state}
     if names.isdisjoint(condition):
         now = f"at version {current.ref.version}" if current else "not there"
         raise PreconditionFailed(f"The task is {now}, not at the version given.", param="task")

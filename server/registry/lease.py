@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from server.registry.traffic import Traffic
 from server.registry.version import Version
 
 
@@ -10,12 +11,13 @@ from server.registry.version import Version
 class Lease:
     """Keeps one version alive, whatever becomes of its task, until released.
 
-    Releasing again does nothing.
+    `traffic` is what the version was chosen by, if it was. Releasing again does nothing.
     """
 
     task: str
     version: Version
     _end: Callable[["Lease"], None] = field(repr=False)
+    traffic: Traffic | None = None
 
     def release(self) -> None:
         """Give the version back."""

@@ -1,7 +1,7 @@
 """The registry: which task is served by which version of its delta."""
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -26,9 +26,11 @@ from server.registry.lease import Lease
 from server.registry.names import check_alias, check_name, not_found
 from server.registry.registration import Registration
 from server.registry.retention import Retention
+from server.registry.sharing import traffic_of
 from server.registry.staging import Staging
 from server.registry.store import Store
 from server.registry.task import Task
+from server.registry.traffic import Bound
 from server.registry.version import Version
 from server.registry.which import check_apart, version_of
 
@@ -101,6 +103,7 @@ class Registry:
         directory: Path | Folder,
         *,
         source: str = "",
+        activate: bool | None = None,
         if_match: Condition = None,
         if_none_match: bool = False,
     ) -> tuple[Registration, bool]:
@@ -110,7 +113,12 @@ class Registry:
         with self.stage() as staging:
             staging.copy(folder, formats.files_of(folder, judged=True))
             return self.put_staged(
-                name, staging, source=source, if_match=if_match, if_none_match=if_none_match
+                name,
+                staging,
+                source=source,
+                activate=activate,
+                if_match=if_match,
+                if_none_match=if_none_match,
             )
 
     def put_staged(
@@ -120,10 +128,14 @@ class Registry:
         *,
         source: str = "",
         lifetime: float | None = None,
+        activate: bool | None = None,
         if_match: Condition = None,
         if_none_match: bool = False,
     ) -> tuple[Registration, bool]:
         """Check a delta fully, then make it the active version; True if that changed anything.
+
+        A task that answers keeps its active version if `activate` is False, or while versions share
+        its traffic and nothing is said of it.
 
         Returns the task as it is at that moment: puts and removals of one name run one after
         another. `source` says where the files came from; after `lifetime` seconds the task is
@@ -151,7 +163,7 @@ class Registry:
             def put(task: Task) -> Task:
                 # Another server may have been faster.
                 check(task)
-                return task.put(replace(version, source=source), now, expires)
+                return task.put(replace(version, source=source), now, expires, activate)
 
             return self._keeper.change(name, f"put {ref.version}", put)
 
@@ -234,6 +246,50 @@ class Registry:
         with self._store.gate.passed(), self._writing.hold(name):
             return self._keeper.change(name, what, aliased)
 
+    def share(
+        self,
+        name: str,
+        shares: Mapping[str, int],
+        shadow: str | int | None = None,
+        bound: Bound | None = None,
+        *,
+        if_match: Condition = None,
+    ) -> Task:
+        """Have versions share a task's requests, and one perhaps answer all of them unseen.
+
+        Versions are named as for `activate`. Raises TaskNotFound, InvalidRequest,
+        PreconditionFailed.
+        """
+        check_name(name)
+
+        def shared(task: Task) -> Task:
+            check_condition(self._there(task), if_match)
+            return task.shared(traffic_of(task, shares, shadow, bound))
+
+        with self._store.gate.passed(), self._writing.hold(name):
+            return self._keeper.change(name, "traffic shared", shared)
+
+    def unshare(self, name: str, *, if_match: Condition = None) -> Task:
+        """Have a task's active version answer alone; raises as `share` does."""
+        check_name(name)
+
+        def alone(task: Task) -> Task:
+            check_condition(self._there(task), if_match)
+            return task.shared(None)
+
+        with self._store.gate.passed(), self._writing.hold(name):
+            return self._keeper.change(name, "traffic no more shared", alone)
+
+    def step_back(self, name: str, number: int, reason: str) -> Task:
+        """Take its share of a task's requests from a version."""
+        now = time.time()
+        with self._store.gate.passed(), self._writing.hold(name):
+            return self._keeper.change(
+                name,
+                f"step back from {number}: {reason}",
+                lambda task: task.stepped_back(number, reason, now),
+            )
+
     def lease(self, name: str) -> Lease:
         """Look up what a name means and pin that version, in one step.
 
@@ -241,9 +297,16 @@ class Registry:
         """
         return self._rollout.lease(name)[0]
 
-    def leases(self, name: str, count: int) -> list[Lease]:
-        """Pin a version for `count` requests that one version must answer."""
-        return self._rollout.lease(name, count)
+    def leases(self, name: str, count: int, key: str = "") -> list[Lease]:
+        """Pin a version for `count` requests that one version must answer.
+
+        Of versions that share the requests, a key means the same one each time.
+        """
+        return self._rollout.lease(name, count, key)
+
+    def lease_shadow(self, name: str) -> Lease | None:
+        """Pin the version that answers a task's requests unseen, if there is one."""
+        return self._rollout.lease_shadow(name)
 
     def load(self, ref: DeltaRef) -> Delta:
         """Read a version's tensors from the store; raises DeltaUnavailable if that fails."""

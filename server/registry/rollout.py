@@ -11,6 +11,7 @@ from server.registry.lease import Lease
 from server.registry.names import not_found
 from server.registry.registration import Registration
 from server.registry.task import Task, digests_of
+from server.registry.traffic import Traffic
 from server.registry.version import BASE_NAME, Version
 from server.registry.which import split, version_of
 
@@ -57,20 +58,27 @@ class Rollout:
             timed = ((name, task.expires) for name, task in self._tasks.items())
             return [name for name, expires in timed if expires is not None and expires <= now]
 
-    def lease(self, name: str, count: int = 1) -> list[Lease]:
+    def lease(self, name: str, count: int = 1, key: str = "") -> list[Lease]:
         """Look a version up and pin it for `count` requests, in one step.
 
+        Of versions that share a task's traffic, a key draws the same one each time.
         Raises TaskNotFound naming close matches.
         """
         with self._lock:
-            version = self._version(name)
+            version, traffic = self._drawn(name, key)
             if version is not None:
-                task = version.ref.task
-                self._requests[task] += count
-                leases = [Lease(task, version, self._release) for _ in range(count)]
-                self._leases.setdefault(version.ref, set()).update(leases)
-                return leases
+                self._requests[version.ref.task] += count
+                return [self._pin(version, traffic) for _ in range(count)]
         raise self._not_found(name)
+
+    def lease_shadow(self, name: str) -> Lease | None:
+        """Pin the version that answers a task's requests unseen, if there is one."""
+        with self._lock:
+            task = self._tasks.get(name)
+            if task is None or task.traffic is None or task.traffic.shadow is None:
+                return None
+            version = task.numbered(task.traffic.shadow)
+            return None if version is None else self._pin(version, task.traffic)
 
     def version(self, name: str) -> Version:
         """The version that would answer; raises TaskNotFound naming close matches."""
@@ -132,6 +140,18 @@ class Rollout:
         if task is None:
             return None
         return task.answering if which is None else version_of(task, which)
+
+    def _drawn(self, name: str, key: str) -> tuple[Version | None, Traffic | None]:
+        """The version that answers a request, and by which traffic it was drawn."""
+        task = self._tasks.get(name)
+        if task is None or task.traffic is None:
+            return self._version(name), None
+        return task.chosen(key), task.traffic
+
+    def _pin(self, version: Version, traffic: Traffic | None) -> Lease:
+        lease = Lease(version.ref.task, version, self._release, traffic)
+        self._leases.setdefault(version.ref, set()).add(lease)
+        return lease
 
     def _release(self, lease: Lease) -> None:
         ref = lease.version.ref

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from itertools import chain
 
+from server.registry.traffic import StepBack, Traffic, drawn
 from server.registry.version import Version
 
 
@@ -23,11 +25,18 @@ class Task:
     latest: int = 0
     changed: float = 0.0
     expires: float | None = None
+    traffic: Traffic | None = None
 
     @property
     def answering(self) -> Version | None:
         """The version that answers."""
         return None if self.active is None else self.numbered(self.active)
+
+    @property
+    def state(self) -> str:
+        """What tells this state of the task's traffic from every other, in short."""
+        read = f"{self.active} {self.traffic}"
+        return sha256(read.encode()).hexdigest()[:16]
 
     def numbered(self, number: int) -> Version | None:
         """The version with a number."""
@@ -37,23 +46,58 @@ class Task:
         """The version with these very files."""
         return next((each for each in self.versions if each.ref.digest == digest), None)
 
-    def put(self, version: Version, now: float, expires: float | None = None) -> "Task":
-        """Have a version answer, under a number of its own unless its files had one before."""
+    def chosen(self, key: str) -> Version | None:
+        """The version that answers a request with a key, of those that share the traffic."""
+        if self.traffic is None:
+            return self.answering
+        versions = {f"{self.name}\n{each.ref.digest}": each for each in self.versions}
+        shares = {
+            name: self.traffic.shares.get(version.number, 0) for name, version in versions.items()
+        }
+        name = drawn(shares, key)
+        return self.answering if name is None else versions[name]
+
+    def put(
+        self,
+        version: Version,
+        now: float,
+        expires: float | None = None,
+        activate: bool | None = None,
+    ) -> "Task":
+        """Have a version, under a number of its own unless its files had one before.
+
+        It answers from now on unless told otherwise, or unless versions share the traffic; where
+        nothing answers it does in any case.
+        """
+        if activate is None:
+            activate = self.traffic is None
         known = self.of_digest(version.ref.digest)
-        if known is not None:
-            return replace(self.activated(known.number, now), expires=expires)
-        number = self.latest + 1
-        versions = (*self.versions, replace(version, number=number))
-        added = replace(self, versions=versions, latest=number)
-        return replace(added.activated(number, now), expires=expires)
+        number = self.latest + 1 if known is None else known.number
+        task = replace(self, expires=expires)
+        if known is None:
+            versions = (*self.versions, replace(version, number=number))
+            task = replace(task, versions=versions, latest=number)
+        return task.activated(number, now) if activate or self.active is None else task
 
     def activated(self, number: int, now: float) -> "Task":
-        """Have the version with this number answer from now on."""
-        return self if self.active == number else replace(self, active=number, changed=now)
+        """Have the version with this number, and no other, answer from now on."""
+        changed = self.changed if self.active == number else now
+        return replace(self, active=number, changed=changed, traffic=None)
 
     def removed(self, now: float) -> "Task":
         """Have nothing answer from now on; what there was can be activated again."""
-        return replace(self, active=None, changed=now, expires=None)
+        return replace(self, active=None, changed=now, expires=None, traffic=None)
+
+    def shared(self, traffic: Traffic | None) -> "Task":
+        """Have versions share the traffic, or the active one answer alone."""
+        return replace(self, traffic=traffic)
+
+    def stepped_back(self, number: int, reason: str, now: float) -> "Task":
+        """Take its share of the traffic from a version, if it has one."""
+        share = self.traffic.shares.get(number, 0) if self.traffic is not None else 0
+        if self.traffic is None or not share:
+            return self
+        return self.shared(self.traffic.without(number, StepBack(share, now, reason)))
 
     def aliased(self, alias: str, number: int | None) -> "Task":
         """Give an alias to a version, or to none."""
@@ -61,8 +105,9 @@ class Task:
         return replace(self, aliases=others if number is None else {**others, alias: number})
 
     def keeping(self, numbers: frozenset[int]) -> "Task":
-        """Keep the versions with these numbers, the one that answers and those with an alias."""
+        """Keep the versions with these numbers, those that answer and those with an alias."""
         kept = numbers.union(self.aliases.values(), () if self.active is None else (self.active,))
+        kept = kept.union(() if self.traffic is None else self.traffic.numbers)
         return replace(self, versions=tuple(v for v in self.versions if v.number in kept))
 
 

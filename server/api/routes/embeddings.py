@@ -9,7 +9,7 @@ from pydantic import BaseModel, Discriminator, Field, Tag
 
 from deltas.delta import TaskType
 from server.api.answers import embedded
-from server.api.caller import CallDep
+from server.api.caller import CallDep, UserFields
 from server.api.dependencies import EngineDep
 from server.api.fields import fields
 from server.api.http.body import BodyRoute, Items
@@ -47,7 +47,7 @@ OneOrMore: TypeAlias = Annotated[
 ]
 
 
-class EmbeddingsBody(HeadPromptFields, UnsupportedEmbedding):
+class EmbeddingsBody(HeadPromptFields, UserFields, UnsupportedEmbedding):
     """Texts or token ids to embed with the task that `model` names, or each with one of a list.
 
     A list has a name for each input; no name is needed where only one task embeds. `dimensions`

@@ -105,6 +105,10 @@ Lifetime: TypeAlias = Annotated[float | None, Query(ge=1, le=3.2e9, allow_inf_na
 """Seconds until the task is removed by itself."""
 
 
+Activate: TypeAlias = Annotated[bool | None, Query()]
+"""Whether a delta answers at once; unless said, it does where no versions share the traffic."""
+
+
 @router.get("")
 def list_tasks(engine: EngineDep, registry: RegistryDep) -> TaskList:
     """List all tasks."""
@@ -140,15 +144,19 @@ async def put_task(
     response: Response,
     if_match: ConditionDep,
     ttl_seconds: Lifetime = None,
+    activate: Activate = None,
     if_none_match: Annotated[Literal["*"] | None, Header()] = None,
 ) -> TaskBody:
     """Add a task or replace its delta, at once and for later requests only.
+
+    With `activate=false` the delta is there as a version, and the active one goes on to answer.
 
     201 if that made a difference, 200 if the task has this very delta already.
     """
     registration, new = await incoming.put(
         name,
         lifetime=ttl_seconds,
+        activate=activate,
         if_match=if_match,
         if_none_match=if_none_match is not None,
     )

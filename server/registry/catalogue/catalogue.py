@@ -13,8 +13,9 @@ from sqlalchemy import Connection, Table, delete, func, insert, select
 
 from server.errors import RegistryUnavailable
 from server.registry.catalogue.database import Database
-from server.registry.catalogue.tables import CHANGES, TASKS, VERSIONS, is_sound, sealed
+from server.registry.catalogue.tables import CHANGES, TASKS, TRAFFIC, VERSIONS, is_sound, sealed
 from server.registry.task import Task
+from server.registry.traffic import Traffic
 from server.registry.version import Version
 
 _log = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ Edit: TypeAlias = Callable[[Task], Task]
 """Makes the next state of a task of the last one, or raises; a task without versions is none."""
 
 _VERSION = TypeAdapter(Version)
+_TRAFFIC = TypeAdapter(Traffic)
 
 _Row: TypeAlias = Mapping[str, Any]
 
@@ -50,10 +52,12 @@ class Catalogue:
         with self._database.reading() as connection:
             rows = _rows(connection, TASKS, base=self._base)
             versions = _by_task(_rows(connection, VERSIONS, base=self._base))
+            traffic = _by_task(_rows(connection, TRAFFIC, base=self._base))
         found: list[Task] = []
         for row in rows:
             with suppress(RegistryUnavailable):
-                found.append(_task(row, versions.get(row["name"], [])))
+                name = row["name"]
+                found.append(_task(row, versions.get(name, []), traffic.get(name, [])))
         return found
 
     def task(self, name: str) -> Task:
@@ -109,13 +113,16 @@ class Catalogue:
     def _read(self, connection: Connection, name: str) -> Task:
         rows = _rows(connection, TASKS, base=self._base, name=name)
         versions = _rows(connection, VERSIONS, base=self._base, task=name)
-        return _task(rows[0], versions) if rows else Task(name)
+        traffic = _rows(connection, TRAFFIC, base=self._base, task=name)
+        return _task(rows[0], versions, traffic) if rows else Task(name)
 
     def _write(self, connection: Connection, before: Task, after: Task) -> None:
         mine = (TASKS.c.base == self._base) & (TASKS.c.name == after.name)
         connection.execute(delete(TASKS).where(mine))
         if after.versions:
             connection.execute(insert(TASKS).values(self._task_row(after)))
+        if after.traffic != before.traffic:
+            self._write_traffic(connection, after)
         # Versions never change: a number tells one.
         had = {each.number for each in before.versions}
         has = {each.number: each for each in after.versions}
@@ -124,6 +131,14 @@ class Catalogue:
             connection.execute(delete(VERSIONS).where(mine & VERSIONS.c.number.in_(gone)))
         if come := [self._version_row(has[number]) for number in sorted(has.keys() - had)]:
             connection.execute(insert(VERSIONS), come)
+
+    def _write_traffic(self, connection: Connection, task: Task) -> None:
+        mine = (TRAFFIC.c.base == self._base) & (TRAFFIC.c.task == task.name)
+        connection.execute(delete(TRAFFIC).where(mine))
+        if task.traffic is not None:
+            about = _TRAFFIC.dump_json(task.traffic).decode()
+            row = sealed({"base": self._base, "task": task.name, "about": about})
+            connection.execute(insert(TRAFFIC).values(row))
 
     def _task_row(self, task: Task) -> dict[str, Any]:
         return sealed(
@@ -163,7 +178,7 @@ def _by_task(rows: Iterable[_Row]) -> dict[str, list[_Row]]:
     return found
 
 
-def _task(row: _Row, versions: Iterable[_Row]) -> Task:
+def _task(row: _Row, versions: Iterable[_Row], traffic: Iterable[_Row]) -> Task:
     """Read a task; raises RegistryUnavailable where it is not as it was written."""
     name = row["name"]
     read = tuple(version for each in versions if (version := _version(each)) is not None)
@@ -183,6 +198,7 @@ def _task(row: _Row, versions: Iterable[_Row]) -> Task:
         latest=row["latest"],
         changed=row["changed"],
         expires=row["expires"],
+        traffic=next(filter(None, (_traffic(each, numbers) for each in traffic)), None),
     )
 
 
@@ -192,4 +208,17 @@ def _version(row: _Row) -> Version | None:
         if is_sound(row):
             return _VERSION.validate_json(row["about"])
     _log.error("Version %s of task '%s' is damaged in the registry.", row["number"], row["task"])
+    return None
+
+
+def _traffic(row: _Row, numbers: Iterable[int]) -> Traffic | None:
+    """Read which of a task's versions share its traffic; None where it is not as it was written."""
+    with suppress(ValidationError):
+        if is_sound(row):
+            return _TRAFFIC.validate_json(row["about"]).among(numbers)
+    _log.error(
+        "How versions of task '%s' share its traffic is damaged in the registry; the active one "
+        "answers. Set it again.",
+        row["task"],
+    )
     return None

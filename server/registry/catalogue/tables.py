@@ -41,6 +41,16 @@ VERSIONS = Table(
     UniqueConstraint("base", "task", "digest"),
 )
 
+TRAFFIC = Table(
+    "traffic",
+    METADATA,
+    Column("base", _KEY, primary_key=True),
+    Column("task", _NAME, primary_key=True),
+    Column("about", Text, nullable=False),
+    Column("seal", String(64), nullable=False),
+)
+"""A row for each task whose versions share its traffic."""
+
 CHANGES = Table(
     "changes",
     METADATA,

@@ -1,0 +1,176 @@
+"""`/v1/tasks/{id}/traffic`: how a task's requests are shared among its versions."""
+
+from typing import Annotated, Any, TypeAlias, cast
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from server.api.conditions import ConditionDep
+from server.api.dependencies import RegistryDep, TaskId
+from server.api.http.body import Body, BodyRoute
+from server.api.writes import WritesDep
+from server.registry.task import Task
+from server.registry.traffic import Bound, StepBack, Traffic
+from server.registry.version import Version
+
+router = APIRouter(route_class=BodyRoute, prefix="/v1/tasks/{name}/traffic", tags=["native"])
+
+Share: TypeAlias = Annotated[int, Field(ge=0, le=1_000_000)]
+
+
+class BoundFields(Body):
+    """The errors that a version may make before it loses its share.
+
+    More than this share of its requests, 0 to 1, in the last `window` seconds, once there were so
+    many `requests`.
+    """
+
+    errors: Annotated[float, Field(ge=0, lt=1, strict=False)]
+    window: Annotated[float, Field(ge=1, le=86_400, strict=False)] = 60.0
+    requests: Annotated[int, Field(ge=1, le=1_000_000)] = 20
+
+    @classmethod
+    def of(cls, bound: Bound) -> "BoundFields":
+        """Show a bound."""
+        return cls(errors=bound.errors, window=bound.window, requests=bound.requests)
+
+    def bound(self) -> Bound:
+        """The same for the registry."""
+        return Bound(self.errors, self.window, self.requests)
+
+
+def _open(schema: dict[str, Any]) -> None:
+    """Show shares where they are: beside the other fields."""
+    schema["additionalProperties"] = schema["properties"].pop("shares")["additionalProperties"]
+    schema["required"].remove("shares")
+
+
+class TrafficFields(Body):
+    """Each version's share, under its number, digest or alias, such as `{"v1": 90, "v2": 10}`.
+
+    Shares are weights: whole numbers, percent or not. `shadow` is a version whose answers are
+    compared and never returned; `step_back` takes its share from one that makes errors.
+    """
+
+    model_config = ConfigDict(json_schema_extra=_open)
+    shares: dict[str, Share]
+    shadow: Annotated[str, Field(min_length=1, max_length=128)] | int | None = None
+    step_back: BoundFields | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, value: Any) -> Any:
+        """Put what is no field of its own among the shares."""
+        if not isinstance(value, dict):
+            return value
+        found = cast("dict[str, Any]", value)
+        named = {name: found[name] for name in ("shadow", "step_back") if name in found}
+        return {**named, "shares": {name: found[name] for name in found.keys() - named.keys()}}
+
+
+class StepBackBody(BaseModel):
+    """Why a version lost the share that it had, and when, in Unix seconds."""
+
+    share: int
+    at: float
+    reason: str
+
+    @classmethod
+    def of(cls, step: StepBack) -> "StepBackBody":
+        """Show what was done."""
+        return cls(share=step.share, at=step.at, reason=step.reason)
+
+
+class SharingBody(BaseModel):
+    """A version that answers requests which name none: so many percent of them, or unseen.
+
+    `number` counts a task's versions from 1; `active` is the one that answers alone once the
+    traffic is no more shared.
+    """
+
+    number: int
+    version: str
+    digest: str
+    active: bool
+    share: int
+    percent: float
+    shadow: bool
+    stepped_back: StepBackBody | None
+
+
+class TrafficBody(BaseModel):
+    """How a task's requests are shared; the active version has them all where they are not."""
+
+    task: str
+    shared: bool
+    versions: list[SharingBody]
+    step_back: BoundFields | None
+
+    @classmethod
+    def of(cls, task: Task) -> "TrafficBody":
+        """Show a task's traffic, the newest version first."""
+        traffic = task.traffic or Traffic()
+        shares = traffic.shares
+        if not any(shares.values()) and task.active is not None:
+            shares = {**shares, task.active: 1}
+        all_shares = sum(shares.values())
+
+        def shown(version: Version) -> SharingBody:
+            share = shares.get(version.number, 0)
+            step = traffic.stepped_back.get(version.number)
+            return SharingBody(
+                number=version.number,
+                version=version.ref.version,
+                digest=version.ref.digest,
+                active=version.number == task.active,
+                share=share,
+                percent=100 * share / all_shares,
+                shadow=version.number == traffic.shadow,
+                stepped_back=StepBackBody.of(step) if step is not None else None,
+            )
+
+        numbers = traffic.numbers.union(shares)
+        return cls(
+            task=task.name,
+            shared=task.traffic is not None,
+            versions=[shown(each) for each in reversed(task.versions) if each.number in numbers],
+            step_back=BoundFields.of(traffic.bound) if traffic.bound is not None else None,
+        )
+
+
+@router.get("")
+def show_traffic(name: TaskId, registry: RegistryDep, response: Response) -> TrafficBody:
+    """Show how a task's requests are shared; its ETag names that very state."""
+    return _shown(registry.versions(name), response)
+
+
+@router.put("")
+async def share_traffic(
+    name: TaskId,
+    body: TrafficFields,
+    registry: RegistryDep,
+    writes: WritesDep,
+    response: Response,
+    if_match: ConditionDep,
+) -> TrafficBody:
+    """Share a task's requests among its versions, from the next one on.
+
+    Those under way end on the version that they began with.
+    """
+    bound = body.step_back.bound() if body.step_back is not None else None
+    shares = body.shares
+    task = await writes.run(registry.share, name, shares, body.shadow, bound, if_match=if_match)
+    return _shown(task, response)
+
+
+@router.delete("", status_code=204)
+async def end_traffic(
+    name: TaskId, registry: RegistryDep, writes: WritesDep, if_match: ConditionDep
+) -> None:
+    """Have the active version answer alone again."""
+    await writes.run(registry.unshare, name, if_match=if_match)
+
+
+def _shown(task: Task, response: Response) -> TrafficBody:
+    response.headers["etag"] = f'"{task.state}"'
+    return TrafficBody.of(task)
