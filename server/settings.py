@@ -16,7 +16,7 @@ from pydantic_settings import (
 )
 
 from server.errors import InvalidSettings
-from server.user_directories import user_cache, user_data
+from server.user_directories import user_cache, user_store
 
 ENV_PREFIX = "POLYDELTA_"
 CONFIG_FILE = Path("polydelta.toml")
@@ -71,10 +71,6 @@ def _check_template(template: str) -> str:
 
 
 Template: TypeAlias = Annotated[str, AfterValidator(_check_template)]
-
-
-def _store() -> Path:
-    return user_data() / "store"
 
 
 class Settings(BaseSettings):
@@ -137,7 +133,7 @@ class Settings(BaseSettings):
         default=True, description="let prompts of completions hold control tokens"
     )
     cache: Path = Field(default_factory=user_cache, description="directory for converted bases")
-    store: Path = Field(default_factory=_store, description="directory in which tasks last")
+    store: Path = Field(default_factory=user_store, description="directory in which tasks last")
     store_gb: Gigabytes = Field(default=50.0, description="disk that deltas may take there")
     keep_versions: PositiveInt = Field(
         default=5, description="versions of a task that are kept to go back to"

@@ -14,6 +14,11 @@ def user_data() -> Path:
     return _of("XDG_DATA_HOME", ".local/share")
 
 
+def user_store() -> Path:
+    """Where tasks last, unless a server is told another directory."""
+    return user_data() / "store"
+
+
 def _of(variable: str, otherwise: str) -> Path:
     named = os.environ.get(variable)
     return (Path(named) if named else Path.home() / otherwise) / "polydelta"

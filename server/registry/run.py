@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import Lock
 
 _LOCK = "lock"
+_RUN = "run-"
 
 
 class Run:
@@ -27,7 +28,7 @@ class Run:
         root.mkdir(parents=True, exist_ok=True)
         _sweep(root)
         while True:
-            self.path = Path(tempfile.mkdtemp(prefix="run-", dir=root))
+            self.path = Path(tempfile.mkdtemp(prefix=_RUN, dir=root))
             # A sweeper may come between; it takes away what is still empty.
             with suppress(BlockingIOError, FileNotFoundError):
                 self._end = self._lock(os.O_CREAT)
@@ -54,6 +55,22 @@ class Run:
         return weakref.finalize(self, _remove, self.path, _hold(self.path, flags))
 
 
+def ended(root: Path) -> list[Path]:
+    """The runs in a root whose servers have ended, however that was."""
+    found: list[Path] = []
+    for run in sorted(root.glob(f"{_RUN}*")):
+        try:
+            os.close(_hold(run))
+        except FileNotFoundError:
+            # Without a lock: it was left before it had one, or after.
+            found += [run] if run.exists() else []
+        except OSError:
+            continue
+        else:
+            found.append(run)
+    return found
+
+
 def _hold(run: Path, flags: int = 0) -> int:
     """Lock a run until the process ends or the handle returned is closed.
 
@@ -71,7 +88,7 @@ def _hold(run: Path, flags: int = 0) -> int:
 
 
 def _sweep(root: Path) -> None:
-    for run in root.glob("run-*"):
+    for run in root.glob(f"{_RUN}*"):
         # Its server lives, or another sweeper was faster.
         with suppress(OSError):
             names = {path.name for path in run.iterdir()}

@@ -32,6 +32,12 @@ from server.registry.quota import Quota
 from server.registry.run import Run
 from server.registry.staging import Staging, digest_of, storage_errors
 
+BLOBS = "blobs"
+"""The directory of all blobs."""
+
+ASIDE = "blobs-"
+"""How directories of blobs begin that were set aside."""
+
 _MIB = 1 << 20
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -53,11 +59,11 @@ class Store:
         self.max_bytes = max_bytes
         self.gate = Gate()
         self._lock = Lock()
-        self._blobs = root / "blobs"
+        self._blobs = root / BLOBS
         with storage_errors():
             self._run = Run(root)
             self._blobs.mkdir(exist_ok=True)
-            self._sizes = {digest: _size(self._blob(digest)) for digest in self.digests()}
+            self._sizes = {digest: size_of(self._blob(digest)) for digest in self.digests()}
         self.quota = Quota(quota, sum(self._sizes.values()))
 
     @property
@@ -102,14 +108,14 @@ class Store:
 
     def recount(self) -> None:
         """Count anew what there is: other servers put into the store and remove from it."""
-        found = {digest: _size(self._blob(digest)) for digest in self.digests()}
+        found = {digest: size_of(self._blob(digest)) for digest in self.digests()}
         with self._lock:
             self.quota.give_back(sum(self._sizes.values()) - sum(found.values()))
             self._sizes = found
 
     def set_aside(self) -> Path:
         """Give the directory of blobs a name under which nothing is removed; return that."""
-        aside = self.root / f"blobs-{uuid4().hex[:8]}"
+        aside = self.root / f"{ASIDE}{uuid4().hex[:8]}"
         with storage_errors():
             self._blobs.rename(aside)
             self._blobs.mkdir()
@@ -119,7 +125,7 @@ class Store:
     def digests(self) -> set[str]:
         """The digests of all blobs."""
         with suppress(FileNotFoundError):
-            return {path.name for path in self._blobs.iterdir() if _DIGEST.fullmatch(path.name)}
+            return {path.name for path in self._blobs.iterdir() if is_digest(path.name)}
         return set()
 
     def path(self, digest: str) -> Path:
@@ -186,7 +192,13 @@ class Store:
         return trash
 
 
-def _size(directory: Path) -> int:
+def is_digest(name: str) -> bool:
+    """Whether a directory's name is a blob's."""
+    return _DIGEST.fullmatch(name) is not None
+
+
+def size_of(directory: Path) -> int:
+    """The bytes of a directory's files, none if it is not there."""
     with suppress(FileNotFoundError):
         return sum(path.stat().st_size for path in directory.iterdir())
     return 0

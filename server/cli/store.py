@@ -1,0 +1,44 @@
+"""`polydelta store …`: looking after a store, beside running servers or without any."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+from server.cli.flags import Format, flag
+from server.cli.printing import err, print_json, print_table, size
+from server.cli.progress import progress
+from server.user_directories import user_store
+
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="The store, in which tasks last."
+)
+
+Root: TypeAlias = Annotated[
+    Path | None, flag("store", help="The store's directory.", show_default="as for servers")
+]
+
+
+@app.command()
+def check(store: Root = None, output: Format = "text") -> None:
+    """Check the database and every blob, and change nothing; exits with 1 if anything is found."""
+    # The rest of the command line answers at once because only this waits for Torch.
+    from server.registry.upkeep.check import check as look_at
+
+    with ExitStack() as shown:
+        report = look_at(
+            store or user_store(),
+            lambda total: shown.enter_context(progress("Reading blobs", total)),
+        )
+    if output == "json":
+        print_json(report)
+    elif report.findings:
+        rows = [(each.about, each.where, each.fault, each.advice) for each in report.findings]
+        print_table(("ABOUT", "WHERE", "FAULT", "WHAT TO DO"), rows)
+    err.print(
+        f"{report.tasks} tasks, {report.versions} versions, {report.blobs} blobs of "
+        f"{size(report.bytes)}: {len(report.findings) or 'no'} findings"
+    )
+    if report.findings:
+        raise typer.Exit(1)

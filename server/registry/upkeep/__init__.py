@@ -1,0 +1,1 @@
+"""Upkeep: looking after a store, beside running servers or without any."""

@@ -1,0 +1,121 @@
+"""Checking a store: its database, every blob, and what servers left behind; nothing is changed."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from server.errors import InvalidSettings
+from server.registry.registry import DATABASE
+from server.registry.run import ended
+from server.registry.store import ASIDE, BLOBS, is_digest, size_of
+from server.registry.upkeep.blobs import is_free, places_of, spoiled_of
+from server.registry.upkeep.contents import Contents
+from server.registry.upkeep.faults import faults
+from server.registry.upkeep.finding import Finding
+from server.registry.upkeep.snapshot import snapshot
+
+_PUT_AGAIN = "Put the same files again, or activate another version."
+_RESTORE = "Put it again, or restore the database from a back-up."
+_GC = "polydelta store gc removes it, as does the next server that starts."
+
+Begin = Callable[[int], Callable[[], None]]
+"""Is told how many steps there will be, and gives what to call after each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was looked at, `bytes` of all blobs among it, and what was found."""
+
+    tasks: int
+    versions: int
+    blobs: int
+    bytes: int
+    findings: tuple[Finding, ...]
+
+
+def check(root: Path, begin: Begin) -> Report:
+    """Look at a store, while servers may change it.
+
+    Raises InvalidSettings where there is no store, RegistryUnavailable where it cannot be read.
+    """
+    if not (root / BLOBS).is_dir():
+        raise InvalidSettings(f"{root} is no store: it has no {BLOBS}. Name another (--store).")
+    contents, findings = _database(root / DATABASE)
+    places = places_of(root)
+    spoiled = spoiled_of(places, begin(len(places)))
+    if contents is not None:
+        # Servers went on meanwhile: what they removed since is not missed.
+        latest, _ = _database(root / DATABASE)
+        findings += _blobs(contents, latest or contents, places, spoiled)
+    else:
+        contents = Contents({}, (), (), frozenset())
+        findings += [_spoiled(digest, []) for digest in spoiled]
+    findings += _beside(root)
+    return Report(
+        tasks=sum(map(len, contents.tasks.values())),
+        versions=sum(len(task.versions) for task in contents.all()),
+        blobs=len(places),
+        bytes=sum(map(size_of, places.values())),
+        findings=tuple(sorted(findings)),
+    )
+
+
+def _database(path: Path) -> tuple[Contents | None, list[Finding]]:
+    if not path.exists():
+        advice = "Restore it from a back-up before a server starts: that would set the blobs aside."
+        return None, [Finding("database", path.name, "is not there", advice)]
+    if told := faults(path):
+        advice = "Restore a back-up; else the next server that starts keeps to what is sound."
+        return None, [Finding("database", path.name, each, advice) for each in told]
+    with snapshot(path) as database:
+        contents = Contents.of(database)
+    damaged = [("task", name) for name in contents.damaged]
+    damaged += [("version", name) for name in contents.damaged_versions]
+    return contents, [
+        Finding(about, name, "is not as it was written", _RESTORE) for about, name in damaged
+    ]
+
+
+def _blobs(
+    before: Contents, latest: Contents, places: Mapping[str, Path], spoiled: Iterable[str]
+) -> Iterable[Finding]:
+    needed = before.digests & latest.digests
+    names = _names(latest)
+    for digest in needed - places.keys():
+        yield Finding("blob", digest, f"is gone: {', '.join(names[digest])}", _PUT_AGAIN)
+    # One that was read while a server put it again is whole by now.
+    again = {digest: places[digest] for digest in needed.intersection(spoiled)}
+    for digest in spoiled_of(again, lambda: None):
+        yield _spoiled(digest, names[digest])
+    for digest in places.keys() - before.digests - latest.digests:
+        if is_free(places[digest]):
+            yield Finding("leftover", digest, "is a blob of no version", _GC)
+
+
+def _names(contents: Contents) -> Mapping[str, list[str]]:
+    """The versions that have each digest, as `spam@3`."""
+    names: defaultdict[str, list[str]] = defaultdict(list)
+    for task in contents.all():
+        for version in task.versions:
+            names[version.ref.digest].append(f"{task.name}@{version.number}")
+    return names
+
+
+def _spoiled(digest: str, names: list[str]) -> Finding:
+    of = f": {', '.join(names)}" if names else ""
+    return Finding("blob", digest, f"is damaged{of}", _PUT_AGAIN)
+
+
+def _beside(root: Path) -> Iterable[Finding]:
+    for path in (root / BLOBS).iterdir():
+        if not is_digest(path.name):
+            yield Finding("blob", path.name, "is no blob's name", "Look at it, and move it away.")
+    for path in ended(root):
+        yield Finding("leftover", path.name, "is of a server that ended", _GC)
+    for path in root.glob(f"{ASIDE}*"):
+        advice = (
+            f"To have these tasks again, stop, restore {DATABASE} and rename this to {BLOBS}; "
+            "to give them up, remove it."
+        )
+        yield Finding("aside", path.name, "was set aside without its database", advice)

@@ -1,0 +1,48 @@
+"""Contents: what a database holds of all bases, and what of it is not as it was written."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Table, select
+
+from server.registry.catalogue.catalogue import Catalogue
+from server.registry.catalogue.database import Database
+from server.registry.catalogue.tables import TASKS, VERSIONS, is_sound
+from server.registry.task import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """The sound tasks of each base, and the names of others: tasks, and versions as `spam@3`.
+
+    `digests` are those of all versions, whatever becomes of their tasks.
+    """
+
+    tasks: Mapping[str, tuple[Task, ...]]
+    damaged: tuple[str, ...]
+    damaged_versions: tuple[str, ...]
+    digests: frozenset[str]
+
+    @classmethod
+    def of(cls, database: Database) -> "Contents":
+        """Read everything."""
+        rows, versions = _rows(database, TASKS), _rows(database, VERSIONS)
+        bases = sorted({row["base"] for row in rows})
+        tasks = {base: tuple(Catalogue(database, base).tasks()) for base in bases}
+        sound = {(base, task.name) for base, found in tasks.items() for task in found}
+        return cls(
+            tasks,
+            tuple(sorted({r["name"] for r in rows if (r["base"], r["name"]) not in sound})),
+            tuple(sorted(f"{r['task']}@{r['number']}" for r in versions if not is_sound(r))),
+            frozenset(row["digest"] for row in versions),
+        )
+
+    def all(self) -> Iterable[Task]:
+        """Every sound task."""
+        return (task for found in self.tasks.values() for task in found)
+
+
+def _rows(database: Database, table: Table) -> list[Mapping[str, Any]]:
+    with database.reading() as connection:
+        return [dict(row) for row in connection.execute(select(table)).mappings()]

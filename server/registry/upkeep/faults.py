@@ -1,0 +1,38 @@
+"""Faults of a database's file, as SQLite itself tells them."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import quote
+
+from server.errors import RegistryUnavailable
+
+_DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_SHOWN = 20
+
+
+def faults(path: Path) -> list[str]:
+    """What is wrong with a database's file: nothing, or SQLite's own words for it.
+
+    Looks at every page and every entry of an index, and changes nothing. Raises
+    RegistryUnavailable where the file cannot be read at all.
+    """
+    try:
+        with closing(opened(path)) as connection:
+            told = [row[0] for row in connection.execute(f"PRAGMA integrity_check({_SHOWN})")]
+    except sqlite3.DatabaseError as error:
+        if is_damage(error):
+            return [str(error)]
+        raise RegistryUnavailable(f"{path} cannot be read: {error}.") from error
+    return [] if told == ["ok"] else told
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether an error says that the file is damaged, and not merely in use or out of reach."""
+    # The upper bytes of a code say more of where it was met.
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE
+
+
+def opened(path: Path) -> sqlite3.Connection:
+    """Open a database to be read alone, beside whoever writes it."""
+    return sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)

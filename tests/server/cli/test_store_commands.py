@@ -1,0 +1,43 @@
+"""The commands on a store, beside a server that has it open."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from deltas.base import BaseSpec
+from server.registry.registry import Registry
+from server.registry.store import Store
+from tests.server.cli.conftest import Polydelta
+from tests.server.registry.prompts import write_prompt
+
+
+@pytest.fixture
+def root(spec: BaseSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    root = tmp_path / "store"
+    registry = Registry(Store(root), spec)
+    for number in (1, 2):
+        registry.put("spam", write_prompt(tmp_path / f"delta-{number}", spec, number))
+    monkeypatch.setenv("POLYDELTA_STORE", str(root))
+    return root
+
+
+def test_a_sound_store_is_checked(polydelta: Polydelta, root: Path) -> None:
+    result = polydelta("store", "check")
+    assert (result.code, result.out) == (0, "")
+    assert "1 tasks, 2 versions, 2 blobs" in result.err
+
+
+def test_what_is_found_is_shown_and_told_by_the_code(polydelta: Polydelta, root: Path) -> None:
+    (root / "run-dead").mkdir()
+    shown = polydelta("store", "check")
+    assert shown.code == 1
+    assert "run-dead" in shown.out
+    found = json.loads(polydelta("store", "check", "-o", "json").out)["findings"]
+    assert [(each["about"], each["where"]) for each in found] == [("leftover", "run-dead")]
+
+
+def test_a_store_that_is_not_there_is_told(polydelta: Polydelta, tmp_path: Path) -> None:
+    result = polydelta("store", "check", "--store", str(tmp_path / "none"))
+    assert result.code == 1
+    assert "--store" in result.err
