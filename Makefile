@@ -21,14 +21,23 @@ pip := $(bin)/python -m pip --disable-pip-version-check
 # An empty file for each thing that is installed, so that a second run starts at once.
 done := .venv/done
 
-.PHONY: run test long clients structured fuzz fuzz-api soak dashboard check format lock clean
+.PHONY: run test browser long clients structured fuzz fuzz-api soak dashboard check format lock clean
 .DELETE_ON_ERROR:
 
 run: $(done)/server $(done)/base-$(BASE)
 	@$(bin)/polydelta demo --base $(BASE) --host $(HOST) --port $(PORT)
 
-test: $(done)/dev $(done)/base-smollm2 $(done)/base-minilm
+test: $(done)/dev $(done)/base-smollm2 $(done)/base-minilm browser
 	$(bin)/pytest
+
+# The page is tested in Chromium. Playwright's own is no package: the system's is taken, or Debian's
+# fetched; elsewhere install one, or name it in CHROMIUM. Without any, these tests are skipped.
+browser:
+	@if ! command -v $${CHROMIUM:-chromium-headless-shell} chromium google-chrome >/dev/null \
+	    && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	    echo "Installing Chromium for the tests of the page, some 100 MB …"; \
+	    apt-get update -qq && apt-get install -qq --no-install-recommends chromium-headless-shell; \
+	fi
 
 long: $(done)/dev $(done)/base-smollm2
 	$(bin)/pytest -m long

@@ -30,6 +30,7 @@ from server.api.routes import (
     lora,
     metrics,
     models,
+    page,
     pause,
     pooling,
     predict,
@@ -55,7 +56,7 @@ from server.traces.setup import traced
 _RESOURCES = (
     infer, batch, tasks, versions, traffic, completions, chat, responses, embeddings, models, lora,
     classify, pooling, score, rerank, tokenize, server_info, pause, embed, predict, info, generate,
-    hub, health, metrics
+    hub, page, health, metrics
 )  # fmt: skip
 
 

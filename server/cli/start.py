@@ -40,9 +40,8 @@ def _start(settings: Settings, sockets: list[socket.socket]) -> None:
         err.print(f"The base is {engine.base.name}@{engine.base.revision}.", highlight=False)
     url = f"http://{_in_url(settings.host)}:{sockets[0].getsockname()[1]}"
     count = len(engine.registry.all())
-    err.print(
-        f"\n[bold]{engine.base.name}[/] with {count} tasks on {url}. Try, in another shell:\n"
-    )
+    err.print(f"\n[bold]{engine.base.name}[/] with {count} tasks. Open in a browser:\n\n{url}/\n")
+    err.print("Or try, in another shell:\n")
     for line in example_lines(url, engine):
         err.print(line, markup=False)
     err.print()

@@ -1,0 +1,59 @@
+// A request as code: for a shell, for Polydelta's Python client, for OpenAI's.
+
+const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+
+export function curl(origin, { body }) {
+  const flags = body.stream ? "-sN" : "-s";
+  return `curl ${flags} ${origin}/v1/infer -H 'content-type: application/json' \\\n    -d ${quoted(JSON.stringify(body))}`;
+}
+
+// JSON's texts and numbers are Python's, too.
+function py(value) {
+  if (value === null) return "None";
+  if (typeof value === "boolean") return value ? "True" : "False";
+  if (Array.isArray(value)) return `[${value.map(py).join(", ")}]`;
+  if (typeof value !== "object") return JSON.stringify(value);
+  return `{${Object.entries(value).map(([key, each]) => `${py(key)}: ${py(each)}`).join(", ")}}`;
+}
+
+const named = (values) => Object.entries(values).map(([name, value]) => `, ${name}=${py(value)}`).join("");
+
+const ANSWERS = { classify: "scores", tag: "entities", embed: "embedding" };
+
+function printed(task, body, call) {
+  if (Array.isArray(body.input)) return `print([each.embedding for each in client.infer(${call}).outputs])`;
+  return `print(client.infer(${call}).${ANSWERS[task.type]})`;
+}
+
+export function python(origin, { task, body }) {
+  const call = `${py(body.task)}, ${py(body.input)}${named(body.parameters ?? {})}`;
+  const made = `from polydelta_client import Polydelta\n\nclient = Polydelta(${py(origin)})\n`;
+  if (!body.stream) return made + printed(task, body, call);
+  return `${made}for piece in client.stream(${call}):\n    print(piece.text, end="", flush=True)`;
+}
+
+function chat(body) {
+  const { schema, top_k, repetition_penalty, temperature = 0, ...own } = body.parameters ?? {};
+  const extra = Object.entries({ top_k, repetition_penalty }).filter(([, value]) => value !== undefined);
+  const parts = [
+    `model=${py(body.task)}`,
+    `messages=[{"role": "user", "content": ${py(body.input)}}]`,
+    ...Object.entries({ max_tokens: 128, temperature, ...own }).map(([name, value]) => `${name}=${py(value)}`),
+    "stream=True",
+  ];
+  if (schema) parts.push(`response_format=${py({ type: "json_schema", json_schema: { name: "answer", schema } })}`);
+  if (extra.length) parts.push(`extra_body=${py(Object.fromEntries(extra))}`);
+  return (
+    `stream = client.chat.completions.create(\n    ${parts.join(",\n    ")},\n)\n` +
+    'for chunk in stream:\n    if chunk.choices:\n        print(chunk.choices[0].delta.content or "", end="", flush=True)'
+  );
+}
+
+export function openai(origin, { task, body }) {
+  const made = `from openai import OpenAI\n\nclient = OpenAI(base_url=${py(`${origin}/v1`)}, api_key="unused")\n`;
+  if (task.type === "generate") return made + chat(body);
+  if (task.type === "embed") {
+    return `${made}found = client.embeddings.create(model=${py(body.task)}, input=${py(body.input)})\nprint([each.embedding for each in found.data])`;
+  }
+  return "# OpenAI's protocol has no labels for texts: use curl or Python.";
+}

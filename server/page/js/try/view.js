@@ -1,0 +1,116 @@
+// Try: one input, and what each of the chosen tasks answers, side by side.
+
+import { html, useEffect, useRef } from "../html.js";
+import { store } from "../store.js";
+import { BASE, tasks } from "../tasks.js";
+import { ask } from "./ask.js";
+import { Column } from "./column.js";
+import { NO_OPTIONS, Options, parametersOf, schemaFault } from "./options.js";
+import { Picker } from "./picker.js";
+import { plan, requestFor } from "./requests.js";
+import { Snippets } from "./snippets.js";
+
+const FIRST = 2;
+const EXAMPLE =
+  "The central bank raised its main interest rate by half a point on Thursday, the third rise " +
+  "this year, and said that prices were still climbing too fast.";
+
+// What is chosen, typed and answered stays while other views are looked at.
+const state = store({ chosen: null, text: EXAMPLE, options: NO_OPTIONS, asked: null, answers: {} });
+const copied = store(null);
+let running = null;
+
+const set = (change) => state.set((before) => ({ ...before, ...change }));
+
+const firstChoice = (list) => [
+  BASE,
+  ...list.filter((task) => task.id !== BASE).slice(0, FIRST).map((task) => task.id),
+];
+
+function toggle(chosen, name) {
+  set({ chosen: chosen.includes(name) ? chosen.filter((each) => each !== name) : [...chosen, name] });
+}
+
+async function run(shown) {
+  const { text, options } = state.get();
+  if (running || !text.trim() || !shown.length || schemaFault(options.schema)) return;
+  running = new AbortController();
+  set({ asked: text, answers: Object.fromEntries(shown.map((task) => [task.id, { state: "waiting" }])) });
+  const tell = (name, change) =>
+    state.set((before) => {
+      const answer = { ...before.answers[name], ...change };
+      return { ...before, answers: { ...before.answers, [name]: answer } };
+    });
+  try {
+    await ask(plan(shown, text, parametersOf(options)), tell, running.signal);
+  } finally {
+    running = null;
+    set({});
+  }
+}
+
+function useKeys(shown, field) {
+  useEffect(() => {
+    function pressed(event) {
+      const typing = event.target.matches("input, textarea");
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) run(shown);
+      else if (event.key === "Escape") running?.abort();
+      else if (event.key === "/" && !typing) document.getElementById("search")?.focus();
+      else if (event.key === "i" && !typing) field.current?.focus();
+      else return;
+      event.preventDefault();
+    }
+    addEventListener("keydown", pressed);
+    return () => removeEventListener("keydown", pressed);
+  }, [shown]);
+}
+
+export function TryView() {
+  const { list, error } = tasks.use();
+  const { chosen, text, options, asked, answers } = state.use();
+  const field = useRef();
+  const names = chosen ?? (list ? firstChoice(list) : []);
+  const shown = names.map((name) => list?.find((task) => task.id === name)).filter(Boolean);
+  useKeys(shown, field);
+
+  if (error && !list) return html`<p class="notice bad" role="alert">${error.message}</p>`;
+  if (!list) return html`<p class="notice quiet">Loading …</p>`;
+  const parameters = schemaFault(options.schema) ? {} : parametersOf(options);
+  return html`<div class="try">
+    <${Picker} list=${list} chosen=${names} onToggle=${(name) => toggle(names, name)} />
+    <div class="bench">
+      <form
+        class="composer"
+        onSubmit=${(event) => {
+          event.preventDefault();
+          if (running) running.abort();
+          else run(shown);
+        }}
+      >
+        <label for="input">Input</label>
+        <textarea id="input" rows="4" ref=${field} value=${text} onInput=${(event) => set({ text: event.target.value })}></textarea>
+        <div class="go">
+          <${Options} options=${options} onChange=${(next) => set({ options: next })} />
+          <button class="main" disabled=${!running && (!shown.length || !text.trim())}>
+            ${running ? "Stop" : "Ask"} <kbd>${running ? "Esc" : "Ctrl ↵"}</kbd>
+          </button>
+        </div>
+      </form>
+      <section class="columns" aria-label="Answers">
+        ${shown.map(
+          (task) =>
+            html`<${Column}
+              key=${task.id}
+              task=${task}
+              answer=${answers[task.id]}
+              input=${asked ?? text}
+              onCopy=${() => copied.set({ task, body: requestFor(task, text, parameters) })}
+              onClose=${() => toggle(names, task.id)}
+            />`,
+        )}
+        ${!shown.length && html`<p class="quiet">Choose a task to ask it.</p>`}
+      </section>
+    </div>
+    <${Snippets} copied=${copied} />
+  </div>`;
+}

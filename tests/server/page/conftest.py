@@ -1,0 +1,71 @@
+"""The page of a server over a tiny base, in real Chromium."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests import samples
+from tests.server.api.live import Live, serving
+
+LABELS = ("ham", "spam", "odd")
+CHROMIUM = ("chromium-headless-shell", "chromium", "google-chrome")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    names = [os.environ.get("CHROMIUM", ""), *CHROMIUM]
+    found = next((path for path in map(shutil.which, names) if path), None)
+    if found is None:
+        pytest.skip("There is no Chromium: `make browser` installs Debian's.")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def live(decoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    with serving(decoder, tmp_path_factory.mktemp("live"), drain_timeout=0) as server:
+        server.add("lora", samples.generator("lora", server.spec))
+        server.add("spam", samples.classifier(server.spec, LABELS))
+        yield server
+
+
+@pytest.fixture(scope="module")
+def reader(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    with serving(encoder, tmp_path_factory.mktemp("reader"), drain_timeout=0) as server:
+        server.add("topic", samples.classifier(server.spec, LABELS, kind="bottleneck"))
+        server.add("names", samples.tagger(server.spec, ("B-PER", "I-PER", "B-LOC")))
+        yield server
+
+
+class Visit:
+    """A page that a browser has open, what it asked for and what went wrong in it."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.asked: list[str] = []
+        self.faults: list[str] = []
+        page.on("request", lambda request: self.asked.append(request.url))
+        page.on("pageerror", lambda error: self.faults.append(str(error)))
+        page.on("console", lambda said: self._heard(said.type, said.text))
+
+    def _heard(self, kind: str, text: str) -> None:
+        # Chromium says of each status above 399 that a resource failed; the page says what it was.
+        if kind in ("error", "warning") and "Failed to load resource" not in text:
+            self.faults.append(text)
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Visit]:
+    """A page without faults when its test ends."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(20_000)
+    visit = Visit(context.new_page())
+    yield visit
+    context.close()
+    assert visit.faults == []
