@@ -96,8 +96,9 @@ class Delta:
     where the base's own is. `answer_schema` is the JSON schema that its texts keep to, as JSON,
     empty where there is none. Where a classifier's `problem_type` is not said, its number of labels
     decides. The first `dimensions` values of an embedding are of use by themselves, for each of
-    these numbers (Kusupati et al., 2022, arXiv:2205.13147, Matryoshka). Several kinds may be
-    present at once, each at any number of sites.
+    these numbers (Kusupati et al., 2022, arXiv:2205.13147, Matryoshka). `card` is what the delta
+    tells of itself, as JSON, empty where it tells nothing. Several kinds may be present at once,
+    each at any number of sites.
     """
 
     task: TaskType
@@ -108,6 +109,7 @@ class Delta:
     problem_type: ProblemType | None = None
     answer_schema: str = ""
     dimensions: tuple[int, ...] = ()
+    card: str = ""
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -48,7 +48,7 @@ class Native(Dialect):
         prompt = config.choice("prompt", PromptStyle)
         problem = config.option("problem_type", ProblemType)
         dimensions = config.wholes(DIMENSIONS)
-        config.ignore("card")
+        card = config.raw("card")
         config.finish()
         bare = all(kind_named(kind).role is Role.HEAD for kind in kinds)
         absent = bare and WEIGHTS not in checkpoint.names
@@ -56,7 +56,8 @@ class Native(Dialect):
         template = read_chat_template(checkpoint) if TEMPLATE in checkpoint.names else ""
         parts = tuple(_parts(tensors, kinds))
         schema = read_answer_schema(checkpoint)
-        return Delta(task, parts, labels, prompt, template, problem, schema, dimensions)
+        told = json.dumps(card, ensure_ascii=False) if card else ""
+        return Delta(task, parts, labels, prompt, template, problem, schema, dimensions, told)
 
 
 def write(

@@ -1,5 +1,6 @@
 """Cards: what a trained delta tells of itself."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -33,6 +34,27 @@ class Card:
         if self.verdicts:
             lines += ["", *_table(self.verdicts)]
         return "\n".join(lines) + "\n"
+
+
+def scores_of(card: str) -> dict[str, float]:
+    """The scores that a card tells, as JSON: of each held-out set, and what else is a number."""
+    told: Json = json.loads(card) if card else None
+    if not isinstance(told, dict):
+        return {}
+    held_out = told.get("held_out")
+    verdicts = held_out if isinstance(held_out, list) else []
+    named = [*told.items(), *map(_score, verdicts)]
+    return {
+        name: float(value)
+        for name, value in named
+        if name.isprintable() and isinstance(value, int | float) and not isinstance(value, bool)
+    }
+
+
+def _score(verdict: Json) -> tuple[str, Json]:
+    if not isinstance(verdict, dict):
+        return "", None
+    return f"{verdict.get('measure')} on {verdict.get('held_out')}", verdict.get("delta")
 
 
 def _table(verdicts: Sequence[Verdict]) -> list[str]:

@@ -1,6 +1,7 @@
 """How commands print: results to standard output, everything else to standard error."""
 
 import json
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
@@ -11,7 +12,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-out = Console(highlight=False, soft_wrap=True, emoji=False)
+_ENDLESS = 100_000
+
+# Where no terminal shows it, a row of a table is one line, for other programs to read.
+_WIDTH = None if sys.stdout.isatty() else _ENDLESS
+
+out = Console(highlight=False, soft_wrap=True, emoji=False, width=_WIDTH)
 err = Console(highlight=False, soft_wrap=True, emoji=False, stderr=True)
 
 

@@ -79,8 +79,7 @@ def versions(name: Name, url: Url = None, output: Format = "text") -> None:
         found = client.tasks.versions(name)
     if output == "json":
         return print_json([version.model_dump() for version in found])
-    headings = ("NUMBER", "VERSION", "KIND", "SIZE", "CREATED", "SOURCE", "ANSWERS", "ALIASES")
-    return print_table(headings, [_version_row(version) for version in found])
+    return print_table(_VERSION, [_version_row(version) for version in found])
 
 
 @app.command()
@@ -110,6 +109,11 @@ def alias(
             err.print(f"{name}@{alias}: version {version}")
 
 
+_VERSION = (
+    "NUMBER", "VERSION", "KIND", "SIZE", "CREATED", "SOURCE", "BY", "SCORES", "ANSWERS", "ALIASES"
+)  # fmt: skip
+
+
 def _version_row(version: Version) -> tuple[object, ...]:
     return (
         version.number,
@@ -118,6 +122,8 @@ def _version_row(version: Version) -> tuple[object, ...]:
         size(version.bytes),
         moment(version.created),
         version.source,
+        version.by or "",
+        ", ".join(f"{name} {score:.3g}" for name, score in version.scores.items()),
         "yes" if version.active else "",
         ", ".join(version.aliases),
     )

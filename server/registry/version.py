@@ -9,21 +9,28 @@ from deltas.kinds.head import width_of
 BASE_NAME = "base"
 """The name of the bare base, which is never registered."""
 
+MAX_CARD = 8192
+"""Characters of a card that is kept: it stays in memory with each version."""
+
 
 @dataclass(frozen=True, slots=True)
 class Version:
     """One version of a task; the bare base is the version whose digest is empty.
 
     `number` counts a task's versions from 1, `source` is where its files came from: an address,
-    `upload` or `directory`. `bytes` is the size of its tensors, `created` when it was registered,
-    in seconds since the epoch; `warnings` are sentences for whoever put it. A head gives `width`
-    values, 0 for as many as the base has, of which the first `dimensions` are of use alone.
+    `upload` or `directory`; `by` is who put it, empty where nobody said. `card` is what the delta
+    tells of itself, as JSON, empty where that is nothing or longer than MAX_CARD. `bytes` is the
+    size of its tensors, `created` when it was registered, in seconds since the epoch; `warnings`
+    are sentences for whoever put it. A head gives `width` values, 0 for as many as the base has, of
+    which the first `dimensions` are of use alone.
     """
 
     ref: DeltaRef
     type: TaskType
     number: int = 0
     source: str = ""
+    by: str = ""
+    card: str = field(default="", repr=False)
     kinds: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     problem_type: ProblemType | None = None
@@ -50,6 +57,7 @@ class Version:
         return cls(
             ref=ref,
             type=delta.task,
+            card=delta.card if len(delta.card) <= MAX_CARD else "",
             kinds=delta.kinds,
             labels=delta.labels,
             problem_type=delta.problem_type,

@@ -33,6 +33,9 @@ def version(name: str) -> dict[str, Any]:
         "source": "upload",
         "active": True,
         "aliases": [],
+        "by": None,
+        "card": None,
+        "scores": {},
     }
 
 

@@ -1,6 +1,7 @@
 """What a server has: tasks with their versions, models as OpenAI clients see them, its health."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from ._result import Answer, Result
 
@@ -9,8 +10,10 @@ from ._result import Answer, Result
 class Version(Result):
     """One delta that a task has had; `bytes` of tensors, `created` in Unix seconds.
 
-    `number` counts a task's versions from 1, `source` is where it came from; `active` is the one
-    that answers, `aliases` are names for it, as in `client.infer("spam@champion", text)`.
+    `number` counts a task's versions from 1, `source` is where it came from, `by` who put it, None
+    where that is not known; `active` is the one that answers, `aliases` are names for it, as in
+    `client.infer("spam@champion", text)`. `client.tasks.versions` also tells the `card` that came
+    with the delta, and the `scores` in it by name.
     """
 
     version: str
@@ -22,6 +25,9 @@ class Version(Result):
     source: str = ""
     active: bool = False
     aliases: list[str] = field(default_factory=list[str])
+    by: str | None = None
+    card: Any = None
+    scores: dict[str, float] = field(default_factory=dict[str, float])
 
 
 @dataclass(frozen=True, repr=False)

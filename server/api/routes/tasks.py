@@ -24,7 +24,8 @@ class VersionBody(BaseModel):
     """One delta that a task has had.
 
     `number` counts them from 1, `bytes` are those of its tensors, `created` is in Unix seconds;
-    `active` is the one that answers, `aliases` are names by which requests may ask for it.
+    `source` is where it came from, `by` who put it, null where that is not known; `active` is the
+    one that answers, `aliases` are names by which requests may ask for it.
     """
 
     version: str
@@ -34,6 +35,7 @@ class VersionBody(BaseModel):
     bytes: int
     created: float
     source: str
+    by: str | None
     active: bool
     aliases: list[str]
 
@@ -48,6 +50,7 @@ class VersionBody(BaseModel):
             bytes=version.bytes,
             created=version.created,
             source=version.source,
+            by=version.by or None,
             active=version.number == active,
             aliases=[alias for alias, number in aliases.items() if number == version.number],
         )

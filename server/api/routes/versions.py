@@ -1,16 +1,20 @@
 """`/v1/tasks/{id}/versions`, `…/activate`, `…/aliases`: going back, and names for versions."""
 
-from typing import Annotated, TypeAlias
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeAlias
 
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, Field
 
+from deltas.training.card import scores_of
 from server.api.conditions import ConditionDep
 from server.api.dependencies import EngineDep, RegistryDep, TaskId
 from server.api.http.body import Body, BodyRoute
 from server.api.routes.tasks import TaskBody, VersionBody, etag_of
 from server.api.writes import WritesDep
 from server.registry.task import Task
+from server.registry.version import Version
 
 router = APIRouter(route_class=BodyRoute, prefix="/v1/tasks/{name}", tags=["native"])
 
@@ -26,17 +30,36 @@ class WhichBody(Body):
     version: Annotated[str, Field(min_length=1, max_length=128)] | Annotated[int, Field(ge=1)]
 
 
+class DescribedVersion(VersionBody):
+    """The same with what the delta tells of itself: its card, and the scores in that by name.
+
+    A card that is longer than 8,192 characters is not kept.
+    """
+
+    card: Any
+    scores: dict[str, float]
+
+    @classmethod
+    def of(
+        cls, version: Version, active: int | None, aliases: Mapping[str, int]
+    ) -> "DescribedVersion":
+        """Describe a version of a task that has one of some number answer."""
+        shown = VersionBody.of(version, active, aliases)
+        card = json.loads(version.card) if version.card else None
+        return cls(**shown.model_dump(), card=card, scores=scores_of(version.card))
+
+
 class VersionsBody(BaseModel):
     """All versions of a task, the newest first; once the task is removed, none is active."""
 
     task: str
-    versions: list[VersionBody]
+    versions: list[DescribedVersion]
 
     @classmethod
     def of(cls, task: Task) -> "VersionsBody":
         """Show a task with what it can go back to."""
         newest = reversed(task.versions)
-        shown = [VersionBody.of(version, task.active, task.aliases) for version in newest]
+        shown = [DescribedVersion.of(version, task.active, task.aliases) for version in newest]
         return cls(task=task.name, versions=shown)
 
 

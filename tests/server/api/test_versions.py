@@ -7,6 +7,8 @@ from typing import Any
 import httpx2
 import pytest
 
+from deltas.formats import native
+from polydelta_client import Polydelta
 from tests import samples
 from tests.server.api.live import Live, serving, wait_until
 from tests.server.api.problems import check
@@ -60,6 +62,26 @@ def test_a_version_tells_no_path(live: Live, versions: list[str]) -> None:
     shown = live.http.put(URL, files=files)
     assert shown.json()["versions"][0]["source"] == "upload"
     assert str(live.folder) not in shown.text + live.http.get(f"{URL}/versions").text
+
+
+def test_a_version_tells_what_came_with_its_delta(live: Live, versions: list[str]) -> None:
+    verdict = {"held_out": "mail", "measure": "accuracy", "delta": 0.75, "examples": 8}
+    card: dict[str, Any] = {"command": "make it", "loss": 2, "sound": True, "held_out": [verdict]}
+    cards = (card, {"long": "x" * 9000}, {"\x1b[31m": 1, "held_out": [1, {"delta": "x"}]})
+    for seed, told in enumerate(cards, 3):
+        directory = live.folder / f"carded-{seed}"
+        delta = samples.generator("lora", live.spec, seed=seed)
+        native.write(delta, directory, live.spec, told)
+        put = live.http.put(URL, json={"source": directory.as_uri()})
+        assert put.status_code == 201
+    odd, long, sound, *bare = listed(live)
+    assert (sound["card"], long["card"], odd["card"]) == (cards[0], None, cards[2])
+    assert sound["scores"] == {"loss": 2, "accuracy on mail": 0.75}
+    assert all(each["scores"] == {} for each in (odd, long, *bare))
+    assert all(each["card"] is None and each["by"] is None for each in bare)
+    with Polydelta(live.url) as client:
+        read = client.tasks.versions(NAME)[2]
+    assert (read.card, read.scores, read.by) == (card, sound["scores"], None)
 
 
 def test_an_alias_stays_where_it_is_put(live: Live, versions: list[str]) -> None:

@@ -1,5 +1,6 @@
 import io
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,24 @@ def test_a_task_is_added_shown_and_removed(polydelta: Polydelta, spam: Path) -> 
     assert "lora+head" in polydelta("task", "show", "other").out
     assert polydelta("task", "rm", "other").code == 0
     assert "other" not in polydelta("task", "ls").out
+
+
+def test_versions_are_a_table(polydelta: Polydelta, spam: Path, tmp_path: Path) -> None:
+    shutil.copytree(spam, tmp_path / "told")
+    told = tmp_path / "told/delta.json"
+    config = json.loads(told.read_text())
+    told.write_text(json.dumps(config | {"card": {"accuracy": 0.875}}))
+    for source in (spam, tmp_path / "told"):
+        polydelta("task", "add", "other", str(source))
+    polydelta("task", "alias", "other", "champion", "2")
+    heading, second, first = polydelta("task", "versions", "other").out.splitlines()
+    assert all(word in heading for word in ("NUMBER", "SIZE", "SOURCE", "SCORES", "ALIASES"))
+    assert all(word in second for word in ("lora+head", "upload", "accuracy 0.875", "champion"))
+    assert "accuracy" not in first
+    listed = json.loads(polydelta("task", "versions", "other", "-o", "json").out)
+    assert [each["card"] for each in listed] == [{"accuracy": 0.875}, None]
+    assert "lora+head" in polydelta("task", "show", "other@1").out
+    polydelta("task", "rm", "other", "--forever")
 
 
 def test_a_task_that_changes_nothing_is_added_with_a_warning(
