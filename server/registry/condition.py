@@ -16,7 +16,7 @@ def check_condition(task: Task, condition: Condition) -> None:
     """Raise PreconditionFailed unless a task is as it must be."""
     if condition is None:
         return
-    current = task.answering
+    current = task.whole().answering
     names = set[str]()
     if current is not None:
         names = {ANY, current.ref.version, current.ref.digest, task.state}

@@ -15,7 +15,7 @@ from server.registry.keyed_lock import KeyedLock
 from server.registry.retention import Retention
 from server.registry.rollout import Rollout
 from server.registry.store import Store
-from server.registry.task import Task, digests_of
+from server.registry.task import Task
 from server.registry.version import Version
 
 _log = logging.getLogger(__name__)
@@ -73,17 +73,15 @@ class Keeper:
 
     def change(self, name: str, what: str, edit: Edit) -> Task:
         """Change a task durably, then for requests; what its retention does not hold goes."""
-        before: set[str] = set()
 
         def kept(task: Task) -> Task:
-            before.update(digests_of(task))
             return self._retention.kept(edit(task), time.time())
 
         with self._telling.hold(name):
-            task = self._catalogue.change(name, what, kept)
-            self.rollout.serve(task)
-        self._sweep_soon(before - digests_of(task))
-        return task
+            change = self._catalogue.change(name, what, kept)
+            self.rollout.serve(change.task)
+        self._sweep_soon(change.lost)
+        return change.task
 
     def look(self) -> None:
         """Take over what other servers changed, and remove what has had its time."""
@@ -109,7 +107,7 @@ class Keeper:
 
     def _take_over(self, name: str) -> None:
         with self._telling.hold(name):
-            self.rollout.serve(self._catalogue.task(name))
+            self.rollout.serve(self._catalogue.task(name).whole())
         self._pending.discard(name)
 
     def _keep_to_rules(self, name: str) -> None:
@@ -127,7 +125,7 @@ class Keeper:
     def _make_room(self, size: int) -> None:
         """Give up removed tasks, those first that were removed first, until so much is free."""
         self._store.recount()
-        removed = (task for task in self._catalogue.tasks() if task.active is None)
+        removed = (t for t in self._catalogue.tasks() if t.active is None and not t.damaged)
         for task in sorted(removed, key=lambda task: task.changed):
             if self._store.quota.has(size):
                 return

@@ -5,7 +5,6 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from threading import Lock
 
 import torch
 
@@ -14,7 +13,7 @@ from deltas.base import BaseSpec
 from deltas.delta import Delta, DeltaRef
 from deltas.errors import DeltaError
 from deltas.folder import Folder, opened
-from server.errors import Conflict, DeltaUnavailable, InsufficientStorage
+from server.errors import Conflict, DeltaUnavailable
 from server.registry.catalogue.catalogue import Catalogue
 from server.registry.catalogue.database import Database
 from server.registry.catalogue.sqlite import Sqlite
@@ -68,16 +67,15 @@ class Registry:
         self._store = store
         self._base = base
         self._dtype = dtype
-        self._max_tasks = max_tasks
         self._checker = Checker(store, base, dtype, vet)
-        self._catalogue = Catalogue(database or Sqlite(store.root / DATABASE), base.fingerprint)
+        self._catalogue = Catalogue(
+            database or Sqlite(store.root / DATABASE), base.fingerprint, max_tasks
+        )
         bare = Version.bare(base.family.causal)
         self._keeper = Keeper(store, self._catalogue, retention or Retention(), bare)
         self._keeper.on_forgotten = lambda ref: self.on_forgotten(ref)
         self._rollout = self._keeper.rollout
         self._writing = KeyedLock()
-        self._lock = Lock()
-        self._coming: set[str] = set()
         self._keeper.start()
 
     @property
@@ -152,9 +150,10 @@ class Registry:
 
         def check(task: Task) -> Version | None:
             check_condition(task, if_match)
-            if if_none_match and task.answering and task.answering.ref != ref:
+            current = (task.whole() if if_none_match else task).answering
+            if if_none_match and current and current.ref != ref:
                 raise Conflict(f"The task '{name}' holds another delta already.", param="task")
-            return task.answering
+            return current
 
         def commit(version: Version) -> Task:
             now = time.time()
@@ -173,7 +172,9 @@ class Registry:
                 # Its files may be gone or damaged.
                 with self._store.keeping(staging, ref.digest):
                     return self._rollout.show(commit(current)), False
-            with self._place(name), self._kept(ref, staging) as version:
+            if current is None:
+                self._catalogue.check_place(name)
+            with self._kept(ref, staging) as version:
                 return self._rollout.show(commit(version)), True
 
     def remove(self, name: str, *, if_match: Condition = None, forever: bool = False) -> None:
@@ -186,7 +187,8 @@ class Registry:
         check_name(name)
 
         def removed(task: Task) -> Task:
-            if task.active is None and not (forever and task.versions):
+            there = task.versions or task.damaged if forever else task.whole().answering
+            if not there:
                 raise not_found(name, self._rollout.names())
             check_condition(task, if_match)
             return Task(name) if forever else task.removed(time.time())
@@ -207,22 +209,19 @@ class Registry:
         """
         check_name(name)
 
-        def activated(task: Task) -> Task:
-            check_condition(task, if_match)
-            version = version_of(self._there(task), which)
-            return task.activated(version.number, time.time())
-
         with self._store.gate.passed(), self._writing.hold(name):
-            version = version_of(self._there(self._catalogue.task(name)), which)
-            if not self._store.is_whole(version.ref.digest):
-                raise DeltaUnavailable(
-                    f"The files of version {version.number} of task '{name}' are gone from the "
-                    "store or damaged; put them again."
-                )
-            with self._place(name):
-                return self._rollout.show(
-                    self._keeper.change(name, f"activated {version.ref.version}", activated)
-                )
+            task = self._catalogue.task(name)
+            # What is sound of a damaged task can be activated.
+            ref = version_of(task if task.versions else self._there(task), which).ref
+            self._check_whole(ref)
+
+            def activated(task: Task) -> Task:
+                check_condition(task, if_match)
+                # An alias may name another by now, whose files nobody has looked at.
+                return task.activated(version_of(task, ref.digest).number, time.time())
+
+            task = self._keeper.change(name, f"activated {ref.version}", activated)
+            return self._rollout.show(task)
 
     def alias(
         self, name: str, alias: str, which: str | int | None, *, if_match: Condition = None
@@ -310,13 +309,9 @@ class Registry:
 
     def load(self, ref: DeltaRef) -> Delta:
         """Read a version's tensors from the store; raises DeltaUnavailable if that fails."""
-        path = self._store.path(ref.digest)
-        if not self._store.is_whole(ref.digest):
-            raise DeltaUnavailable(
-                f"The files of task '{ref.task}' are damaged in the store; put them again."
-            )
+        self._check_whole(ref)
         try:
-            return formats.load(path, self._base, self._dtype)
+            return formats.load(self._store.path(ref.digest), self._base, self._dtype)
         except (OSError, DeltaError) as error:
             raise DeltaUnavailable(
                 f"The delta of task '{ref.task}' could not be read from the store."
@@ -350,22 +345,6 @@ class Registry:
         self._store.close()
 
     @contextmanager
-    def _place(self, name: str) -> Generator[None]:
-        """Hold a place among the tasks for a name; raises InsufficientStorage if there is none."""
-        with self._lock:
-            if len(self._rollout.names() | self._coming | {name}) > self._max_tasks:
-                raise InsufficientStorage(
-                    f"The server holds {self._max_tasks} tasks, as many as it may. Remove one "
-                    "(polydelta task rm NAME), or have the operator raise --max-tasks."
-                )
-            self._coming.add(name)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._coming.discard(name)
-
-    @contextmanager
     def _kept(self, ref: DeltaRef, staging: Staging) -> Generator[Version]:
         """Check what is staged and keep it in the store while it is being registered."""
         outline = self._checker.outline(staging)
@@ -376,7 +355,14 @@ class Registry:
             self._rollout.drop(ref)
             raise
 
+    def _check_whole(self, ref: DeltaRef) -> None:
+        if not self._store.is_whole(ref.digest):
+            raise DeltaUnavailable(
+                f"The files of version {ref.version} of task '{ref.task}' are gone from the store "
+                "or damaged; put them again."
+            )
+
     def _there(self, task: Task) -> Task:
-        if not task.versions:
+        if not task.whole().versions:
             raise not_found(task.name, self._rollout.names())
         return task

@@ -21,6 +21,8 @@ class Retention:
 
     def kept(self, task: Task, now: float) -> Task:
         """What is left of a task by these rules, perhaps no version at all."""
+        if task.damaged:
+            return task
         if task.expires is not None and task.expires <= now:
             task = task.removed(task.expires)
         if task.active is None:

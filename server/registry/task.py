@@ -5,8 +5,12 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from itertools import chain
 
+from server.errors import InvalidRequest, RegistryUnavailable
 from server.registry.traffic import StepBack, Traffic, drawn
 from server.registry.version import Version
+
+MOST_ALIASES = 64
+"""Aliases of one task, each of which keeps a version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +19,8 @@ class Task:
 
     `aliases` are free names for versions. `latest` is the highest number ever given. `changed` is
     when another version began to answer or none did, `expires` when the task is to be removed, in
-    seconds since the epoch.
+    seconds since the epoch. A `damaged` task is what could still be read of one: nothing answers
+    until a version is put or activated.
     """
 
     name: str
@@ -26,6 +31,7 @@ class Task:
     changed: float = 0.0
     expires: float | None = None
     traffic: Traffic | None = None
+    damaged: bool = False
 
     @property
     def answering(self) -> Version | None:
@@ -37,6 +43,16 @@ class Task:
         """What tells this state of the task's traffic from every other, in short."""
         read = f"{self.active} {self.traffic}"
         return sha256(read.encode()).hexdigest()[:16]
+
+    def whole(self) -> "Task":
+        """This task; raises RegistryUnavailable if it is damaged."""
+        if self.damaged:
+            raise RegistryUnavailable(
+                f"The task '{self.name}' is damaged in the registry's database. Put it again, "
+                f"remove it for good (polydelta task rm {self.name} --forever), or have an "
+                "operator restore the database from a back-up."
+            )
+        return self
 
     def numbered(self, number: int) -> Version | None:
         """The version with a number."""
@@ -82,7 +98,7 @@ class Task:
     def activated(self, number: int, now: float) -> "Task":
         """Have the version with this number, and no other, answer from now on."""
         changed = self.changed if self.active == number else now
-        return replace(self, active=number, changed=changed, traffic=None)
+        return replace(self, active=number, changed=changed, traffic=None, damaged=False)
 
     def removed(self, now: float) -> "Task":
         """Have nothing answer from now on; what there was can be activated again."""
@@ -100,8 +116,14 @@ class Task:
         return self.shared(self.traffic.without(number, StepBack(share, now, reason)))
 
     def aliased(self, alias: str, number: int | None) -> "Task":
-        """Give an alias to a version, or to none."""
+        """Give an alias to a version, or to none; raises InvalidRequest if there are too many."""
         others = {name: each for name, each in self.aliases.items() if name != alias}
+        if number is not None and len(others) >= MOST_ALIASES:
+            raise InvalidRequest(
+                f"The task '{self.name}' has {MOST_ALIASES} aliases, as many as it may. Take one "
+                f"away first: polydelta task alias {self.name} ALIAS.",
+                param="alias",
+            )
         return replace(self, aliases=others if number is None else {**others, alias: number})
 
     def keeping(self, numbers: frozenset[int]) -> "Task":

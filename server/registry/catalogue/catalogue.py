@@ -1,24 +1,26 @@
 """The catalogue: which tasks there are, durably, for every server that shares a store."""
 
-import json
-import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable
+from dataclasses import dataclass
 from threading import Event
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import Connection, Table, delete, func, insert, select
+from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select
 
-from server.errors import RegistryUnavailable
+from server.errors import InsufficientStorage
 from server.registry.catalogue.database import Database
-from server.registry.catalogue.tables import CHANGES, TASKS, TRAFFIC, VERSIONS, is_sound, sealed
-from server.registry.task import Task
-from server.registry.traffic import Traffic
-from server.registry.version import Version
-
-_log = logging.getLogger(__name__)
+from server.registry.catalogue.rows import (
+    Row,
+    Rows,
+    read_task,
+    read_tasks,
+    task_row,
+    traffic_row,
+    version_row,
+)
+from server.registry.catalogue.tables import CHANGES, TASKS, TRAFFIC, VERSIONS
+from server.registry.task import Task, digests_of
 
 _LOGGED = 100_000
 """Changes that are remembered, at least."""
@@ -26,21 +28,26 @@ _LOGGED = 100_000
 Edit: TypeAlias = Callable[[Task], Task]
 """Makes the next state of a task of the last one, or raises; a task without versions is none."""
 
-_VERSION = TypeAdapter(Version)
-_TRAFFIC = TypeAdapter(Traffic)
 
-_Row: TypeAlias = Mapping[str, Any]
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a task is after a change, and the digests of versions that it lost by it."""
+
+    task: Task
+    lost: frozenset[str] = frozenset()
 
 
 class Catalogue:
     """The tasks of one base, by its fingerprint; thread-safe and blocking.
 
+    At most `max_tasks` of them answer, whichever servers they were put on, if that is given.
     Raises what Database raises.
     """
 
-    def __init__(self, database: Database, base: str) -> None:
+    def __init__(self, database: Database, base: str, max_tasks: int | None = None) -> None:
         self._database = database
         self._base = base
+        self._max_tasks = max_tasks
 
     @property
     def is_new(self) -> bool:
@@ -51,38 +58,42 @@ class Catalogue:
         """Every task, removed ones that can still come back included; damaged ones are logged."""
         with self._database.reading() as connection:
             rows = _rows(connection, TASKS, base=self._base)
-            versions = _by_task(_rows(connection, VERSIONS, base=self._base))
-            traffic = _by_task(_rows(connection, TRAFFIC, base=self._base))
-        found: list[Task] = []
-        for row in rows:
-            with suppress(RegistryUnavailable):
-                name = row["name"]
-                found.append(_task(row, versions.get(name, []), traffic.get(name, [])))
-        return found
+            versions = _rows(connection, VERSIONS, base=self._base)
+            traffic = _rows(connection, TRAFFIC, base=self._base)
+        return read_tasks(rows, versions, traffic)
 
     def task(self, name: str) -> Task:
-        """One task, without versions if there is none; raises RegistryUnavailable if damaged."""
+        """One task, without versions if there is none."""
         with self._database.reading() as connection:
-            return self._read(connection, name)
+            return read_task(name, self._rows(connection, name))
 
-    def change(self, name: str, what: str, edit: Edit) -> Task:
-        """Make a task what `edit` makes of it, in one step; return what it is then.
+    def change(self, name: str, what: str, edit: Edit) -> Change:
+        """Make a task what `edit` makes of it, in one step.
 
         `what` says for whoever reads the log of changes what was done. Nothing is written where
-        `edit` leaves the task as it is.
+        `edit` leaves the task as it is. Raises RegistryUnavailable where it leaves it damaged,
+        InsufficientStorage where it would be one too many that answers.
         """
         with self._database.transaction() as connection:
-            before = self._read(connection, name)
+            rows = self._rows(connection, name)
+            before = read_task(name, rows)
             after = edit(before)
             if after == before:
-                return before
-            self._write(connection, before, after)
+                return Change(before)
+            if before.active is None and after.active is not None:
+                self._check_place(connection, name)
+            lost = self._write(connection, before, after.whole(), rows)
             row = {"base": self._base, "task": name, "at": time.time(), "what": what}
             revision = connection.scalar(insert(CHANGES).values(row).returning(CHANGES.c.revision))
             if revision and revision % _LOGGED == 0:
                 connection.execute(delete(CHANGES).where(CHANGES.c.revision <= revision - _LOGGED))
             self._database.tell(connection)
-        return after
+        return Change(after, lost)
+
+    def check_place(self, name: str) -> None:
+        """Raise InsufficientStorage where a task would be one too many that answers."""
+        with self._database.reading() as connection:
+            self._check_place(connection, name)
 
     def newest(self) -> int:
         """The number of the last change there is."""
@@ -110,115 +121,47 @@ class Catalogue:
         """Close the database."""
         self._database.close()
 
-    def _read(self, connection: Connection, name: str) -> Task:
-        rows = _rows(connection, TASKS, base=self._base, name=name)
+    def _rows(self, connection: Connection, name: str) -> Rows:
+        task = _rows(connection, TASKS, base=self._base, name=name)
         versions = _rows(connection, VERSIONS, base=self._base, task=name)
-        traffic = _rows(connection, TRAFFIC, base=self._base, task=name)
-        return _task(rows[0], versions, traffic) if rows else Task(name)
+        return Rows(task, versions, _rows(connection, TRAFFIC, base=self._base, task=name))
 
-    def _write(self, connection: Connection, before: Task, after: Task) -> None:
-        mine = (TASKS.c.base == self._base) & (TASKS.c.name == after.name)
-        connection.execute(delete(TASKS).where(mine))
-        if after.versions:
-            connection.execute(insert(TASKS).values(self._task_row(after)))
-        if after.traffic != before.traffic:
-            self._write_traffic(connection, after)
-        # Versions never change: a number tells one.
+    def _check_place(self, connection: Connection, name: str) -> None:
+        if self._max_tasks is None:
+            return
+        others = (TASKS.c.base == self._base) & (TASKS.c.name != name)
+        answering = select(func.count()).where(others & TASKS.c.active.is_not(None))
+        if (connection.scalar(answering) or 0) >= self._max_tasks:
+            raise InsufficientStorage(
+                f"The server holds {self._max_tasks} tasks, as many as it may. Remove one "
+                "(polydelta task rm NAME), or have the operator raise --max-tasks."
+            )
+
+    def _write(
+        self, connection: Connection, before: Task, after: Task, rows: Rows
+    ) -> frozenset[str]:
+        """Write a task in the place of what there is of it; return the digests that it loses."""
+        # Versions never change: a number tells one. What could not be read goes.
         had = {each.number for each in before.versions}
         has = {each.number: each for each in after.versions}
-        if gone := had - has.keys():
+        gone = [row for row in rows.versions if row["number"] not in had & has.keys()]
+        for table, name in ((TASKS, TASKS.c.name), (TRAFFIC, TRAFFIC.c.task)):
+            old = delete(table).where((table.c.base == self._base) & (name == after.name))
+            connection.execute(old)
+        if gone:
             mine = (VERSIONS.c.base == self._base) & (VERSIONS.c.task == after.name)
-            connection.execute(delete(VERSIONS).where(mine & VERSIONS.c.number.in_(gone)))
-        if come := [self._version_row(has[number]) for number in sorted(has.keys() - had)]:
+            lost = delete(VERSIONS).where(mine & (VERSIONS.c.number == bindparam("gone")))
+            connection.execute(lost, [{"gone": row["number"]} for row in gone])
+        if after.versions:
+            connection.execute(insert(TASKS).values(task_row(self._base, after)))
+        if after.traffic is not None:
+            connection.execute(insert(TRAFFIC).values(traffic_row(self._base, after)))
+        if come := [version_row(self._base, has[number]) for number in sorted(has.keys() - had)]:
             connection.execute(insert(VERSIONS), come)
-
-    def _write_traffic(self, connection: Connection, task: Task) -> None:
-        mine = (TRAFFIC.c.base == self._base) & (TRAFFIC.c.task == task.name)
-        connection.execute(delete(TRAFFIC).where(mine))
-        if task.traffic is not None:
-            about = _TRAFFIC.dump_json(task.traffic).decode()
-            row = sealed({"base": self._base, "task": task.name, "about": about})
-            connection.execute(insert(TRAFFIC).values(row))
-
-    def _task_row(self, task: Task) -> dict[str, Any]:
-        return sealed(
-            {
-                "base": self._base,
-                "name": task.name,
-                "active": task.active,
-                "aliases": json.dumps(dict(task.aliases)),
-                "latest": task.latest,
-                "changed": task.changed,
-                "expires": task.expires,
-            }
-        )
-
-    def _version_row(self, version: Version) -> dict[str, Any]:
-        return sealed(
-            {
-                "base": self._base,
-                "task": version.ref.task,
-                "number": version.number,
-                "digest": version.ref.digest,
-                "about": _VERSION.dump_json(version).decode(),
-            }
-        )
+        return frozenset(row["digest"] for row in gone) - digests_of(after)
 
 
-def _rows(connection: Connection, table: Table, **key: str) -> list[_Row]:
+def _rows(connection: Connection, table: Table, **key: str) -> list[Row]:
     """The rows with a key, in the order of their keys."""
     wanted = select(table).filter_by(**key).order_by(*table.primary_key.columns)
     return [dict(row) for row in connection.execute(wanted).mappings()]
-
-
-def _by_task(rows: Iterable[_Row]) -> dict[str, list[_Row]]:
-    found: dict[str, list[_Row]] = {}
-    for row in rows:
-        found.setdefault(row["task"], []).append(row)
-    return found
-
-
-def _task(row: _Row, versions: Iterable[_Row], traffic: Iterable[_Row]) -> Task:
-    """Read a task; raises RegistryUnavailable where it is not as it was written."""
-    name = row["name"]
-    read = tuple(version for each in versions if (version := _version(each)) is not None)
-    numbers = {each.number for each in read}
-    if not is_sound(row) or (row["active"] is not None and row["active"] not in numbers):
-        _log.error("The task '%s' is damaged in the registry's database; it is not served.", name)
-        raise RegistryUnavailable(
-            f"The task '{name}' is damaged in the registry's database; have an operator restore it "
-            "from a back-up."
-        )
-    aliases = {alias: n for alias, n in json.loads(row["aliases"]).items() if n in numbers}
-    return Task(
-        name=name,
-        versions=read,
-        active=row["active"],
-        aliases=aliases,
-        latest=row["latest"],
-        changed=row["changed"],
-        expires=row["expires"],
-        traffic=next(filter(None, (_traffic(each, numbers) for each in traffic)), None),
-    )
-
-
-def _version(row: _Row) -> Version | None:
-    """Read a version; None where it is not as it was written."""
-    with suppress(ValidationError):
-        if is_sound(row):
-            return _VERSION.validate_json(row["about"])
-    _log.error("Version %s of task '%s' is damaged in the registry.", row["number"], row["task"])
-    return None
-
-
-def _traffic(row: _Row, numbers: Iterable[int]) -> Traffic | None:
-    """Read which of a task's versions share its traffic; None where it is not as it was written."""
-    with suppress(ValidationError):
-        if is_sound(row):
-            return _TRAFFIC.validate_json(row["about"]).among(numbers)
-    _log.error(
-        "How versions of task '%s' share its traffic is damaged in the registry; the active one "
-        "answers. Set it again.",
-        row["task"],
-    )
-    return None

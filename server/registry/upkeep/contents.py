@@ -29,7 +29,7 @@ class Contents:
         """Read everything."""
         rows, versions = _rows(database, TASKS), _rows(database, VERSIONS)
         bases = sorted({row["base"] for row in rows})
-        tasks = {base: tuple(Catalogue(database, base).tasks()) for base in bases}
+        tasks = {base: _sound(database, base) for base in bases}
         sound = {(base, task.name) for base, found in tasks.items() for task in found}
         return cls(
             tasks,
@@ -41,6 +41,10 @@ class Contents:
     def all(self) -> Iterable[Task]:
         """Every sound task."""
         return (task for found in self.tasks.values() for task in found)
+
+
+def _sound(database: Database, base: str) -> tuple[Task, ...]:
+    return tuple(task for task in Catalogue(database, base).tasks() if not task.damaged)
 
 
 def _rows(database: Database, table: Table) -> list[Mapping[str, Any]]:
