@@ -15,6 +15,7 @@ from server.model.base import Base, load_base
 from server.model.precision import choose_device, choose_dtype
 from server.model.source import resolve_base
 from server.model.threads import keep_to_one
+from server.registry.catalogue.opening import open_database
 from server.registry.registry import Registry
 from server.registry.retention import Retention
 from server.registry.sources.sources import Sources, origin
@@ -54,7 +55,10 @@ def _open_registry(
     # A delta must leave room not in what the base could hold, but in what this server does.
     spec = replace(base.spec, context=context_of(base, limits))
     retention = Retention(settings.keep_versions, settings.keep_hours, settings.keep_removed_hours)
-    registry = Registry(store, spec, base.dtype, settings.max_tasks, templates.vet, retention)
+    database = open_database(settings.registry, settings.store)
+    registry = Registry(
+        store, spec, base.dtype, settings.max_tasks, templates.vet, retention, database
+    )
     # What the operator names may be as large as what the store takes.
     bounds = Bounds(store.max_bytes, settings.source_timeout)
     sources = Sources(private=settings.private_sources, bounds=bounds)

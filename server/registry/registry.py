@@ -16,7 +16,7 @@ from deltas.folder import Folder, opened
 from server.errors import Conflict, DeltaUnavailable
 from server.registry.catalogue.catalogue import Catalogue
 from server.registry.catalogue.database import Database
-from server.registry.catalogue.sqlite import Sqlite
+from server.registry.catalogue.sqlite import DATABASE, Sqlite
 from server.registry.checker import Checker
 from server.registry.condition import Condition, check_condition
 from server.registry.keeper import Keeper
@@ -32,9 +32,6 @@ from server.registry.task import Task
 from server.registry.traffic import Bound
 from server.registry.version import Version
 from server.registry.which import check_apart, version_of
-
-DATABASE = "registry.sqlite3"
-"""The catalogue's file, in the store."""
 
 
 def _ignore(*_: object) -> None:

@@ -86,3 +86,11 @@ def test_a_variable_that_should_be_json_is_named(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("POLYDELTA_TASKS", "spam=./spam")
     with pytest.raises(InvalidSettings, match=r"tasks.*JSON"):
         Settings.gather(base="somewhere")
+
+
+def test_of_a_registrys_address_nothing_is_told() -> None:
+    with pytest.raises(InvalidSettings, match="postgresql://USER@HOST/DATABASE") as refused:
+        Settings.gather(base="somewhere", registry="mysql://me:hunter2@here/tasks")
+    assert "hunter2" not in str(refused.value)
+    given = Settings.gather(base="somewhere", registry="postgresql://me:hunter2@here/tasks")
+    assert "hunter2" not in repr(given)

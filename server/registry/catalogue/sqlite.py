@@ -12,6 +12,9 @@ from sqlalchemy.exc import DBAPIError
 from server.errors import InsufficientStorage, RegistryUnavailable
 from server.registry.catalogue.migrate import is_current, migrate
 
+DATABASE = "registry.sqlite3"
+"""The name of the file, in the store."""
+
 _PATIENCE = 10
 """Seconds that a transaction waits for another process's."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from server.errors import InvalidSettings
-from server.registry.registry import DATABASE
+from server.registry.catalogue.sqlite import DATABASE
 from server.registry.run import ended
 from server.registry.store import ASIDE, BLOBS, is_digest, size_of
 from server.registry.upkeep.blobs import is_free, places_of, spoiled_of

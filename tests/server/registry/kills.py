@@ -1,10 +1,10 @@
 """Kill a process that changes tasks, again and again, and hold what it leaves to what it promised.
 
-    python -m tests.server.registry.kills ROOT ROUNDS SEED
+    python -m tests.server.registry.kills ROOT ROUNDS SEED [URL]
 
 Each round forks a process that opens the registry and changes it until it is killed: at a named
 point, or after a random time. What it was told had happened must have, what it was at must have
-happened or not, and nothing else may be in the store.
+happened or not, and nothing else may be in the store. With a URL, its database is the registry.
 """
 
 import os
@@ -14,11 +14,13 @@ import sys
 import time
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any, NoReturn
 
 from deltas.base import BaseSpec, describe
+from server.registry.catalogue.opening import open_database
 from server.registry.registry import Registry
 from server.registry.retention import Retention
 from server.registry.store import Store
@@ -44,9 +46,17 @@ Tasks = dict[str, Known]
 Step = tuple[str, str, int]
 
 
-def open_registry(root: Path, base: BaseSpec) -> Registry:
-    retention = Retention(versions=KEPT, removed_hours=0)
-    return Registry(Store(root / "store"), base, retention=retention)
+@dataclass(frozen=True)
+class Place:
+    root: Path
+    base: BaseSpec
+    url: str | None
+
+    def open(self) -> Registry:
+        retention = Retention(versions=KEPT, removed_hours=0)
+        store = Store(self.root / "store")
+        database = open_database(self.url, store.root)
+        return Registry(store, self.base, retention=retention, database=database)
 
 
 def known_after(tasks: Tasks, step: Step) -> Tasks:
@@ -91,13 +101,11 @@ def die_at(place: str, name: str, count: int) -> None:
     setattr(owner, name, counted)
 
 
-def change(
-    root: Path, base: BaseSpec, sources: list[Path], tasks: Tasks, random: Random, log: int
-) -> NoReturn:
+def change(place: Place, sources: list[Path], tasks: Tasks, random: Random, log: int) -> NoReturn:
     """Change tasks until something kills this process; tell each step before and after it."""
     if random.random() < 0.5:
         die_at(*random.choice(POINTS), random.randint(1, 12))
-    registry = open_registry(root, base)
+    registry = place.open()
     while True:
         what = random.choice(("put", "put", "activate", "remove"))
         step = (what, random.choice(NAMES), random.randrange(DELTAS))
@@ -120,7 +128,7 @@ def expected(tasks: Tasks) -> dict[str, tuple[int | None, dict[int, int]]]:
     return {name: (known.active, known.versions) for name, known in tasks.items()}
 
 
-def judge(root: Path, base: BaseSpec, tasks: Tasks, log: bytes) -> Tasks:
+def judge(place: Place, tasks: Tasks, log: bytes) -> Tasks:
     """Follow what a process told, and return what there is now, which must be what it promised."""
     pending: Step | None = None
     for line in log.decode().splitlines():
@@ -130,22 +138,23 @@ def judge(root: Path, base: BaseSpec, tasks: Tasks, log: bytes) -> Tasks:
             pending = step
         else:
             tasks, pending = known_after(tasks, step), None
-    registry = open_registry(root, base)
+    registry = place.open()
     registry.settle()
     now = state(registry)
     if pending is not None and now != expected(tasks):
         tasks = known_after(tasks, pending)
     assert now == expected(tasks), f"{now} instead of {expected(tasks)}, at {pending}"
     digests = {version.ref.digest for task in registry.all() for version in task.versions}
-    assert {path.name for path in (root / "store" / "blobs").iterdir()} == digests
+    assert {path.name for path in (place.root / "store" / "blobs").iterdir()} == digests
     registry.close()
-    assert not list((root / "store").glob("run-*"))
+    assert not list((place.root / "store").glob("run-*"))
     return tasks
 
 
-def main(root: Path, rounds: int, seed: int) -> None:
+def main(root: Path, rounds: int, seed: int, url: str | None = None) -> None:
     random = Random(seed)
     base = describe(tiny_model("llama"), "tiny")
+    place = Place(root, base, url)
     sources = [write_prompt(root / str(number), base, number) for number in range(DELTAS)]
     tasks: Tasks = {}
     steps = 0
@@ -154,7 +163,7 @@ def main(root: Path, rounds: int, seed: int) -> None:
         child = os.fork()
         if child == 0:
             os.close(reading)
-            change(root, base, sources, tasks, Random(random.random()), writing)
+            change(place, sources, tasks, Random(random.random()), writing)
         os.close(writing)
         time.sleep(random.uniform(0.01, 0.3))
         os.kill(child, signal.SIGKILL)
@@ -162,9 +171,9 @@ def main(root: Path, rounds: int, seed: int) -> None:
         with open(reading, "rb") as log:  # noqa: PTH123
             told = log.read()
         steps += told.count(b"done")
-        tasks = judge(root, base, tasks, told)
+        tasks = judge(place, tasks, told)
     sys.stdout.write(f"{rounds} kills, {steps} changes told\n")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:])

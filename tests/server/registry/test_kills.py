@@ -7,10 +7,20 @@ from pathlib import Path
 
 import pytest
 
+from tests.postgres import Cluster
 
-def kill(root: Path, rounds: int) -> int:
+
+def kill(root: Path, rounds: int, *url: str) -> int:
     """Kill so often, and return how many changes were told done."""
-    command = [sys.executable, "-m", "tests.server.registry.kills", str(root), str(rounds), "1"]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.server.registry.kills",
+        str(root),
+        str(rounds),
+        "1",
+        *url,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     found = re.search(r"(\d+) changes told", done.stdout)
@@ -22,7 +32,17 @@ def test_kills_lose_nothing_and_leave_nothing(tmp_path: Path) -> None:
     assert kill(tmp_path, 25) > 0
 
 
+def test_kills_over_postgres(tmp_path: Path, postgres: Cluster) -> None:
+    assert kill(tmp_path, 12, postgres.database()) > 0
+
+
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_a_thousand_kills(tmp_path: Path) -> None:
     assert kill(tmp_path, 1000) > 1000
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_a_thousand_kills_over_postgres(tmp_path: Path, postgres: Cluster) -> None:
+    assert kill(tmp_path, 1000, postgres.database()) > 1000

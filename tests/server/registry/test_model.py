@@ -7,15 +7,25 @@ from pathlib import Path
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from deltas.base import describe
 from server.errors import Conflict, PreconditionFailed, TaskNotFound
+from server.registry.catalogue.database import Database
+from server.registry.catalogue.postgres import Postgres
 from server.registry.lease import Lease
 from server.registry.registry import Registry
 from server.registry.retention import Retention
 from server.registry.store import Store
 from tests.models import tiny_model
+from tests.postgres import Cluster
 from tests.server.registry.known import KEPT, Known
 from tests.server.registry.prompts import number_of, write_prompt
 
@@ -44,8 +54,13 @@ class RegistryMachine(RuleBasedStateMachine):
         self.known: dict[str, Known] = {}
         self.held: list[Held] = []
 
+    def database(self) -> Database | None:
+        return None
+
     def open(self) -> Registry:
-        return Registry(Store(self.root / "store"), BASE, retention=Retention(versions=KEPT))
+        retention = Retention(versions=KEPT)
+        store = Store(self.root / "store")
+        return Registry(store, BASE, retention=retention, database=self.database())
 
     def refused(self, change: Callable[[], object]) -> bool:
         """Do something that must be refused where there is no such task or version."""
@@ -172,5 +187,20 @@ class RegistryMachine(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
-TestRegistry = RegistryMachine.TestCase
-TestRegistry.settings = settings(max_examples=20, stateful_step_count=20, deadline=None)
+_SETTINGS = settings(max_examples=20, stateful_step_count=20, deadline=None)
+
+
+def test_over_sqlite() -> None:
+    run_state_machine_as_test(RegistryMachine, settings=_SETTINGS)
+
+
+def test_over_postgres(postgres: Cluster) -> None:
+    class OverPostgres(RegistryMachine):
+        def __init__(self) -> None:
+            self.url = postgres.database()
+            super().__init__()
+
+        def database(self) -> Database:
+            return Postgres(self.url)
+
+    run_state_machine_as_test(OverPostgres, settings=settings(_SETTINGS, max_examples=10))

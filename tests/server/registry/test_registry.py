@@ -23,8 +23,9 @@ from server.errors import (
     PreconditionFailed,
     TaskNotFound,
 )
+from server.registry.catalogue.sqlite import DATABASE
 from server.registry.lease import Lease
-from server.registry.registry import DATABASE, Registry
+from server.registry.registry import Registry
 from server.registry.retention import Retention
 from server.registry.staging import Staging
 from server.registry.store import Store

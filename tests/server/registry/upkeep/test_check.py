@@ -10,7 +10,8 @@ import pytest
 
 from deltas.formats import native
 from server.errors import InvalidSettings
-from server.registry.registry import DATABASE, Registry
+from server.registry.catalogue.sqlite import DATABASE
+from server.registry.registry import Registry
 from server.registry.upkeep.check import Report, check
 from server.registry.upkeep.finding import Finding
 
