@@ -13,6 +13,7 @@ from deltas.delta import TaskType
 from server.api.answers import SubmitDep
 from server.api.dependencies import RegistryDep
 from server.api.http.connection import while_connected
+from server.api.lookup import LookUpDep
 from server.api.naming import able
 from server.engine.output import Classified, Embedded, Output, Usage
 from server.engine.prompt_options import USUAL, PromptOptions
@@ -49,9 +50,12 @@ class Judge:
     embeds reads each text, and each only once.
     """
 
-    def __init__(self, http: HTTPRequest, registry: RegistryDep, submit: SubmitDep) -> None:
+    def __init__(
+        self, http: HTTPRequest, registry: RegistryDep, tasks: LookUpDep, submit: SubmitDep
+    ) -> None:
         self._http = http
         self._registry = registry
+        self._tasks = tasks
         self._submit = submit
 
     async def judge(
@@ -68,7 +72,7 @@ class Judge:
         Raises CapabilityMismatch for a task that cannot tell.
         """
         task = model or able(self._registry, _judges)
-        embeds = _embeds(self._registry.version(task))
+        embeds = _embeds(await self._tasks.version(task))
         texts = list(dict.fromkeys(text for pair in pairs for text in (pair.first, pair.second)))
         inputs: Sequence[Input] = texts if embeds else pairs
         answers = await self._submit(

@@ -197,11 +197,20 @@ class Engine:
         try:
             leases = self.registry.leases(task, count, call.key)
         except TaskNotFound:
-            if self.resolver is None or not await self.resolver.find(task, call.patience):
+            if not await self._found(task, call):
                 raise
             leases = self.registry.leases(task, count, call.key)
         call.versions.add(leases[0].version.ref)
         return leases
+
+    async def version(self, task: str, call: Call) -> Version:
+        """The version that would answer a call, looked for as `leases` does."""
+        try:
+            return self.registry.version(task)
+        except TaskNotFound:
+            if not await self._found(task, call):
+                raise
+        return self.registry.version(task)
 
     def start_of(self, requests: int) -> Start | None:
         """A common start of so many requests, where that brings them into one step."""
@@ -214,6 +223,9 @@ class Engine:
     def residence(self, ref: DeltaRef) -> Residence:
         """The nearest place where a delta's tensors are; the bare base's are always there."""
         return self.core.residency.residence(ref) if ref.digest else "device"
+
+    async def _found(self, task: str, call: Call) -> bool:
+        return self.resolver is not None and await self.resolver.find(task, call.patience)
 
     def _build_core(self, blocks: int) -> EngineCore:
         bell = threading.Event()

@@ -16,16 +16,17 @@ from server.api.http.body import BodyRoute, Items
 from server.api.http.connection import while_connected
 from server.api.http.identity import new_id
 from server.api.inputs import MAX_EMBEDDINGS, Collection, inputs_of
+from server.api.lookup import LookUpDep
 from server.api.naming import ModelName, named
 from server.api.packing import packed
 from server.api.prompting import HeadPromptFields
 from server.api.unsupported import UnsupportedEmbedding
 from server.api.writing import json_response, written
-from server.engine.engine import Engine
 from server.engine.output import Embedded
 from server.engine.request import Call, Request
 from server.errors import CapabilityMismatch, InvalidRequest
 from server.registry.registry import Registry
+from server.registry.version import Version
 
 router = APIRouter(route_class=BodyRoute, tags=["openai"], dependencies=[fields(task="model")])
 
@@ -108,13 +109,13 @@ class Embeddings(BaseModel):
 
 @router.post("/v1/embeddings", response_model=Embeddings)
 async def embed(
-    body: EmbeddingsBody, http: HTTPRequest, engine: EngineDep, call: CallDep
+    body: EmbeddingsBody, http: HTTPRequest, engine: EngineDep, tasks: LookUpDep, call: CallDep
 ) -> Response:
     """Embed inputs with the tasks that `model` names."""
     requests = body.requests(new_id("embd"), call, engine.registry)
-    tasks = list(dict.fromkeys(request.task for request in requests))
-    for task in tasks:
-        _check_task(task, body.dimensions, engine)
+    names = list(dict.fromkeys(request.task for request in requests))
+    for name in names:
+        _check_task(name, await tasks.version(name), body.dimensions, engine.base.spec.hidden)
     outputs, tokens = await while_connected(http.receive, embedded(engine, requests))
     plain = body.encoding_format == "float"
 
@@ -131,7 +132,7 @@ async def embed(
             vectors = [_shortened(vector, body.dimensions) for vector in vectors]
         return Embeddings(
             object="list",
-            model=", ".join(tasks),
+            model=", ".join(names),
             data=[shown(index, vector) for index, vector in enumerate(vectors)],
             usage=EmbeddingsUsage(prompt_tokens=tokens, total_tokens=tokens),
         )
@@ -139,12 +140,11 @@ async def embed(
     return json_response(await written(outputs, make))
 
 
-def _check_task(task: str, dimensions: int | None, engine: Engine) -> None:
+def _check_task(task: str, version: Version, dimensions: int | None, usual: int) -> None:
     """Raise for a task that does not embed, or not in so many dimensions."""
-    version = engine.registry.version(task)
     if version.type is not TaskType.EMBED:
         raise CapabilityMismatch(f"The task '{task}' does not give embeddings.", "task")
-    sizes = sorted({*version.dimensions, version.width or engine.base.spec.hidden})
+    sizes = sorted({*version.dimensions, version.width or usual})
     if dimensions is not None and dimensions not in sizes:
         known = ", ".join(map(str, sizes))
         raise InvalidRequest(f"The task '{task}' has embeddings of {known}.", "dimensions")

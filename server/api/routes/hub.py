@@ -19,6 +19,7 @@ from server.api.http.connection import while_connected
 from server.api.http.document import STREAM
 from server.api.http.identity import new_id
 from server.api.inputs import MAX_BATCH, Text, Texts
+from server.api.lookup import LookUpDep
 from server.api.naming import OptionalModel, named
 from server.api.prompting import TruncateFields
 from server.api.relevance import JudgeDep
@@ -137,7 +138,12 @@ class HubAnswer(
 
 @router.post("/", response_model=HubAnswer, responses=STREAM)
 async def ask(
-    body: HubBody, http: HTTPRequest, engine: EngineDep, submit: SubmitDep, judge: JudgeDep
+    body: HubBody,
+    http: HTTPRequest,
+    engine: EngineDep,
+    tasks: LookUpDep,
+    submit: SubmitDep,
+    judge: JudgeDep,
 ) -> Response:
     """Answer with the task that `model` names, or the only one that does what is asked."""
     if isinstance(body.inputs, Similarity):
@@ -145,7 +151,7 @@ async def ask(
     task = body.model or (body.parameters and body.parameters.adapter_id)
     if task is None:
         task = named(engine.registry, None, body.wanted(generates=engine.base.generates))
-    kind = engine.registry.version(task).type
+    kind = (await tasks.version(task)).type
     if kind is TaskType.EMBED:
         return await embed(
             EmbedBody.model_construct(
@@ -179,11 +185,13 @@ async def ask_model(
     body: HubBody,
     http: HTTPRequest,
     engine: EngineDep,
+    tasks: LookUpDep,
     submit: SubmitDep,
     judge: JudgeDep,
 ) -> Response:
     """Answer with one task."""
-    return await ask(body.model_copy(update={"model": name}), http, engine, submit, judge)
+    asked = body.model_copy(update={"model": name})
+    return await ask(asked, http, engine, tasks, submit, judge)
 
 
 async def _similar(inputs: Similarity, body: HubBody, judge: JudgeDep) -> Response:

@@ -12,6 +12,7 @@ from server.api.fields import fields
 from server.api.http.body import Body, BodyRoute, Items
 from server.api.http.identity import new_id
 from server.api.inputs import MAX_TOKENS, Text, TokenId
+from server.api.lookup import LookUpDep
 from server.api.messages import Messages, messages_of
 from server.api.naming import OptionalModel
 from server.api.prompting import ChatTemplateFields, TruncationFields
@@ -83,14 +84,14 @@ class Detokenized(BaseModel):
 
 
 @router.post("/tokenize", response_model=Tokenized)
-async def tokenize(body: TokenizeBody, engine: EngineDep) -> Response:
+async def tokenize(body: TokenizeBody, engine: EngineDep, tasks: LookUpDep) -> Response:
     """Show the token ids of a text or of a chat, whether or not they fit the context.
 
     They are cut where that is asked for, as they would be before an answer.
     """
     asked = body.root
     task = asked.model or BASE_NAME
-    version = engine.registry.version(task)
+    version = await tasks.version(task)
     room = room_of(version, engine)
     options = asked.prompting()
     if options.truncate == -1:
@@ -110,8 +111,8 @@ async def tokenize(body: TokenizeBody, engine: EngineDep) -> Response:
 
 
 @router.post("/detokenize", response_model=Detokenized)
-async def detokenize(body: DetokenizeBody, engine: EngineDep) -> Response:
+async def detokenize(body: DetokenizeBody, engine: EngineDep, tasks: LookUpDep) -> Response:
     """Show the text of token ids."""
-    engine.registry.version(body.model or BASE_NAME)
+    await tasks.version(body.model or BASE_NAME)
     text = await engine.reader.text(body.tokens)
     return json_response(await written_values(len(body.tokens), lambda: Detokenized(prompt=text)))
