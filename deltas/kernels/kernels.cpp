@@ -118,8 +118,10 @@ struct Calls {
             {window, scale, int32_t(causal)}, out, out_stride);
     }
 
-    static void likeliest(Loops& loops, const T* x, Rows rows, int64_t width, int64_t* to) {
-        ::likeliest(loops, x, rows, width, to);
+    static void likeliest(
+        Loops& loops, const T* x, Rows rows, int64_t width, const uint32_t* const* allowed,
+        int64_t* to) {
+        ::likeliest(loops, x, rows, width, allowed, to);
     }
 };
 

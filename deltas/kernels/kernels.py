@@ -20,6 +20,9 @@ _MOST_LANES = 16
 # Above this many multiplications a product is worth giving up the interpreter's lock for.
 _LONG = 1 << 24
 
+NOT_FINITE, NONE_ALLOWED = -1, -2
+"""What `Kernels.likeliest` finds where there is no likeliest token."""
+
 
 class Kernels:
     """The kernels for tensors of one type on the CPU.
@@ -142,10 +145,16 @@ class Kernels:
         self._short["gate"](x.data_ptr(), rows, width, activation, to.data_ptr())
         return to
 
-    def likeliest(self, logits: Tensor) -> list[int]:
-        """Where each row of logits [rows, vocabulary] is greatest; -1 if one is not finite."""
-        to = torch.empty(len(logits), dtype=torch.int64)
-        self._long["likeliest"](logits.data_ptr(), *logits.shape, to.data_ptr())
+    def likeliest(self, logits: Tensor, allowed: Sequence[Tensor | None]) -> list[int]:
+        """Where each row of logits [rows, vocabulary] is greatest of what it is allowed.
+
+        `allowed` has a bit for each token, in int32 [vocabulary / 32], or is None for all.
+        NOT_FINITE if one of the row's is not, allowed or not; NONE_ALLOWED if none is to be found.
+        """
+        bits = array("q", [0 if row is None else row.data_ptr() for row in allowed])
+        to = array("q", bits)
+        pointers = bits.buffer_info()[0], to.buffer_info()[0]
+        self._long["likeliest"](logits.data_ptr(), *logits.shape, *pointers)
         return to.tolist()
 
     def cache_sizes(self, width: int) -> tuple[int, int]:

@@ -6,18 +6,29 @@
 
 namespace {
 
-// Where the greatest of x is, the first of equals; -1 if one is not finite.
+constexpr int64_t NOT_FINITE = -1, NONE_ALLOWED = -2;
+
+// Which of LANES numbers may be found, by a bit for each of a row's, or all of them without bits.
+inline Ints allowed_at(const uint32_t* allowed, int64_t at, Ints lane) {
+    if (allowed == nullptr) return ~Ints{};
+    const Words bits = Words{} + (allowed[at / 32] >> at % 32);
+    return (bits >> (Words)lane & 1) != 0;
+}
+
+// Where the greatest of those numbers of x is that are allowed, the first of equals.
 template <class T>
-int64_t likeliest_of(const T* x, int64_t width) {
+int64_t likeliest_of(const T* x, int64_t width, const uint32_t* allowed) {
     Lanes most = spread(-INFINITY), odd = {};
-    Ints where = {}, here = {};
-    for (int lane = 0; lane < LANES; ++lane) here[lane] = lane;
+    Ints where = {}, lane_of = {};
+    for (int lane = 0; lane < LANES; ++lane) lane_of[lane] = lane;
+    Ints here = lane_of;
     int64_t at = 0;
     for (; at + LANES <= width; at += LANES, here += LANES) {
         const Lanes lanes = load(x + at);
         odd += lanes - lanes;
-        where = lanes > most ? here : where;
-        most = lanes > most ? lanes : most;
+        const Ints better = (lanes > most) & allowed_at(allowed, at, lane_of);
+        where = better ? here : where;
+        most = better ? lanes : most;
     }
     float top = largest(most), strange = sum(odd);
     int64_t found = width;
@@ -26,15 +37,20 @@ int64_t likeliest_of(const T* x, int64_t width) {
     for (; at < width; ++at) {
         const float value = widen(x[at]);
         strange += value - value;
-        if (value > top) top = value, found = at;
+        const bool may = allowed == nullptr || allowed[at / 32] >> at % 32 & 1;
+        if (value > top && may) top = value, found = at;
     }
-    return strange == 0 ? found : -1;
+    if (strange != 0) return NOT_FINITE;
+    return top == -INFINITY ? NONE_ALLOWED : found;
 }
 
 template <class T>
-void likeliest(Loops& loops, const T* x, int64_t rows, int64_t width, int64_t* to) {
+void likeliest(
+    Loops& loops, const T* x, int64_t rows, int64_t width, const uint32_t* const* allowed,
+    int64_t* to) {
     loops.add(rows, 1, [=](int64_t begin, int64_t end) {
-        for (int64_t row = begin; row < end; ++row) to[row] = likeliest_of(x + row * width, width);
+        for (int64_t row = begin; row < end; ++row)
+            to[row] = likeliest_of(x + row * width, width, allowed[row]);
     });
 }
 

@@ -22,7 +22,7 @@ from server.engine.scheduler import Scheduled, Scheduler
 from server.engine.sequence import Key, Sequence
 from server.errors import InvalidRequest, RowFailed
 from server.model.judge import Judged
-from server.model.rules import ForbiddenTokens
+from server.model.rules import TokenMask
 from server.model.runner import Forward, Runner
 from server.model.sampler import Chosen, Lack
 from server.model.threads import take
@@ -36,8 +36,8 @@ class EngineCore:
     """Runs steps until told to stop; everything else speaks to it through its inbox.
 
     `deliver` gets a step's events at once and `died` the error that ended the core, if one did;
-    both are called on the core's thread. Ringing `bell` makes an idle core look again. `forbid`
-    finds which tokens grammars forbid next [matchers, vocabulary] while the step computes.
+    both are called on the core's thread. Ringing `bell` makes an idle core look again. `allow`
+    finds which tokens grammars allow next while the step computes.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class EngineCore:
         scheduler: Scheduler,
         context: int,
         bell: threading.Event,
-        forbid: Callable[[List[Matcher]], Future[Tensor]],
+        allow: Callable[[List[Matcher]], Future[list[TokenMask]]],
         deliver: Callable[[List[Event]], None],
         died: Callable[[Exception], None],
         threads: int | None = None,
@@ -60,7 +60,7 @@ class EngineCore:
         self._runner = runner
         self._context = context
         self._bell = bell
-        self._forbid = forbid
+        self._allow = allow
         self._deliver = deliver
         self._died = died
         self._threads = threads
@@ -170,7 +170,7 @@ class EngineCore:
         for one in scheduled:
             if one.sequence.computed == one.sequence.reused and not one.sequence.preempted:
                 self._events.append(Started(one.sequence.key, one.sequence.cached_tokens))
-        forbidden = self._forbidden(scheduled)
+        masks = self._masks(scheduled)
         logits: list[Tensor] = []
         writers: list[Sequence] = []
         for part, forward in self._forward(scheduled):
@@ -186,12 +186,12 @@ class EngineCore:
                 else:
                     writers.append(sequence)
         # The matchers are the other thread's until this returns.
-        rules = forbidden()
+        found = masks()
         if writers:
-            self._write(writers, torch.cat(logits), rules)
+            self._write(writers, torch.cat(logits), found)
 
-    def _forbidden(self, scheduled: List[Scheduled]) -> Callable[[], Mapping[Key, ForbiddenTokens]]:
-        """Begin to find what grammars forbid rows that will have logits; call it for what it is."""
+    def _masks(self, scheduled: List[Scheduled]) -> Callable[[], Mapping[Key, TokenMask]]:
+        """Begin to find what grammars allow rows that will have logits; call it for what it is."""
         matchers = {
             one.sequence.key: one.sequence.matcher
             for one in scheduled
@@ -199,8 +199,8 @@ class EngineCore:
         }
         if not matchers:
             return dict
-        found = self._forbid([*matchers.values()])
-        return lambda: dict(zip(matchers, map(ForbiddenTokens, found.result()), strict=True))
+        found = self._allow([*matchers.values()])
+        return lambda: dict(zip(matchers, found.result(), strict=True))
 
     def _forward(self, scheduled: List[Scheduled]) -> Iterator[tuple[List[Scheduled], Forward]]:
         """Run a step; if it crashes, halve it until the row at fault stands alone and fails."""
@@ -241,16 +241,16 @@ class EngineCore:
             self._events.append(PromptJudged(sequence.key, tuple(sequence.judged)))
 
     def _write(
-        self, sequences: List[Sequence], logits: Tensor, forbidden: Mapping[Key, ForbiddenTokens]
+        self, sequences: List[Sequence], logits: Tensor, masks: Mapping[Key, TokenMask]
     ) -> None:
         try:
-            picks = pick(sequences, logits, forbidden, self._context)
+            picks = pick(sequences, logits, masks, self._context)
         except Exception as error:
             if len(sequences) == 1:
                 self._crashed(sequences[0], error)
                 return
             for index, sequence in enumerate(sequences):
-                self._write([sequence], logits[index : index + 1], forbidden)
+                self._write([sequence], logits[index : index + 1], masks)
             return
         for sequence, found in zip(sequences, picks, strict=True):
             self._append(sequence, found)

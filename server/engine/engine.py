@@ -251,7 +251,7 @@ class Engine:
             scheduler,
             self.context,
             bell,
-            self._grammars.forbid,
+            self._grammars.allow,
             self._hand_over,
             self._die,
             limits.threads,

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
-from torch import Tensor
 
 from deltas.delta import Delta
 from deltas.errors import InvalidDelta
@@ -19,6 +18,7 @@ from server.engine.reply import ReplyForm
 from server.engine.request import Request
 from server.errors import CapabilityMismatch, InvalidRequest, RequestError
 from server.model.base import Base
+from server.model.rules import TokenMask
 from server.registry.version import Version
 
 _KEPT = 64
@@ -100,9 +100,9 @@ class Grammars:
                 self._known.popitem(last=False)
         return found
 
-    def forbid(self, matchers: Sequence[Matcher]) -> "Future[Tensor]":
-        """Find which tokens may not come next, as booleans [matchers, vocabulary]."""
-        return self._masking.submit(self._masks.forbidden, matchers)
+    def allow(self, matchers: Sequence[Matcher]) -> "Future[list[TokenMask]]":
+        """Find which tokens may come next in each."""
+        return self._masking.submit(self._masks.allowed, matchers)
 
     def close(self) -> None:
         """Compile nothing more."""
@@ -121,9 +121,7 @@ def compiled(grammar: Grammar, endings: Endings) -> Matcher:
         raise grammar.refused(f"cannot be kept to: {_sentence(str(error))}") from None
     state = LLMatcher(endings.tokenizer, written, log_level=0, limits=_LIMITS)
     matcher = Matcher(state, endings)
-    if not matcher.state.is_error():
-        # The first mask takes longest, as all that is common to a grammar's texts is made for it.
-        matcher.state.compute_bitmask()
+    matcher.prepare()
     if matcher.state.is_error():
         raise grammar.refused(f"cannot be kept to: {_sentence(matcher.state.get_error())}")
     return matcher

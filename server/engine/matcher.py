@@ -4,27 +4,32 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from llguidance import LLExecutor, LLMatcher
-from torch import Tensor
 
 from server.engine.ending import MOST, Endings
 from server.errors import InvalidRequest
+from server.model.rules import TokenMask
 
 _WORD = 32
-_BITS = torch.tensor([1 << bit for bit in range(8)], dtype=torch.uint8)
 
 
 class Matcher:
     """What may follow a sequence's generated tokens; each choice of a request has its own."""
 
-    def __init__(self, state: LLMatcher, endings: Endings) -> None:
+    def __init__(self, state: LLMatcher, endings: Endings, ending: Sequence[int] = ()) -> None:
         self.state = state
         self._endings = endings
-        self._ending: list[int] = []
+        self._ending = [*ending]
         self._near = MOST
 
     def copy(self) -> "Matcher":
         """Another one that has come as far."""
-        return Matcher(self.state.deep_copy(), self._endings)
+        return Matcher(self.state.deep_copy(), self._endings, self._ending)
+
+    def prepare(self) -> None:
+        """Find once what all texts begin with: the first mask, and an ending."""
+        if not self.state.is_error():
+            self.state.compute_bitmask()
+            self._ending = self._endings.find(self.state, ()) or []
 
     def take(self, token: int) -> None:
         """Go past a token."""
@@ -43,15 +48,19 @@ class Matcher:
         """
         if room >= self._near:
             return None
-        here = self._endings.find(self.state, self._ending, room + 1)
         after = self.state.deep_copy()
-        if here is None or not after.consume_token(token):
+        may = after.consume_token(token)
+        found = self._endings.find(after, self._ending) if may else None
+        if found is not None and len(found) <= room:
+            self._ending = found
+            return None
+        here = self._endings.find(self.state, self._ending, room + 1)
+        if here is None or not may:
             # Looking for an end takes time: again after half of the way.
             self._near = room // 2
             return None
-        found = self._endings.find(after, here)
-        if found is None or len(found) <= room:
-            self._ending = found or []
+        if found is None:
+            self._ending = []
             return None
         self._ending = here[1:]
         return here[0] if here else self._endings.stop
@@ -73,20 +82,18 @@ class Matcher:
 
 
 class Masks:
-    """Finds what grammars forbid, for all of a step's sequences at once."""
+    """Finds what grammars allow, for all of a step's sequences at once."""
 
     def __init__(self, vocabulary: int, device: torch.device) -> None:
-        self._vocabulary = vocabulary
+        self._words = -(-vocabulary // _WORD)
         self._device = device
         self._executor = LLExecutor(num_threads=2)
 
-    def forbidden(self, matchers: Sequence[Matcher]) -> Tensor:
-        """Which tokens may not come next, as booleans [matchers, vocabulary]; takes any thread."""
-        words = -(-self._vocabulary // _WORD)
-        bits = torch.zeros(len(matchers), words, dtype=torch.int32)
+    def allowed(self, matchers: Sequence[Matcher]) -> list[TokenMask]:
+        """Which tokens may come next in each; takes any thread."""
+        bits = torch.zeros(len(matchers), self._words, dtype=torch.int32)
         states = [(matcher.state, row) for row, matcher in enumerate(matchers)]
         self._executor.unsafe_compute_mask_ptr(
-            states, bits.data_ptr(), words * bits.element_size(), len(matchers)
+            states, bits.data_ptr(), self._words * bits.element_size(), len(matchers)
         )
-        unset = (bits.view(torch.uint8)[:, :, None] & _BITS) == 0
-        return unset.flatten(1)[:, : self._vocabulary].to(self._device)
+        return [TokenMask(row) for row in bits.to(self._device)]

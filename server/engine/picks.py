@@ -8,22 +8,22 @@ import torch
 from torch import Tensor
 
 from server.engine.sequence import Key, Sequence
-from server.model.rules import AllowedTokens, ForbiddenTokens
+from server.model.rules import AllowedTokens, TokenMask
 from server.model.sampler import Chosen, Lack, Row, sample
 
 
 def pick(
     writers: List[Sequence],
     logits: Tensor,
-    forbidden: Mapping[Key, ForbiddenTokens],
+    masks: Mapping[Key, TokenMask],
     context: int,
 ) -> list[Chosen | Lack]:
     """Choose a token for each of some sequences by logits [n, vocabulary], where there is one.
 
-    `forbidden` is what grammars forbid. Where a text has a grammar, whose end would be out of reach
+    `masks` are what grammars allow. Where a text has a grammar, whose end would be out of reach
     of its bound or of the `context` behind a token, another one is chosen that leads there.
     """
-    rows = [_row(each, forbidden.get(each.key)) for each in writers]
+    rows = [_row(each, masks.get(each.key)) for each in writers]
     chosen = sample(logits, rows)
     return [
         _in_time(each, row, found, logits[index : index + 1], context)
@@ -48,7 +48,7 @@ def _in_time(
     return other
 
 
-def _row(writer: Sequence, forbidden: ForbiddenTokens | None) -> Row:
-    """What a sequence's next token depends on; what its grammar forbids comes after its rules."""
-    rules = writer.rules if forbidden is None else (*writer.rules, forbidden)
-    return Row(writer.sampling, writer.generator, writer.text, len(writer.generated), rules)
+def _row(writer: Sequence, mask: TokenMask | None) -> Row:
+    """What a sequence's next token depends on."""
+    generated = len(writer.generated)
+    return Row(writer.sampling, writer.generator, writer.text, generated, writer.acting, mask)

@@ -106,12 +106,18 @@ class Sequence:
         return max(0, self.reused - self.extent.rows)
 
     @property
+    def acting(self) -> Tokens[Rule]:
+        """The rules that the next token is subject to."""
+        generated = len(self.generated)
+        return [rule for rule in self.rules if not rule.is_over(generated)]
+
+    @property
     def forced(self) -> Iterator[int]:
         """Take the tokens that must come next, whatever logits say, and yield them.
 
         Where more is asked about each token than its number, each has a step of its own.
         """
-        if self.matcher is not None and not self.rules and self.sampling.logprobs is None:
+        if self.matcher is not None and not self.acting and self.sampling.logprobs is None:
             yield from self.matcher.forced()
 
     def reset(self) -> None:

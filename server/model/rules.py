@@ -7,6 +7,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+_WORD = 32
+
 
 class Rule(Protocol):
     """Changes how likely tokens are to come next; a row's rules act one after another."""
@@ -18,9 +20,14 @@ class Rule(Protocol):
         """
         ...
 
+    def is_over(self, generated: int) -> bool:
+        """Whether it changes nothing any more once so many tokens are generated."""
+        del generated
+        return False
+
 
 @dataclass(frozen=True, eq=False)
-class Bias:
+class Bias(Rule):
     """Adds `values` [n] to the logits of `tokens` [n], as OpenAI's `logit_bias` does."""
 
     tokens: Tensor
@@ -33,7 +40,7 @@ class Bias:
 
 
 @dataclass(frozen=True)
-class Penalties:
+class Penalties(Rule):
     """Makes less likely what is written already.
 
     The repetition penalty counts the prompt as well (Keskar et al., 2019, arXiv:1909.05858);
@@ -59,7 +66,7 @@ class Penalties:
 
 
 @dataclass(frozen=True, eq=False)
-class AllowedTokens:
+class AllowedTokens(Rule):
     """Lets nothing come but `tokens` [n]."""
 
     tokens: Tensor
@@ -73,19 +80,21 @@ class AllowedTokens:
 
 
 @dataclass(frozen=True, eq=False)
-class ForbiddenTokens:
-    """Lets no token come of which `tokens` [vocabulary] is true."""
+class TokenMask(Rule):
+    """Lets no token come whose bit in `bits` [vocabulary / 32] of int32, rounded up, is not set."""
 
-    tokens: Tensor
+    bits: Tensor
 
     def apply(self, logits: Tensor, text: Sequence[int], generated: int) -> None:
         """Leave the other tokens' logits as they are."""
         del text, generated
-        logits.masked_fill_(self.tokens, -torch.inf)
+        places = torch.arange(_WORD, dtype=torch.int32, device=self.bits.device)
+        unset = (self.bits[:, None] >> places) & 1 == 0
+        logits.masked_fill_(unset.flatten()[: len(logits)], -torch.inf)
 
 
 @dataclass(frozen=True, eq=False)
-class HeldTokens:
+class HeldTokens(Rule):
     """Lets none of `tokens` [n] come before `until` tokens are generated."""
 
     tokens: Tensor
@@ -94,12 +103,16 @@ class HeldTokens:
     def apply(self, logits: Tensor, text: Sequence[int], generated: int) -> None:
         """Hold the tokens back, if it is too early for them."""
         del text
-        if generated < self.until:
+        if not self.is_over(generated):
             logits[self.tokens] = -torch.inf
+
+    def is_over(self, generated: int) -> bool:
+        """Whether there are enough tokens."""
+        return generated >= self.until
 
 
 @dataclass(frozen=True)
-class BadWords:
+class BadWords(Rule):
     """Lets no word, each some tokens, be completed within what is generated."""
 
     words: tuple[tuple[int, ...], ...]

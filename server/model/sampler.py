@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from deltas.kernels import load_base_kernels
-from server.model.rules import Rule
+from deltas.kernels.kernels import NONE_ALLOWED, NOT_FINITE
+from server.model.rules import Rule, TokenMask
 from server.model.sampling import Sampling
 
 _COLDEST = 1e-6
@@ -19,8 +20,9 @@ _COLDEST = 1e-6
 class Row:
     """What the next token of one sequence depends on besides its logits.
 
-    `text` are the prompt's and the generated tokens, `generated` how many are generated. Each
-    row draws from its own generator, so that no row's luck depends on its company.
+    `text` are the prompt's and the generated tokens, `generated` how many are generated. `mask`
+    is a rule that acts after the others. Each row draws from its own generator, so that no row's
+    luck depends on its company.
     """
 
     sampling: Sampling
@@ -28,6 +30,7 @@ class Row:
     text: Sequence[int]
     generated: int
     rules: Sequence[Rule] = ()
+    mask: TokenMask | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,9 @@ class Lack(Enum):
     ALLOWED = "its rules leave none"
 
 
+_LACKS = {NOT_FINITE: Lack.FINITE, NONE_ALLOWED: Lack.ALLOWED}
+
+
 def sample(logits: Tensor, rows: Sequence[Row]) -> list[Chosen | Lack]:
     """Choose a token for each row of logits [n, vocabulary], where there is one.
 
@@ -55,7 +61,7 @@ def sample(logits: Tensor, rows: Sequence[Row]) -> list[Chosen | Lack]:
     """
     if not rows:
         return []
-    tokens = _likeliest(logits)
+    tokens = _likeliest(logits, [row.mask for row in rows])
     others = [index for index, row in enumerate(rows) if row.rules or row.sampling.temperature > 0]
     if others:
         picks = _pick(logits[others].float(), [rows[index] for index in others])
@@ -67,33 +73,44 @@ def sample(logits: Tensor, rows: Sequence[Row]) -> list[Chosen | Lack]:
     ]
 
 
-def _likeliest(logits: Tensor) -> list[int | Lack]:
-    """The likeliest token of each row."""
+def _likeliest(logits: Tensor, masks: Sequence[TokenMask | None]) -> list[int | Lack]:
+    """The likeliest token of each row that its mask lets come."""
     if kernels := load_base_kernels(logits.dtype, logits.device.type):
-        found = kernels.likeliest(logits.contiguous())
-        return [token if token >= 0 else Lack.FINITE for token in found]
+        found = kernels.likeliest(logits.contiguous(), [mask and mask.bits for mask in masks])
+        return [_LACKS.get(token, token) for token in found]
     # One number that is not finite makes the sum so, and sums are the fastest look at all of them.
     finite = logits.sum(dim=-1, dtype=torch.float32).isfinite().tolist()
-    tokens = logits.argmax(dim=-1).tolist()
+    tokens = _greatest(_masked(logits, masks))
     return [token if sound else Lack.FINITE for token, sound in zip(tokens, finite, strict=True)]
+
+
+def _masked(logits: Tensor, masks: Sequence[TokenMask | None]) -> Tensor:
+    if any(masks):
+        logits = logits.clone()
+    for values, mask in zip(logits, masks, strict=True):
+        if mask is not None:
+            mask.apply(values, (), 0)
+    return logits
+
+
+def _greatest(logits: Tensor) -> list[int | Lack]:
+    highest, tokens = logits.max(dim=-1)
+    found = zip(highest.tolist(), tokens.tolist(), strict=True)
+    return [Lack.ALLOWED if value == -torch.inf else token for value, token in found]
 
 
 def _pick(logits: Tensor, rows: Sequence[Row]) -> list[int | Lack]:
     """Choose a token for each row of float32 logits, which may be changed."""
     for values, row in zip(logits, rows, strict=True):
-        for rule in row.rules:
+        for rule in row.rules if row.mask is None else (*row.rules, row.mask):
             rule.apply(values, row.text, row.generated)
-    highest, likeliest = logits.max(dim=-1)
-    tokens: list[int | Lack] = likeliest.tolist()
+    tokens = _greatest(logits)
     drawn = [index for index, row in enumerate(rows) if row.sampling.temperature > 0]
     if drawn:
         scaled = _scaled(logits[drawn], [rows[index].sampling for index in drawn])
         picks = _draw(scaled, [rows[index].generator for index in drawn])
         for index, token in zip(drawn, picks, strict=True):
-            tokens[index] = token
-    for index, value in enumerate(highest.tolist()):
-        if value == -torch.inf:
-            tokens[index] = Lack.ALLOWED
+            tokens[index] = token if isinstance(tokens[index], int) else tokens[index]
     return tokens
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from deltas.kernels import Kernels
+from deltas.kernels.kernels import NONE_ALLOWED, NOT_FINITE
 from server.model.cache import BLOCK
 from tests.deltas.kernels.small_rank import Case, Parts, cases, draw
 
@@ -199,7 +200,25 @@ def test_likeliest(kernels: Kernels, rows: int, width: int, count: int, seed: in
     x = draw(seed, torch.float32, rows, width).round().to(kernels.dtype)
     expected = x.float().argmax(dim=-1).tolist()
     with team(kernels, count):
-        assert kernels.likeliest(x) == expected
+        assert kernels.likeliest(x, [None] * rows) == expected
+
+
+@settings(max_examples=40, deadline=None)
+@given(rows=st.integers(1, 5), width=st.integers(1, 100), count=threads, seed=seeds)
+def test_likeliest_of_what_is_allowed(
+    kernels: Kernels, rows: int, width: int, count: int, seed: int
+) -> None:
+    x = draw(seed, torch.float32, rows, width).round().to(kernels.dtype)
+    allowed = draw(seed + 1, torch.float32, rows, width) > 1
+    words = torch.zeros(rows, -(-width // 32) * 32, dtype=torch.int64)
+    words[:, :width] = allowed
+    bits = (words.view(rows, -1, 32) << torch.arange(32)).sum(dim=-1).to(torch.int32)
+    left = x.float().masked_fill(~allowed, -torch.inf)
+    none = ~allowed.any(dim=-1)
+    expected = left.argmax(dim=-1).masked_fill(none, NONE_ALLOWED).tolist()
+    expected[0] = int(x[0].float().argmax())
+    with team(kernels, count):
+        assert kernels.likeliest(x, [None, *bits[1:]]) == expected
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
@@ -210,4 +229,4 @@ def test_no_token_is_the_likeliest_of_a_row_that_is_not_finite(
     x = draw(0, kernels.dtype, 3, 70)
     x[1, at] = value
     expected = x.float().argmax(dim=-1).tolist()
-    assert kernels.likeliest(x) == [expected[0], -1, expected[2]]
+    assert kernels.likeliest(x, [None] * 3) == [expected[0], NOT_FINITE, expected[2]]

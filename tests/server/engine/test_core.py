@@ -56,7 +56,7 @@ class Hand:
             scheduler,
             256,
             self.arrived,
-            Grammars(base).forbid,
+            Grammars(base).allow,
             self._deliver,
             self._died,
         )

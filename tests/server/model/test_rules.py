@@ -1,5 +1,7 @@
 """Rules against Transformers' own logits processors, alone and in the sampler."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -12,7 +14,7 @@ from transformers import (
     SuppressTokensLogitsProcessor,
 )
 
-from server.model.rules import AllowedTokens, BadWords, Bias, HeldTokens, Penalties, Rule
+from server.model.rules import AllowedTokens, BadWords, Bias, HeldTokens, Penalties, Rule, TokenMask
 from server.model.sampler import Chosen, Lack, Row, sample
 from server.model.sampling import Sampling
 
@@ -113,3 +115,38 @@ def test_a_row_without_a_token_left_stands_alone(temperature: float) -> None:
     rows = [row(only, temperature=temperature), row(only, held, temperature=temperature), row()]
     found = sample(logits().expand(3, -1), rows)
     assert found == [Chosen(2), Lack.ALLOWED, Chosen(int(logits().argmax()))]
+
+
+def masked(*allowed: int) -> TokenMask:
+    bits = torch.zeros(-(-VOCABULARY // 32), dtype=torch.int32)
+    for token in allowed:
+        bits[token // 32] |= 1 << token % 32
+    return TokenMask(bits)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_mask_leaves_what_the_same_tokens_allowed_do(
+    dtype: torch.dtype, temperature: float
+) -> None:
+    """By kernels, which float64 has none of, and without."""
+    tokens = sorted(logits().argsort()[: VOCABULARY // 2].tolist())
+    only = AllowedTokens(torch.tensor(tokens))
+    held = HeldTokens(torch.tensor(tokens), GENERATED + 1)
+    rows = [
+        replace(row(temperature=temperature), mask=masked(*tokens)),
+        replace(row(held, temperature=temperature), mask=masked(*tokens)),
+        replace(row(temperature=temperature), mask=masked()),
+        row(temperature=temperature),
+    ]
+    found = sample(logits().to(dtype).expand(4, -1), rows)
+    (expected,) = sample(logits()[None], [row(only, temperature=temperature)])
+    (free,) = sample(logits()[None], [row(temperature=temperature)])
+    assert isinstance(expected, Chosen)
+    assert expected.token in tokens
+    assert found == [expected, Lack.ALLOWED, Lack.ALLOWED, free]
+
+
+def test_what_holds_tokens_back_is_over_in_time() -> None:
+    held = HeldTokens(torch.tensor([2]), 3)
+    assert [held.is_over(generated) for generated in range(5)] == [False] * 3 + [True] * 2
