@@ -110,6 +110,11 @@ class Admission:
         return list(self._rows.values())
 
     @property
+    def full(self) -> bool:
+        """Whether every place has its row, so that a new one waits."""
+        return len(self._rows) >= self._limits.max_sequences
+
+    @property
     def wait(self) -> float:
         """Seconds until a place is expected for a task that has none."""
         return self._now.wait(Party("", ""))

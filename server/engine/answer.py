@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from types import TracebackType
@@ -60,7 +60,9 @@ class Answer:
     """One request under way.
 
     Iterate over it for pieces of generated text, or await `outputs` for everything at once.
-    Leaving its context aborts what has not ended and frees all that the request holds.
+    Leaving its context aborts what has not ended and frees all that the request holds. Once it has
+    ended its `timeline` is there, the `error` that a choice ended with, if one did, and what was
+    said if it `keeps` that.
     """
 
     def __init__(
@@ -71,12 +73,17 @@ class Answer:
         tokenizer: PreTrainedTokenizerFast,
         observer: Observer,
         close: Callable[["Answer"], None],
+        *,
+        keeps: bool = False,
     ) -> None:
         self.id = request.id
         self.task = lease.task
         self.lease = lease
-        self._request = request
+        self.timeline: Timeline | None = None
+        self.error: PolydeltaError | None = None
+        self.request = request
         self._prompt = prompt
+        self._said: list[Piece | Output] | None = [] if keeps else None
         self._texts = TokenTexts.of(tokenizer)
         self._observer = observer
         self._close = close
@@ -112,7 +119,7 @@ class Answer:
     @property
     def usage(self) -> Usage:
         """Tokens read and written so far."""
-        most = self._request.sampling.max_tokens
+        most = self.request.sampling.max_tokens
         written = sum(min(choice.tokens, most) for choice in self._choices)
         return Usage(len(self._prompt.tokens), written, self._cached or 0)
 
@@ -145,11 +152,14 @@ class Answer:
         if not self.generates:
             output = await self._next()
             return [] if isinstance(output, Piece) else [output]
-        pieces: list[list[Piece]] = [[] for _ in self._choices]
-        async for piece in self:
-            pieces[piece.index].append(piece)
-        wanted = self._request.sampling.logprobs is not None
-        return [_joined(parts, wanted=wanted) for parts in pieces]
+        return self._joined([piece async for piece in self])
+
+    @property
+    def said(self) -> list[Output]:
+        """What `outputs` gave, once the answer has ended well and if it keeps that."""
+        said = self._said or []
+        whole = [each for each in said if not isinstance(each, Piece)]
+        return whole or self._joined(each for each in said if isinstance(each, Piece))
 
     async def __aenter__(self) -> Self:
         return self
@@ -171,6 +181,7 @@ class Answer:
 
     def fail(self, error: PolydeltaError) -> None:
         """End every open choice with an error."""
+        self.error = error
         for _, index in self.open_keys:
             self._end(index, "error")
         self._queue.put_nowait(error)
@@ -192,13 +203,26 @@ class Answer:
         elif isinstance(event, PromptJudged):
             self._judged = event.judged
         elif isinstance(event, Scores):
+            function = self.request.score_function
+            self._say(read_scores(event.values, self.version, self._prompt, function))
             self._end(index, "stop")
-            function = self._request.score_function
-            self._queue.put_nowait(read_scores(event.values, self.version, self._prompt, function))
         else:
+            self.error = event.error
             self._end(index, "error")
             self._queue.put_nowait(event.error)
         return False
+
+    def _say(self, said: Piece | Output) -> None:
+        self._queue.put_nowait(said)
+        if self._said is not None:
+            self._said.append(said)
+
+    def _joined(self, pieces: Iterable[Piece]) -> list[Output]:
+        parts: list[list[Piece]] = [[] for _ in self._choices]
+        for piece in pieces:
+            parts[piece.index].append(piece)
+        wanted = self.request.sampling.logprobs is not None
+        return [_joined(each, wanted=wanted) for each in parts if each]
 
     async def _next(self) -> Piece | Output:
         item = await self._queue.get()
@@ -210,7 +234,7 @@ class Answer:
         self._observe(choice)
         choice.tokens += 1
         piece = choice.text.push(None if event.silent else event.chosen.token, event.finish)
-        if self._request.sampling.max_tokens:
+        if self.request.sampling.max_tokens:
             choice.new.append(event.chosen.token)
         if self._shows_logprob(event):
             choice.logprobs.append(self._logprob(event.chosen, choice.text.offset))
@@ -222,17 +246,17 @@ class Answer:
             piece = Piece(index, "")
         shown = replace(piece, logprobs=tuple(choice.logprobs), tokens=tuple(choice.new))
         choice.logprobs, choice.new = [], []
-        self._queue.put_nowait(shown)
+        self._say(shown)
         if piece.finish_reason is None:
             return False
         self._end(index, piece.finish_reason)
         return event.finish is None
 
     def _shows_logprob(self, event: Token) -> bool:
-        sampling = self._request.sampling
+        sampling = self.request.sampling
         if sampling.logprobs is None or not sampling.max_tokens:
             return False
-        return self._request.all_logprobs or not event.silent
+        return self.request.all_logprobs or not event.silent
 
     def _observe(self, choice: _Choice) -> None:
         now = time.monotonic()
@@ -255,7 +279,8 @@ class Answer:
         elapsed = time.monotonic() - self._submitted
         self._observer.finished(self.task, reason, elapsed, choice.tokens)
         if not self.open_keys:
-            self._observer.ended(self._timeline(reason))
+            self.timeline = self._timeline(reason)
+            self._observer.ended(self.timeline)
             self._close(self)
 
     def _timeline(self, reason: str) -> Timeline:
@@ -263,7 +288,7 @@ class Answer:
         return Timeline(
             request=self.id,
             ref=self.version.ref,
-            trace=self._request.call.trace,
+            trace=self.request.call.trace,
             submitted=self._submitted,
             started=self._started,
             first=self._first,

@@ -20,16 +20,19 @@ from server.engine.limits import Limits
 from server.engine.observer import SILENT, Observer
 from server.engine.pause import Gate, PauseMode
 from server.engine.prefix_cache import PrefixCache
+from server.engine.prompt import Prompt
 from server.engine.reader import Reader
 from server.engine.request import Call, Request
 from server.engine.residency import Residence, Residency
 from server.engine.resolver import Resolver
 from server.engine.scheduler import Scheduler
 from server.engine.sequence import Key, Sequence, sequences_of
+from server.engine.shadows import Shadows, seeded
 from server.engine.spill import Spill
 from server.engine.start import Start
 from server.engine.stats import Stats, stats_of
 from server.engine.templates import Templates
+from server.engine.traffic import TrafficControl
 from server.errors import (
     Aborted,
     CapabilityMismatch,
@@ -83,6 +86,8 @@ class Engine:
         self.runner = Runner(base, blocks)
         self.core = self._build_core(blocks)
         self._admission = Admission(limits, self.core.pace, self._displace)
+        self._shadows = Shadows(self._begin_unseen, limits.max_sequences)
+        self.traffic = TrafficControl(registry, self._shadows)
         registry.on_checked = self._take_up
         registry.on_forgotten = self.core.residency.forget
 
@@ -113,12 +118,14 @@ class Engine:
     def begin_drain(self) -> None:
         """Refuse new requests from now on, and finish what is there, even if it was paused."""
         self.draining = True
+        self._shadows.drop()
         self.resume()
 
     async def pause(self, mode: PauseMode) -> None:
         """Begin nothing new until `resume`, and wait until nothing is computed any more."""
         self._check_open()
         self._gate.close()
+        self._shadows.drop()
         if mode == "abort":
             self._fail_all(Aborted("The server was paused before this request ended; send again."))
         elif mode == "wait":
@@ -163,23 +170,19 @@ class Engine:
             self._check_capability(request, version)
             # Reading a prompt takes long: whoever is refused is so before.
             keys = self._take(request, version)
-            generates = version.type is TaskType.GENERATE
-            prompt = await self.reader.read(request, version, generates=generates)
-            rules, matcher = (), None
-            if generates:
-                rules = await self.reader.rules(request)
-                matcher = await self._grammars.matcher(request, version, prompt.reply)
+            if lease.shadowed:
+                request = seeded(request)
+            prompt, sequences = await self._read(request, version)
             await self._gate.passed(request.call.patience)
             self._check_still_wanted(request, keys)
             self._admission.read(keys, len(prompt.tokens))
-            answer = Answer(request, lease, prompt, self.base.tokenizer, self.observer, self._close)
-            sequences = sequences_of(request, version, prompt, rules, matcher)
-        except BaseException:
+            answer = self._open(request, lease, prompt, self.observer)
+        except BaseException as error:
+            if lease.traffic is not None:
+                self.traffic.failed(lease, error)
             self._admission.drop(keys)
             lease.release()
             raise
-        self._answers[request.id] = answer
-        self._idle.clear()
         self._watch_deadline(answer, request.call.patience)
         self.observer.admitted(len(prompt.tokens))
         if start is None:
@@ -256,6 +259,38 @@ class Engine:
             self._die,
             limits.threads,
         )
+
+    async def _read(self, request: Request, version: Version) -> tuple[Prompt, list[Sequence]]:
+        """What a request's rows are made of, and these."""
+        generates = version.type is TaskType.GENERATE
+        prompt = await self.reader.read(request, version, generates=generates)
+        rules, matcher = (), None
+        if generates:
+            rules = await self.reader.rules(request)
+            matcher = await self._grammars.matcher(request, version, prompt.reply)
+        return prompt, sequences_of(request, version, prompt, rules, matcher)
+
+    def _open(self, request: Request, lease: Lease, prompt: Prompt, observer: Observer) -> Answer:
+        """Have the core's events for a request come to its answer."""
+        tokenizer, keeps = self.base.tokenizer, lease.shadowed
+        answer = Answer(request, lease, prompt, tokenizer, observer, self._close, keeps=keeps)
+        self._answers[request.id] = answer
+        self._idle.clear()
+        return answer
+
+    async def _begin_unseen(self, request: Request, lease: Lease) -> Answer:
+        """Take a request beside those of callers, if none of them waits for a place."""
+        self._check_may_begin_unseen()
+        prompt, sequences = await self._read(request, lease.version)
+        self._check_may_begin_unseen()
+        answer = self._open(request, lease, prompt, SILENT)
+        self.core.submit(sequences)
+        return answer
+
+    def _check_may_begin_unseen(self) -> None:
+        self._check_open()
+        if self.paused or self._admission.full:
+            raise Aborted("The server has other work.")
 
     def _launch(self, sequences: Iterable[Sequence]) -> None:
         """Begin what nobody has given up meanwhile."""
@@ -352,6 +387,8 @@ class Engine:
         keys = answer.keys
         self._admission.drop(keys)
         self.core.abort(keys)
+        if answer.lease.traffic is not None:
+            self.traffic.ended(answer)
         answer.lease.release()
 
     async def _watch(self) -> None:

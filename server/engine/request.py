@@ -72,7 +72,7 @@ class Request:
     `raw` generates from the text as it is, whatever prompt style the task's delta has. Nothing
     computed for one `cache_salt` is reused for another. A classifier applies `score_function`, its
     own unless given. The answer may call `tools`. A text keeps to `grammar`, if there is one, and
-    ends with it.
+    ends with it. What is asked in the `background` keeps nobody waiting.
     """
 
     id: str
@@ -90,6 +90,7 @@ class Request:
     call: Call = field(default_factory=Call)
     tools: Tools = NO_TOOLS
     grammar: Grammar | None = None
+    background: bool = False
 
     @property
     def size(self) -> int:

@@ -112,6 +112,11 @@ class Residency:
         self._slots.pin(ref)
         return slot
 
+    @property
+    def full(self) -> bool:
+        """Whether every slot is pinned."""
+        return not self._slots.available
+
     def release(self, ref: DeltaRef) -> None:
         """Undo one acquire."""
         self._slots.unpin(ref)

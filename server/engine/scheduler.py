@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from deltas.errors import PolydeltaError
 from deltas.segments import BASE_SLOT
+from server.engine.background import Background
 from server.engine.blocks import BlockPool
 from server.engine.prefix_cache import PrefixCache
 from server.engine.residency import Residency
@@ -36,6 +37,9 @@ class Scheduler:
     split over steps. A sequence whose delta is not at hand is passed over, never waited for.
     Without a pool of blocks (an encoder) a sequence is computed whole, in one step. Where there
     is a prefix cache, a sequence begins after what it finds there.
+
+    Sequences in the background get what the others leave of places, blocks, slots and rows, no more
+    rows in a step than these have in it, and give up whatever one of these lacks.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class Scheduler:
     ) -> None:
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []
+        self.background = Background()
         self.preemptions = 0
         self.lacks_blocks = False
         """Whether a sequence had to wait in the last step for want of cache blocks."""
@@ -65,16 +70,18 @@ class Scheduler:
 
     def add(self, sequence: Sequence) -> None:
         """Queue a new sequence."""
-        self.waiting.append(sequence)
+        (self.background.waiting if sequence.background else self.waiting).append(sequence)
 
     def schedule(self) -> list[Scheduled]:
         """Choose the next step's rows, ordered so that rows of one slot are neighbours."""
         self._residency.settle()
         chosen: list[Scheduled] = []
         self.lacks_slots = False
-        self.lacks_blocks = not self._continue_running(chosen)
+        self.lacks_blocks = not self._continue(self.running, self._max_rows, chosen)
         if self.waiting and not self.lacks_blocks:
             self._admit(chosen)
+        if self.background:
+            self._fill(chosen)
         return sorted(chosen, key=lambda scheduled: scheduled.sequence.slot or BASE_SLOT)
 
     def take_failed(self) -> list[tuple[Sequence, PolydeltaError]]:
@@ -84,7 +91,8 @@ class Scheduler:
 
     def publish(self, sequence: Sequence) -> None:
         """Let others begin with what a sequence has computed, which is known to be sound."""
-        if self.prefixes is not None:
+        # In the background it would push out what others can begin with.
+        if self.prefixes is not None and not sequence.background:
             self.prefixes.publish(sequence)
 
     def disown(self, sequence: Sequence) -> None:
@@ -94,29 +102,68 @@ class Scheduler:
 
     def end(self, sequence: Sequence) -> None:
         """Free all that a sequence holds."""
-        if sequence in self.running:
-            self.running.remove(sequence)
+        own = self.background if sequence.background else self
+        if sequence in own.running:
+            own.running.remove(sequence)
             self._let_go(sequence)
-        elif sequence in self.waiting:
-            self.waiting.remove(sequence)
+        elif sequence in own.waiting:
+            own.waiting.remove(sequence)
 
-    def _continue_running(self, chosen: list[Scheduled]) -> bool:
+    def _continue(self, running: list[Sequence], budget: int, chosen: list[Scheduled]) -> bool:
         """Give running sequences their rows; returns False if one had to be preempted."""
-        budget = self._max_rows
         kept = True
         at = 0
         # Preempting shortens the list from its end, never before `at`.
-        while at < len(self.running) and budget > 0:
-            sequence = self.running[at]
+        while at < len(running) and budget > 0:
+            sequence = running[at]
             rows = min(sequence.pending, budget)
             if not self._reserve(sequence, rows):
-                self._preempt(self.running[-1])
-                kept = False
+                if not self._clear(sequence):
+                    self._preempt(running[-1])
+                    kept = False
                 continue
             chosen.append(Scheduled(sequence, rows))
             budget -= rows
             at += 1
         return kept
+
+    def _fill(self, chosen: list[Scheduled]) -> None:
+        """Give the background what is left."""
+        background = self.background
+        rows = sum(scheduled.rows for scheduled in chosen)
+        # A step with many more rows would keep those waiting whose rows are in it.
+        budget = min(self._max_rows - rows, rows) if rows else self._max_rows
+        while self._places < 0:
+            self._preempt(background.running[-1])
+        if not self._continue(background.running, budget, chosen):
+            return
+        budget -= sum(scheduled.rows for scheduled in chosen) - rows
+        for sequence in list(background.waiting):
+            if not self._places or budget <= 0:
+                return
+            first = self._first_rows(sequence, budget, alone=not chosen)
+            if not first or not self._acquire(sequence):
+                continue
+            if not self._begin(sequence):
+                self._let_go(sequence)
+                return
+            first = min(first, sequence.pending)
+            background.begin(sequence)
+            self._reserve(sequence, first)
+            chosen.append(Scheduled(sequence, first))
+            budget -= first
+
+    @property
+    def _places(self) -> int:
+        """Places that the background leaves free; below 0 it has some that others want."""
+        return self._max_sequences - len(self.running) - len(self.background.running)
+
+    def _clear(self, sequence: Sequence) -> bool:
+        """Have the background give up what a sequence lacks; False if it has nothing to give."""
+        if sequence.background or not self.background.running:
+            return False
+        self._preempt(self.background.running[-1])
+        return True
 
     def _admit(self, chosen: list[Scheduled]) -> None:
         budget = self._max_rows - sum(scheduled.rows for scheduled in chosen)
@@ -200,9 +247,10 @@ class Scheduler:
             self.prefixes.enter(sequence)
         # Room for the whole prompt and a token: less would soon be taken away again.
         wanted = sequence.cache_length(sequence.pending) + sequence.generates
-        if self.blocks.lacking(len(sequence.blocks), wanted) > self.blocks.free:
-            return False
-        if self.prefixes is not None:
+        while self.blocks.lacking(len(sequence.blocks), wanted) > self.blocks.free:
+            if not self._clear(sequence):
+                return False
+        if self.prefixes is not None and not sequence.background:
             self.prefixes.count(sequence)
         return True
 
@@ -213,10 +261,14 @@ class Scheduler:
         ref = sequence.version.ref
         try:
             sequence.slot = self._residency.acquire(ref)
+            while sequence.slot is None and self._residency.full and self._clear(sequence):
+                sequence.slot = self._residency.acquire(ref)
         except PolydeltaError as error:
-            self.waiting.remove(sequence)
+            self.end(sequence)
             self._failed.append((sequence, error))
             return False
+        if sequence.background:
+            return sequence.slot is not None
         if sequence.slot is None and not self._residency.loading(ref):
             sequence.passed_over += 1
             self.lacks_slots = True
@@ -233,9 +285,12 @@ class Scheduler:
 
     def _preempt(self, sequence: Sequence) -> None:
         """Take everything from a sequence and let it start over, its tokens kept."""
-        self.running.remove(sequence)
         self._let_go(sequence)
         sequence.preempted = True
+        if sequence.background:
+            self.background.stop(sequence)
+            return
+        self.running.remove(sequence)
         self.preemptions += 1
         self.waiting.appendleft(sequence)
 

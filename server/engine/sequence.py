@@ -41,7 +41,7 @@ class Sequence:
     are found by. Where it `judges`, it says how likely its prompt's tokens are: `judged`. `rules`
     are what choices of one request share, `matcher` is where the text is in its grammar: always
     after all that was generated. The sequence is `hurried` once a token was chosen for its text to
-    end in time. `slot` is None while it waits.
+    end in time. `slot` is None while it waits. In the `background` it takes what others leave.
     """
 
     key: Key
@@ -55,6 +55,7 @@ class Sequence:
     matcher: Matcher | None = None
     salt: str = ""
     caller: str = ""
+    background: bool = False
     judges: bool = False
     prompt: int = 0
     computed: int = 0
@@ -188,6 +189,7 @@ def sequences_of(
             judges=judges and index == 0,
             salt=request.cache_salt,
             caller=request.call.caller,
+            background=request.background,
         )
         for index in range(request.sampling.n if generates else 1)
     ]

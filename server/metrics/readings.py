@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 from server.engine.engine import Engine
 from server.engine.loaded import Loaded, loaded
 from server.engine.stats import Stats
+from server.metrics.versions import version_metrics
 
 
 class Readings(Collector):
@@ -26,6 +27,7 @@ class Readings(Collector):
             yield CounterMetricFamily(name, text, value=count)
         yield _at_work(stats)
         yield _loaded(loaded(self._engine.core.residency, self._engine.registry))
+        yield from version_metrics(self._engine.traffic.tally)
 
 
 def _gauges(stats: Stats) -> list[tuple[str, str, float]]:

@@ -19,6 +19,11 @@ class Lease:
     _end: Callable[["Lease"], None] = field(repr=False)
     traffic: Traffic | None = None
 
+    @property
+    def shadowed(self) -> bool:
+        """Whether another version is to answer the same unseen."""
+        return self.traffic is not None and self.traffic.shadow not in (None, self.version.number)
+
     def release(self) -> None:
         """Give the version back."""
         self._end(self)

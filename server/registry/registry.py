@@ -276,15 +276,19 @@ class Registry:
         with self._store.gate.passed(), self._writing.hold(name):
             return self._keeper.change(name, "traffic no more shared", alone)
 
-    def step_back(self, name: str, number: int, reason: str) -> Task:
-        """Take its share of a task's requests from a version."""
-        now = time.time()
+    def step_back(self, name: str, number: int, reason: str) -> bool:
+        """Take its share of a task's requests from a version; False if it has none any more."""
+        done = False
+
+        def stepped_back(task: Task) -> Task:
+            nonlocal done
+            after = task.stepped_back(number, reason, time.time())
+            done = after != task
+            return after
+
         with self._store.gate.passed(), self._writing.hold(name):
-            return self._keeper.change(
-                name,
-                f"step back from {number}: {reason}",
-                lambda task: task.stepped_back(number, reason, now),
-            )
+            self._keeper.change(name, f"step back from version {number}: {reason}", stepped_back)
+        return done
 
     def lease(self, name: str) -> Lease:
         """Look up what a name means and pin that version, in one step.

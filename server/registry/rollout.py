@@ -78,7 +78,7 @@ class Rollout:
             if task is None or task.traffic is None or task.traffic.shadow is None:
                 return None
             version = task.numbered(task.traffic.shadow)
-            return None if version is None else self._pin(version, task.traffic)
+            return None if version is None else self._pin(version, None)
 
     def version(self, name: str) -> Version:
         """The version that would answer; raises TaskNotFound naming close matches."""

@@ -109,9 +109,9 @@ class Task:
         return replace(self, traffic=traffic)
 
     def stepped_back(self, number: int, reason: str, now: float) -> "Task":
-        """Take its share of the traffic from a version, if it has one."""
+        """Take its share of the traffic from a version, if it has one and is not the active one."""
         share = self.traffic.shares.get(number, 0) if self.traffic is not None else 0
-        if self.traffic is None or not share:
+        if self.traffic is None or not share or number == self.active:
             return self
         return self.shared(self.traffic.without(number, StepBack(share, now, reason)))
 

@@ -6,9 +6,11 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from server.api.conditions import ConditionDep
-from server.api.dependencies import RegistryDep, TaskId
+from server.api.dependencies import EngineDep, RegistryDep, TaskId
 from server.api.http.body import Body, BodyRoute
 from server.api.writes import WritesDep
+from server.engine.engine import Engine
+from server.engine.tally import Counts, Tally
 from server.registry.task import Task
 from server.registry.traffic import Bound, StepBack, Traffic
 from server.registry.version import Version
@@ -81,11 +83,34 @@ class StepBackBody(BaseModel):
         return cls(share=step.share, at=step.at, reason=step.reason)
 
 
+class SecondsBody(BaseModel):
+    """How long answers took on average."""
+
+    first_token: float | None
+    whole: float | None
+
+
+class ComparedBody(BaseModel):
+    """How often a shadow's answers were compared, which part was equal, and how like they are.
+
+    Of texts, likeness is the part of their tokens with which both begin, of embeddings the cosine,
+    else 1 for equal answers and 0 for others. It could not answer those that `failed`; for those
+    `dropped` the server had no time.
+    """
+
+    answers: int
+    equal: float | None
+    likeness: float | None
+    failed: int
+    dropped: int
+
+
 class SharingBody(BaseModel):
     """A version that answers requests which name none: so many percent of them, or unseen.
 
     `number` counts a task's versions from 1; `active` is the one that answers alone once the
-    traffic is no more shared.
+    traffic is no more shared. `requests`, those of them that `failed`, `seconds` and `compared` are
+    what this server saw while the traffic was shared, since it started.
     """
 
     number: int
@@ -96,6 +121,10 @@ class SharingBody(BaseModel):
     percent: float
     shadow: bool
     stepped_back: StepBackBody | None
+    requests: int
+    failed: int
+    seconds: SecondsBody
+    compared: ComparedBody
 
 
 class TrafficBody(BaseModel):
@@ -107,7 +136,7 @@ class TrafficBody(BaseModel):
     step_back: BoundFields | None
 
     @classmethod
-    def of(cls, task: Task) -> "TrafficBody":
+    def of(cls, task: Task, tally: Tally) -> "TrafficBody":
         """Show a task's traffic, the newest version first."""
         traffic = task.traffic or Traffic()
         shares = traffic.shares
@@ -118,6 +147,7 @@ class TrafficBody(BaseModel):
         def shown(version: Version) -> SharingBody:
             share = shares.get(version.number, 0)
             step = traffic.stepped_back.get(version.number)
+            counts = tally.seen(version.ref)
             return SharingBody(
                 number=version.number,
                 version=version.ref.version,
@@ -127,6 +157,10 @@ class TrafficBody(BaseModel):
                 percent=100 * share / all_shares,
                 shadow=version.number == traffic.shadow,
                 stepped_back=StepBackBody.of(step) if step is not None else None,
+                requests=counts.answered + counts.failed,
+                failed=counts.failed,
+                seconds=SecondsBody(first_token=counts.first.mean, whole=counts.whole.mean),
+                compared=_compared(counts),
             )
 
         numbers = traffic.numbers.union(shares)
@@ -139,16 +173,16 @@ class TrafficBody(BaseModel):
 
 
 @router.get("")
-def show_traffic(name: TaskId, registry: RegistryDep, response: Response) -> TrafficBody:
-    """Show how a task's requests are shared; its ETag names that very state."""
-    return _shown(registry.versions(name), response)
+def show_traffic(name: TaskId, engine: EngineDep, response: Response) -> TrafficBody:
+    """Show how a task's requests are shared and what came of it; its ETag names how they are."""
+    return _shown(engine.registry.versions(name), engine, response)
 
 
 @router.put("")
 async def share_traffic(
     name: TaskId,
     body: TrafficFields,
-    registry: RegistryDep,
+    engine: EngineDep,
     writes: WritesDep,
     response: Response,
     if_match: ConditionDep,
@@ -159,8 +193,9 @@ async def share_traffic(
     """
     bound = body.step_back.bound() if body.step_back is not None else None
     shares = body.shares
-    task = await writes.run(registry.share, name, shares, body.shadow, bound, if_match=if_match)
-    return _shown(task, response)
+    share = engine.registry.share
+    task = await writes.run(share, name, shares, body.shadow, bound, if_match=if_match)
+    return _shown(task, engine, response)
 
 
 @router.delete("", status_code=204)
@@ -171,6 +206,17 @@ async def end_traffic(
     await writes.run(registry.unshare, name, if_match=if_match)
 
 
-def _shown(task: Task, response: Response) -> TrafficBody:
+def _shown(task: Task, engine: Engine, response: Response) -> TrafficBody:
     response.headers["etag"] = f'"{task.state}"'
-    return TrafficBody.of(task)
+    return TrafficBody.of(task, engine.traffic.tally)
+
+
+def _compared(counts: Counts) -> ComparedBody:
+    answers = counts.compared
+    return ComparedBody(
+        answers=answers,
+        equal=counts.equal / answers if answers else None,
+        likeness=counts.likeness / answers if answers else None,
+        failed=counts.missed,
+        dropped=counts.dropped,
+    )

@@ -1,25 +1,36 @@
 """Traffic: a task's requests shared among its versions, each answer saying which one it is of."""
 
+import itertools
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import httpx2
 import pytest
+import torch
+from prometheus_client.parser import text_string_to_metric_families
 
+from deltas.base import BaseSpec
+from deltas.delta import Delta
 from tests import samples
-from tests.server.api.live import Live
+from tests.server.api.live import Live, wait_until
 from tests.server.api.problems import check
+from tests.server.engine.flaws import overflowing
+from tests.server.engine.pacing import paced
 
 NAME = "split"
 URL = f"/v1/tasks/{NAME}"
 TRAFFIC = f"{URL}/traffic"
 VERSION = "x-polydelta-version"
+SEEDS = itertools.count(1)
 
 
 @pytest.fixture
 def versions(live: Live) -> Iterator[list[str]]:
-    """Two versions of a task, the first one active."""
-    made = [live.add(NAME, samples.generator("lora", live.spec, seed=seed)) for seed in (1, 2)]
+    """Two versions of a task, the first one active, of which no test has asked anything."""
+    seeds = itertools.islice(SEEDS, 2)
+    made = [live.add(NAME, samples.generator("lora", live.spec, seed=seed)) for seed in seeds]
     live.http.post(f"{URL}/activate", json={"version": 1})
     yield made
     live.http.delete(f"{URL}?forever=true")
@@ -159,3 +170,176 @@ def test_a_version_is_put_without_answering(live: Live, versions: list[str]) -> 
     assert answered_by(live) == versions[0]
     share(live, v3=1)
     assert answered_by(live) not in versions
+
+
+def shown(live: Live, number: int) -> dict[str, Any]:
+    """What the server says of a version."""
+    versions = live.http.get(TRAFFIC).json()["versions"]
+    return next(each for each in versions if each["number"] == number)
+
+
+def completed(live: Live, task: str, prompt: str, **options: Any) -> tuple[str, list[int]]:
+    body = {"model": task, "prompt": prompt, "max_tokens": 12, "return_token_ids": True, **options}
+    (choice,) = live.post("/v1/completions", **body).json()["choices"]
+    return choice["text"], choice["token_ids"]
+
+
+def likeness(one: list[int], other: list[int]) -> float:
+    pairs = list(itertools.zip_longest(one, other))
+    return len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))) / len(pairs)
+
+
+def test_a_shadow_is_compared_and_never_seen(live: Live, versions: list[str]) -> None:
+    prompts = [f"w{n:03} w{n + 7:03} w011" for n in range(20, 44)]
+    ours, theirs = (
+        [completed(live, f"{NAME}@{which}", each, seed=1) for each in prompts] for which in "12"
+    )
+    share(live, shadow="v2")
+    requests = live.http.get(URL).json()["requests"]
+    assert [completed(live, NAME, each, seed=1) for each in prompts] == ours
+    wait_until(lambda: shown(live, 2)["compared"]["answers"] == len(prompts))
+    found = shown(live, 2)
+    compared = found["compared"]
+    pairs = list(zip(ours, theirs, strict=True))
+    assert compared["equal"] == sum(one[0] == two[0] for one, two in pairs) / len(pairs)
+    expected = sum(likeness(one[1], two[1]) for one, two in pairs) / len(pairs)
+    assert 0 < expected < 1
+    assert compared["likeness"] == pytest.approx(expected)
+    assert (compared["failed"], compared["dropped"], found["requests"]) == (0, 0, 0)
+    assert shown(live, 1)["requests"] == len(prompts)
+    assert live.http.get(URL).json()["requests"] == requests + len(prompts)
+
+
+def idle(live: Live, seed: int) -> Delta:
+    """A delta that changes nothing, and differs from others of its sort."""
+    delta = samples.generator("lora", live.spec, seed=seed)
+    parts = [
+        replace(part, tensors={**part.tensors, "b": torch.zeros_like(part.tensors["b"])})
+        for part in delta.parts
+    ]
+    return replace(delta, parts=tuple(parts))
+
+
+def test_a_shadow_has_the_same_luck(live: Live) -> None:
+    """What is drawn at random is drawn alike, or nothing could be compared."""
+    for seed in (1, 2):
+        live.add("lucky", idle(live, seed))
+    live.http.put("/v1/tasks/lucky/traffic", json={"shadow": "v1"})
+    drawn = {completed(live, "lucky", "w005 w006", temperature=1.5)[0] for _ in range(4)}
+    assert len(drawn) > 1
+    wait_until(lambda: seen(live, "lucky")["answers"] == 4)
+    assert (seen(live, "lucky")["equal"], seen(live, "lucky")["likeness"]) == (1, 1)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_who_hangs_up_has_no_shadow(live: Live, versions: list[str], stream: bool) -> None:
+    share(live, shadow="v2")
+    body = {"model": NAME, "prompt": "w005", "max_tokens": 30, "stream": stream}
+    with paced(live.engine) as let:
+        let(2)
+        with (
+            suppress(httpx2.ReadTimeout),
+            live.http.stream("POST", "/v1/completions", json=body, timeout=0.5) as answer,
+        ):
+            answer.read()
+    live.settle()
+    assert shown(live, 2)["compared"] == shown(live, 1)["compared"]
+    assert shown(live, 1)["requests"] == 0
+
+
+@pytest.mark.parametrize("task", ["sorted", "placed"])
+def test_shadows_of_heads_are_compared_by_label_and_cosine(live: Live, task: str) -> None:
+    labels = ("ham", "spam", "odd")
+    deltas = {
+        "sorted": [samples.classifier(live.spec, labels, seed=seed) for seed in (1, 2)],
+        "placed": [samples.embedder(), beside(samples.embedder(), "lora", live.spec)],
+    }
+    texts = [f"w{n:03} w011 w{n + 3:03}" for n in range(20, 32)]
+    for delta in deltas[task]:
+        live.add(task, delta)
+    outputs = [live.infer(f"{task}@{which}", texts)["outputs"] for which in "21"]
+    live.http.put(f"/v1/tasks/{task}/traffic", json={"shadow": "1"})
+    assert live.infer(task, texts)["outputs"] == outputs[0]
+    wait_until(lambda: seen(live, task)["answers"] == len(texts))
+    pairs = list(zip(*outputs, strict=True))
+    if task == "sorted":
+        likes = [float(one["label"] == two["label"]) for one, two in pairs]
+        assert seen(live, task)["equal"] == sum(likes) / len(likes)
+    else:
+        likes = [
+            float(torch.tensor(one["embedding"]) @ torch.tensor(two["embedding"]))
+            for one, two in pairs
+        ]
+    assert seen(live, task)["likeness"] == pytest.approx(sum(likes) / len(likes))
+    assert len(set(likes)) > 1
+
+
+def seen(live: Live, task: str) -> dict[str, Any]:
+    versions = live.http.get(f"/v1/tasks/{task}/traffic").json()["versions"]
+    return next(each["compared"] for each in versions if each["number"] == 1)
+
+
+def beside(head: Delta, kind: str, spec: BaseSpec) -> Delta:
+    """A head over a base that is changed, too."""
+    return replace(head, parts=(*head.parts, *samples.generator(kind, spec).parts))
+
+
+def test_a_version_that_fails_steps_back(live: Live, versions: list[str]) -> None:
+    broken = live.write("overflowing", overflowing(live.spec))
+    live.http.put(f"{URL}?activate=false", json={"source": broken.as_uri()})
+    put = share(live, v1=1, v3=1, step_back={"errors": 0.5, "window": 60, "requests": 5})
+    etag = put.headers["etag"]
+    statuses = [
+        live.post("/v1/infer", task=NAME, input="w005", parameters={"max_tokens": 1}).status_code
+        for _ in range(30)
+    ]
+    assert set(statuses) <= {200, 500}
+    wait_until(lambda: shown(live, 3)["share"] == 0)
+    found = shown(live, 3)
+    assert found["failed"] >= 5
+    assert found["stepped_back"]["share"] == 1
+    failed = found["failed"]
+    assert f"{5} of {5} requests failed within 60 s" in found["stepped_back"]["reason"]
+    assert live.http.get(TRAFFIC).headers["etag"] != etag
+    assert {answered_by(live) for _ in range(20)} == {versions[0]}
+    assert shown(live, 3)["failed"] == failed
+    metrics = live.http.get("/metrics").text
+    labels = f'{{task="{NAME}",version="3"}}'
+    assert f"polydelta_version_steps_back_total{labels} 1.0" in metrics
+    # A share can be given again, and is then as any other.
+    assert share(live, v1=1, v3=1).json()["versions"][0]["stepped_back"] is None
+
+
+def test_errors_of_callers_and_of_the_active_version_take_no_share(
+    live: Live, versions: list[str]
+) -> None:
+    bound = {"errors": 0.0, "window": 60, "requests": 1}
+    share(live, v2=1, step_back=bound)
+    for _ in range(5):
+        live.post("/v1/completions", model=NAME, prompt="w005 " * 5000)
+    assert (shown(live, 2)["failed"], shown(live, 2)["share"]) == (0, 1)
+    broken = live.write("broken", overflowing(live.spec))
+    live.http.put(f"{URL}?activate=true", json={"source": broken.as_uri()})
+    share(live, v3=1, v1=0, step_back=bound)
+    before = shown(live, 3)["failed"]
+    for _ in range(5):
+        assert live.post("/v1/infer", task=NAME, input="w005").status_code == 500
+    assert (shown(live, 3)["failed"], shown(live, 3)["share"]) == (before + 5, 1)
+
+
+def test_metrics_tell_versions_apart(live: Live, versions: list[str]) -> None:
+    share(live, v2=1, shadow="v1")
+    for _ in range(3):
+        answered_by(live)
+    wait_until(lambda: shown(live, 1)["compared"]["answers"] == 3)
+    found = {
+        (sample.name, sample.labels.get("version"), sample.labels.get("outcome")): sample.value
+        for family in text_string_to_metric_families(live.http.get("/metrics").text)
+        for sample in family.samples
+        if sample.labels.get("task") == NAME and sample.labels.get("le") in (None, "+Inf")
+    }
+    assert found["polydelta_version_requests_total", "2", "answered"] == 3
+    assert found["polydelta_version_latency_seconds_bucket", "2", None] == 3
+    assert found["polydelta_version_time_to_first_token_seconds_count", "2", None] == 3
+    assert found["polydelta_shadow_agreement_count", "1", None] == 3
+    assert shown(live, 2)["seconds"]["whole"] >= shown(live, 2)["seconds"]["first_token"] > 0

@@ -2,14 +2,21 @@
 
 from collections import Counter
 from copy import deepcopy
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import TypeAlias
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from hypothesis.strategies import integers, lists, sampled_from, tuples
+from hypothesis.strategies import (
+    SearchStrategy,
+    booleans,
+    integers,
+    lists,
+    sampled_from,
+    tuples,
+)
 
 from deltas.delta import DeltaRef, PromptStyle, TaskType
 from deltas.kinds import Extent
@@ -62,6 +69,10 @@ class Slots(Residency):
     def release(self, ref: DeltaRef) -> None:
         self.table.unpin(ref)
 
+    @property
+    def full(self) -> bool:
+        return not self.table.available
+
     def loading(self, ref: DeltaRef) -> bool:
         return ref in self.asked
 
@@ -82,6 +93,14 @@ def sequence(number: int, task: str, prompt: int, length: int, salt: str = "") -
     sampling = Sampling(max_tokens=length)
     tokens = TEXTS[number % 2][:prompt]
     return Sequence((task, number), version, tokens, sampling, True, torch.Generator(), salt=salt)
+
+
+def running(scheduler: Scheduler) -> list[Sequence]:
+    return [*scheduler.running, *scheduler.background.running]
+
+
+def waiting(scheduler: Scheduler) -> list[Sequence]:
+    return [*scheduler.waiting, *scheduler.background.waiting]
 
 
 def place(sequence: Sequence, at: int) -> int:
@@ -110,10 +129,17 @@ class Machine(RuleBasedStateMachine):
         self.open: list[Sequence] = []
         self.doomed: set[Sequence] = set()
 
-    @rule(task=sampled_from(TASKS), prompt=PROMPTS, length=LENGTHS, salt=sampled_from(SALTS))
-    def add(self, task: str, prompt: int, length: int, salt: str) -> None:
+    @rule(
+        task=sampled_from(TASKS),
+        prompt=PROMPTS,
+        length=LENGTHS,
+        salt=sampled_from(SALTS),
+        background=booleans(),
+    )
+    def add(self, task: str, prompt: int, length: int, salt: str, *, background: bool) -> None:
         self.added += 1
         new = sequence(self.added, task, prompt, length, salt)
+        new.background = background
         if new.cache_length(new.pending) < CONTEXT:
             self.open.append(new)
             self.scheduler.add(new)
@@ -179,27 +205,30 @@ class Machine(RuleBasedStateMachine):
         slots = [one.sequence.slot for one in scheduled]
         assert None not in slots
         assert all(first <= second for first, second in pairwise(slots))
+        behind = sum(one.rows for one in scheduled if one.sequence.background)
+        rows = sum(one.rows for one in scheduled) - behind
+        assert not rows or behind <= rows
         for one in scheduled:
             assert 0 < one.rows <= one.sequence.pending
             assert len(one.sequence.blocks) * BLOCK >= one.sequence.cache_length(one.rows)
 
     @invariant()
     def every_block_is_in_one_place(self) -> None:
-        held = {block for one in self.scheduler.running for block in one.blocks}
+        held = {block for one in running(self.scheduler) for block in one.blocks}
         free = deepcopy(self.pool).take(self.pool.free)
         assert sorted([*held, *free]) == list(range(BLOCKS))
-        assert not any(one.blocks or one.computed for one in self.scheduler.waiting)
+        assert not any(one.blocks or one.computed for one in waiting(self.scheduler))
 
     @invariant()
     def every_sequence_is_in_one_place(self) -> None:
-        held = [*self.scheduler.running, *self.scheduler.waiting]
+        held = [*running(self.scheduler), *waiting(self.scheduler)]
         assert Counter(map(id, held)) == Counter(map(id, self.open))
-        assert len(self.scheduler.running) <= SEQUENCES
+        assert len(running(self.scheduler)) <= SEQUENCES
 
     @invariant()
     def running_sequences_pin_their_slots(self) -> None:
-        pins = Counter(one.version.ref for one in self.scheduler.running if not one.is_base)
-        for one in self.scheduler.running:
+        pins = Counter(one.version.ref for one in running(self.scheduler) if not one.is_base)
+        for one in running(self.scheduler):
             ref = one.version.ref
             assert one.slot == (BASE_SLOT if one.is_base else self.deltas.table.find(ref))
         for one in self.open:
@@ -223,7 +252,7 @@ class Apart(Machine):
 
     @invariant()
     def blocks_are_not_shared(self) -> None:
-        assert sum(len(one.blocks) for one in self.scheduler.running) + self.pool.free == BLOCKS
+        assert sum(len(one.blocks) for one in running(self.scheduler)) + self.pool.free == BLOCKS
 
 
 Machine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
@@ -306,6 +335,41 @@ def test_a_row_is_left_to_compute(scheduler: Scheduler) -> None:
     scheduler.end(first)
     scheduler.add(second)
     assert scheduler.schedule() == [Scheduled(second, BLOCK)]
+
+
+Arrivals: TypeAlias = list[tuple[int, str, int, int]]
+"""When a sequence comes, of which task, with how many rows, and how many it writes."""
+
+
+def ends(arrivals: Arrivals, behind: Arrivals) -> dict[int, int]:
+    """In which step each sequence ends, with others in the background."""
+    slots = Slots()
+    scheduler = Scheduler(slots, BlockPool(BLOCKS, BLOCK), ROWS, SEQUENCES)
+    coming = [(each[0], sequence(at, *each[1:])) for at, each in enumerate([*arrivals, *behind])]
+    for _, one in coming[len(arrivals) :]:
+        one.background = True
+    ended: dict[int, int] = {}
+    for step in count():
+        if len(ended) == len(coming):
+            break
+        compute(scheduler, *(one for at, one in coming if at == step))
+        slots.arrive()
+        for one in running(scheduler):
+            if len(one.generated) >= one.sampling.max_tokens:
+                scheduler.end(one)
+                ended[one.key[1]] = step
+    return {at: ended[at] for at in range(len(arrivals))}
+
+
+def arrivals_of(*tasks: str, most: int) -> SearchStrategy[Arrivals]:
+    one = tuples(integers(0, 12), sampled_from(tasks), integers(1, 12), integers(1, 8))
+    return lists(one, max_size=most)
+
+
+@given(arrivals_of("base", "task-0", most=8), arrivals_of("base", "task-1", most=12))
+@settings(deadline=None)
+def test_the_background_costs_nobody_a_step(arrivals: Arrivals, behind: Arrivals) -> None:
+    assert ends(arrivals, behind) == ends(arrivals, [])
 
 
 def test_an_encoder_computes_a_sequence_whole() -> None:
