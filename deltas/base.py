@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,8 @@ LINEARS = (nn.Linear, Conv1D)
 """The classes of linear modules; GPT-2's Conv1D stores its weight transposed."""
 
 _SAMPLES = 256
+_BY_LENGTH = ("longrope", "dynamic")
+"""How heads are rotated where that depends on the longest text of a step, past a length."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +67,10 @@ def describe(model: PreTrainedModel, name: str) -> BaseSpec:
         family=family,
         fingerprint=fingerprint(model),
         sites=sites,
-        layers=config.num_hidden_layers,
+        layers=len(_layers(model.base_model, family)),
         hidden=config.hidden_size,
         vocabulary=config.vocab_size,
-        context=config.max_position_embeddings - family.first_position,
+        context=_context(config) - family.first_position,
         problem_type=ProblemType(config.problem_type) if config.problem_type else None,
     )
 
@@ -90,21 +93,44 @@ def fingerprint(model: PreTrainedModel) -> str:
 
 def _sites(model: PreTrainedModel, config: PreTrainedConfig, family: Family) -> Iterator[Site]:
     hidden = int(config.hidden_size)
-    heads = int(getattr(config, "num_key_value_heads", None) or config.num_attention_heads)
     width = int(getattr(config, "head_dim", None) or hidden // config.num_attention_heads)
-    yield Site(family.embedding, Role.EMBEDDING, int(config.vocab_size), hidden)
     backbone: nn.Module = model.base_model
+    table = backbone.get_submodule(family.embedding).get_parameter("weight")
+    yield Site(family.embedding, Role.EMBEDDING, *table.shape)
     for name, module in backbone.named_modules():
         if name.startswith(f"{family.layers}.") and isinstance(module, LINEARS):
             yield Site(name, Role.LINEAR, *linear_shape(module))
-    for index in range(config.num_hidden_layers):
+    for index, module in enumerate(_layers(backbone, family)):
         layer = f"{family.layers}.{index}"
+        heads = _key_heads(module.get_submodule(family.attention), config, family)
         yield Site(f"{layer}.{family.attention}", Role.ATTENTION, hidden, width, heads)
         yield Site(f"{layer}.{AFTER_ATTENTION}", Role.BLOCK, hidden, hidden)
         yield Site(f"{layer}.{AFTER_FEED_FORWARD}", Role.BLOCK, hidden, hidden)
     if family.causal:
         yield Site(LM_HEAD_SITE, Role.LINEAR, hidden, int(config.vocab_size))
     yield Site(HEAD_SITE, Role.HEAD, hidden, hidden)
+
+
+def _layers(backbone: nn.Module, family: Family) -> list[nn.Module]:
+    return list(backbone.get_submodule(family.layers).children())
+
+
+def _key_heads(attention: nn.Module, config: PreTrainedConfig, family: Family) -> int:
+    if family.key_heads is not None:
+        return int(getattr(attention, family.key_heads))
+    return int(getattr(config, "num_key_value_heads", None) or config.num_attention_heads)
+
+
+def _context(config: PreTrainedConfig) -> int:
+    """The greatest number of positions that are rotated alike whatever else is in a step."""
+    rotation: dict[str, Any] = getattr(config, "rope_parameters", None) or {}
+    kinds = [each for each in rotation.values() if isinstance(each, dict)] or [rotation]
+    trained = [
+        int(each["original_max_position_embeddings"])
+        for each in kinds
+        if each.get("rope_type") in _BY_LENGTH and each.get("original_max_position_embeddings")
+    ]
+    return min([config.max_position_embeddings, *trained])
 
 
 def linear_shape(module: nn.Linear | Conv1D) -> tuple[int, int]:

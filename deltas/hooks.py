@@ -61,4 +61,5 @@ class Hooks:
             changed = self._after(site.name, from_x, rows).view(y.shape)
             return (changed, *output[1:]) if isinstance(output, tuple) else changed
 
-        yield module.register_forward_hook(after)
+        # A projection may be where a block ends, too: its own deltas come first.
+        yield module.register_forward_hook(after, prepend=site.role is Role.LINEAR)

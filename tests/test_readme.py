@@ -1,6 +1,7 @@
 """The README's tables say what the code and the shipped deltas say."""
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -18,9 +19,21 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def kinds_by_families() -> str:
-    names = [name.removesuffix("_text") for name in FAMILIES]
-    return table(["", *names], ([kind, *["✓"] * len(names)] for kind in KINDS))
+def families() -> str:
+    rows = (
+        [sort, ", ".join(sorted(name for name, each in FAMILIES.items() if each.causal is causal))]
+        for sort, causal in (("decoders", True), ("encoders", False))
+    )
+    return table(["", "`model_type`"], rows)
+
+
+def ways_of_families() -> str:
+    """Which sorts of layers are computed by kernels alone."""
+    rows = (
+        [name, "kernels" if each.gated or each.post_norm else "modules"]
+        for name, each in sorted(FAMILIES.items())
+    )
+    return table(["family", "layers"], rows)
 
 
 def demo_tasks() -> str:
@@ -44,8 +57,14 @@ def demo_tasks() -> str:
     return table(header, rows)
 
 
-def test_kinds_and_families() -> None:
-    assert kinds_by_families() in README
+def test_families() -> None:
+    assert families() in README
+    assert ways_of_families() in (ROOT / "docs" / "families.md").read_text()
+
+
+def test_kinds() -> None:
+    (line,) = re.findall(r"^Every kind acts on every family: (.+), each", README, re.MULTILINE)
+    assert {name.lower() for name in re.split(", | and ", line)} == set(KINDS)
 
 
 def test_demo_tasks() -> None:

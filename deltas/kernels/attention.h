@@ -14,10 +14,30 @@ struct Chunk {
     int32_t start, rows, context, table;
 };
 
+// How rows look at keys. Where there is a cap scores stay within it, softly; then each gains its bias,
+// a number for each query head and key, `stride` apart from head to head: by the key's place, or by
+// how far it is from the row, `centre` being at the row itself. Sinks are scores that take their share
+// and give nothing.
 struct View {
     int64_t window;
     float scale;
     int32_t causal;
+    float cap;
+    const float* sinks;
+    const float* bias;
+    int64_t bias_stride, bias_centre;
+
+    // The keys [begin, end) that a row sees, of `keys`.
+    int64_t begin(int64_t position) const {
+        return window ? std::max<int64_t>(0, position - window + 1) : 0;
+    }
+    int64_t end(int64_t position, int64_t keys) const {
+        return causal ? position + 1 : window ? std::min(position + window, keys) : keys;
+    }
+    // A row's biases by the key's place; those past the last key of all can be read, too.
+    const float* biases(int64_t head, int64_t position) const {
+        return bias + head * bias_stride + (bias_centre < 0 ? 0 : bias_centre - position);
+    }
 };
 
 template <class T>
@@ -43,10 +63,21 @@ struct Queries {
     }
 };
 
+// Changes scores [begin, end) of a row as a view with a cap or with biases wants it.
+inline void adjust(float* scores, int64_t begin, int64_t end, float cap, const float* biases) {
+    for (int64_t at = begin / LANES * LANES; at < end; at += LANES) {
+        Lanes lanes = load(scores + at);
+        if (cap != 0) lanes = cap * hyperbolic_tangent(lanes * (1.0f / cap));
+        if (biases) lanes += load(biases + at);
+        store(lanes, scores + at);
+    }
+}
+
 // Turns scores [begin, end) of a row into e^(score - greatest), zeros being around them up to
-// `length`, and returns their sum.
+// `length`, and returns their sum, with that of the sink if there is one.
 template <class T>
-float soften(float* scores, int64_t begin, int64_t end, int64_t length, T* weights) {
+float soften(
+    float* scores, int64_t begin, int64_t end, int64_t length, const float* sink, T* weights) {
     const int64_t first = begin / LANES * LANES, last = padded(end, LANES);
     std::fill(scores + first, scores + begin, -INFINITY);
     std::fill(scores + end, scores + last, -INFINITY);
@@ -57,13 +88,13 @@ float soften(float* scores, int64_t begin, int64_t end, int64_t length, T* weigh
         const Lanes lanes = load(scores + at);
         most = lanes > most ? lanes : most;
     }
-    const float top = largest(most);
+    const float top = sink ? std::max(largest(most), *sink) : largest(most);
     for (int64_t at = first; at < last; at += LANES) {
         const Lanes lanes = exponential(load(scores + at) - top);
         total += lanes;
         store(lanes, weights + at);
     }
-    return sum(total);
+    return sink ? sum(total) + exponential(spread(*sink - top))[0] : sum(total);
 }
 
 // Where among a sequence's cached tokens some rows look: blocks [first, first + blocks).
@@ -71,11 +102,11 @@ struct Stretch {
     int64_t first, blocks;
 
     template <class T>
-    Stretch(const Queries<T>& of, int64_t window) {
+    Stretch(const Queries<T>& of, const View& view) {
         // Whole steps of a product in tiles, which sums within each: where they begin must not depend
         // on which rows look together.
         constexpr int64_t STEP = 2 * BLOCK;
-        first = (window ? std::max<int64_t>(0, of.position - window + 1) : 0) / STEP * (STEP / BLOCK);
+        first = view.begin(of.position) / STEP * (STEP / BLOCK);
         blocks = padded(of.keys, BLOCK) / BLOCK - first;
     }
     int64_t length() const { return blocks * BLOCK; }
@@ -99,8 +130,8 @@ void gather(
 // Attends rows [row, row + some) to what was gathered.
 template <class T>
 void attend_share(
-    const Queries<T>& of, int64_t row, int some, Stretch on, int64_t width, View view,
-    Scratch<T>& scratch) {
+    const Queries<T>& of, int64_t row, int some, Stretch on, int64_t width, int64_t head,
+    const View& view, Scratch<T>& scratch) {
     const int64_t inner = groups<T>(width) * Arithmetic<T>::GROUP, length = on.length();
     // Rows a power of two apart would share too few of the cache's places.
     const int64_t stride = length + WIDTH;
@@ -117,10 +148,17 @@ void attend_share(
         [&](int i, int64_t at, Lanes lanes) { store(lanes * view.scale, scores + i * stride + at); });
     float totals[ROWS<T>];
     for (int i = 0; i < some; ++i) {
-        const int64_t position = of.position + (row + i) / of.group - on.skipped();
-        const int64_t begin = view.window ? std::max<int64_t>(0, position - view.window + 1) : 0;
-        const int64_t end = view.causal ? position + 1 : of.keys - on.skipped();
-        totals[i] = soften(scores + i * stride, begin, end, length, weights + i * stride);
+        const int64_t position = of.position + (row + i) / of.group, skipped = on.skipped();
+        const int64_t begin = view.begin(position) - skipped;
+        const int64_t end = view.end(position, of.keys) - skipped;
+        const int64_t query = head * of.group + (row + i) % of.group;
+        if (view.cap != 0 || view.bias)
+            adjust(
+                scores + i * stride, begin, end, view.cap,
+                view.bias ? view.biases(query, position) + skipped : nullptr);
+        totals[i] = soften(
+            scores + i * stride, begin, end, length, view.sinks ? view.sinks + query : nullptr,
+            weights + i * stride);
     }
     multiply(
         weights, stride, some, scratch.values.data(), width, length, 0, panels(width),
@@ -133,12 +171,12 @@ void attend_share(
 template <class T>
 void attend_rows(
     const Queries<T>& of, Heads heads, int64_t head, const T* keys, const T* values,
-    const int32_t* table, View view, Scratch<T>& scratch) {
-    const Stretch on(of, view.window);
+    const int32_t* table, const View& view, Scratch<T>& scratch) {
+    const Stretch on(of, view);
     gather(of, on, heads, head, keys, values, table, scratch);
     for (int64_t row = 0; row < of.rows();) {
         const int some = share_of(of.rows() - row, ROWS<T>);
-        attend_share(of, row, some, on, heads.width, view, scratch);
+        attend_share(of, row, some, on, heads.width, head, view, scratch);
         row += some;
     }
 }

@@ -52,6 +52,25 @@ the site's, and how many outputs those are.
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Bias:
+    """What scores of attention gain: `table` [query heads, places] in float32.
+
+    A key's is at its place in its sequence; where there is a `centre`, at its distance from the row
+    that looks at it, added to that.
+    """
+
+    table: Tensor
+    centre: int | None = None
+
+    def of(self, rows: Tensor, keys: Tensor) -> Tensor:
+        """Those of rows and keys at such places, [query heads, rows, keys]."""
+        places = keys.expand(len(rows), -1)
+        if self.centre is not None:
+            places = self.centre + keys - rows[:, None]
+        return self.table[:, places]
+
+
 class SmallRank(Protocol):
     """Who computes small-rank products, or writes down that they are to be computed."""
 

@@ -112,10 +112,12 @@ struct Calls {
     static void attend(
         Loops& loops, const T* q, int64_t q_stride, int64_t queries, int64_t key_heads,
         int64_t width, const T* keys, const T* values, Chunks chunks, ChunkCount count,
-        Tables tables, float scale, int64_t causal, int64_t window, T* out, int64_t out_stride) {
+        Tables tables, float scale, int64_t causal, int64_t window, float cap, const float* sinks,
+        const float* bias, int64_t bias_stride, int64_t bias_centre, T* out, int64_t out_stride) {
         ::attend<T>(
             loops, q, q_stride, {queries, key_heads, width}, keys, values, chunks, count, tables,
-            {window, scale, int32_t(causal)}, out, out_stride);
+            {window, scale, int32_t(causal), cap, sinks, bias, bias_stride, bias_centre}, out,
+            out_stride);
     }
 
     static void likeliest(

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from deltas.kernels.backend import Added, Packed, SmallRankSite
+from deltas.kernels.backend import Added, Bias, Packed, SmallRankSite
 from deltas.kernels.library import Library
 from deltas.kernels.memory import Arena
 
@@ -193,17 +193,21 @@ class Kernels:
         scale: float,
         causal: bool,
         window: int | None,
+        cap: float | None = None,
+        sinks: Tensor | None = None,
+        bias: Bias | None = None,
     ) -> Tensor:
         """Attend queries [rows, ≥ queries x width] to the cache; returns [rows, queries x width].
 
         `chunks` [n, 4] int32 are (first row, rows, cached tokens before them, where the sequence's
-        blocks begin in `tables` [m] int32).
+        blocks begin in `tables` [m] int32). `sinks` [queries] are float32; a bias' table has 16
+        numbers more than there are places.
         """
         to = torch.empty(query.shape[0], heads[0] * heads[2], dtype=self.dtype)
         self._long["attend"](
             query.data_ptr(), query.stride(0), *heads, cache[0].data_ptr(), cache[1].data_ptr(),
             chunks.data_ptr(), chunks.shape[0], tables.data_ptr(), scale, causal, window or 0,
-            to.data_ptr(), to.stride(0),
+            cap or 0.0, _address(sinks), *_bias(bias), to.data_ptr(), to.stride(0),
         )  # fmt: skip
         return to
 
@@ -216,6 +220,14 @@ def describe_sites(sites: Sequence[SmallRankSite]) -> "array[int]":
         described.extend((y.data_ptr(), y.stride(0), y.shape[1]))
         described.extend((parts.data_ptr(), parts.shape[0]))
     return described
+
+
+def _bias(bias: Bias | None) -> tuple[int | None, int, int]:
+    """A bias as `attend` reads it: where, how far from head to head, the centre or -1."""
+    if bias is None:
+        return None, 0, -1
+    centre = -1 if bias.centre is None else bias.centre
+    return bias.table.data_ptr(), bias.table.stride(0), centre
 
 
 def _address(tensor: Tensor | None) -> int | None:

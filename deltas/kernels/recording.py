@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from deltas.kernels.backend import Added, Packed, SmallRankSite
+from deltas.kernels.backend import Added, Bias, Packed, SmallRankSite
 from deltas.kernels.kernels import Kernels, describe_sites
 
 
@@ -126,11 +126,18 @@ class Recorder:
         scale: float,
         causal: bool,
         window: int | None,
+        cap: float | None = None,
+        sinks: Tensor | None = None,
+        bias: Bias | None = None,
     ) -> Tensor:
         """See `Kernels`."""
         del chunks, tables
         to = self._take(heads[0] * heads[2])
-        look = (scale, causal, window or 0)
+        stride, centre = (0, -1) if bias is None else (bias.table.stride(0), bias.centre)
+        table = None if bias is None else bias.table
+        self._kept.append((sinks, table))
+        look = (scale, causal, window or 0, cap or 0.0, sinks, table, stride)
+        look = (*look, -1 if centre is None else centre)
         self._write("attend", query, query.stride(0), *heads, *cache, *look, to, to.stride(0))
         return to
 

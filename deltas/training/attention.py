@@ -9,7 +9,6 @@ from typing import Any, TypedDict
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
 from deltas.view import View
@@ -74,32 +73,15 @@ def _attend(
             torch.cat([own.transpose(0, 1).expand(len(rows), -1, -1, -1), rows], dim=2)
             for own, rows in zip(pair, (key, value), strict=True)
         )
-    groups = query.shape[1] // key.shape[1]
-    attended = scaled_dot_product_attention(
-        query,
-        key.repeat_interleave(groups, dim=1),
-        value.repeat_interleave(groups, dim=1),
-        attn_mask=_mask(
-            layer.step.lengths,
-            rows=query.shape[2],
-            before=key.shape[2] - query.shape[2],
-            causal=view.causal,
-            window=view.window,
-        ),
-        scale=view.scale,
-    )
-    return attended.transpose(1, 2), None
-
-
-def _mask(lengths: Tensor, *, rows: int, before: int, causal: bool, window: int | None) -> Tensor:
-    """[batch, 1, rows, before + rows], true where a row may look: never at padding."""
-    key = torch.arange(before + rows, device=lengths.device)
-    mask = (key < before + lengths[:, None])[:, None, None]
-    if causal:
-        at = torch.arange(before, before + rows, device=lengths.device)[:, None]
-        mask = mask & (key <= at)
-        mask = mask if window is None else mask & (key > at - window)
-    return mask
+    before = key.shape[2] - query.shape[2]
+    keys = torch.arange(key.shape[2], device=query.device)
+    rows = keys[before:]
+    # Nothing looks at padding, which itself must see something to have finite shares.
+    ends = before + layer.step.lengths[:, None]
+    padding = (rows >= ends)[:, None, :, None]
+    mask = (keys < ends)[:, None, None] & (view.sees(rows, keys) | padding)
+    bias = None if view.bias is None else view.bias.of(rows, keys)
+    return view.attend(query, key, value, mask, bias).transpose(1, 2), None
 
 
 AttentionInterface.register(NAME, _attend)

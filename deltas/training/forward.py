@@ -8,6 +8,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from deltas.delta import Delta, TaskType
 from deltas.kinds import extent_of
+from deltas.logits import Logits
 from deltas.segments import Segment, Segments
 from deltas.site import Role
 from deltas.training import attention
@@ -29,6 +30,7 @@ class Forward:
         self._family = subject.spec.family
         self._backbone: nn.Module = subject.model.base_model
         self._wiring = Wiring(subject.model, subject.spec)
+        self._logits = Logits.of(subject.model)
         self._step = attention.Step(self._wiring)
         names = [site.name for site in subject.spec.of_role(Role.ATTENTION)]
         attention.attach(self._step, {name: self._backbone.get_submodule(name) for name in names})
@@ -91,9 +93,7 @@ class Forward:
 
     def _vocabulary(self, hidden: Tensor) -> Tensor:
         self._wiring.bind(Segments.of([Segment(SLOT, 0, len(hidden))]))
-        logits: Tensor = self._model.get_submodule("lm_head")(hidden)
-        cap = getattr(self._model.config, "final_logit_softcapping", None)
-        return logits if cap is None else torch.tanh(logits / cap) * cap
+        return self._logits(self._model.get_submodule("lm_head")(hidden))
 
 
 def _writes(delta: Delta) -> bool:

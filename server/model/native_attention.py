@@ -100,7 +100,7 @@ class NativeAttention(Attention):
         kernels.place(fused, self.heads, norms, epsilon, angles, self.places, cache)
         return kernels.attend(
             fused, self.heads, cache, self.chunks, self.tables, view.scale, view.causal,
-            view.window,
+            view.window, view.cap, view.sinks, view.bias,
         )  # fmt: skip
 
     def _blocks(self, items: Sequence[Item]) -> Iterator[Sequence[int]]:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
 
 from deltas.view import View
 from deltas.wiring import Wiring
@@ -13,7 +12,7 @@ from server.model.attention import Attention
 from server.model.batch import Batch, Item
 from server.model.cache import BLOCK, KeyValueCache
 
-_Masks = dict[tuple[int, int | None], Tensor | None]
+_Masks = dict[tuple[int, View], Tensor | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +83,16 @@ class PlainAttention(Attention):
         for number, chunk in enumerate(plan.chunks):
             rows = slice(chunk.start, chunk.end)
             keys, values = self._chunk_keys(layer, chunk, key[rows], value[rows])
-            mask = None
-            if view.causal:
-                known = (number, view.window)
-                if known not in plan.masks:
-                    plan.masks[known] = _chunk_mask(chunk, len(keys), view.window, query.device)
-                mask = plan.masks[known]
-            out[rows] = scaled_dot_product_attention(
+            places = torch.arange(len(keys), device=query.device)
+            own = places[len(keys) - (chunk.end - chunk.start) :]
+            if (number, view) not in plan.masks:
+                plan.masks[number, view] = _chunk_mask(view, own, places)
+            out[rows] = view.attend(
                 query[rows].transpose(0, 1)[None],
                 keys.transpose(0, 1)[None],
                 values.transpose(0, 1)[None],
-                attn_mask=mask,
-                is_causal=view.causal and mask is None,
-                scale=view.scale,
-                enable_gqa=query.shape[1] != keys.shape[1],
+                plan.masks[number, view],
+                None if view.bias is None else view.bias.of(own, places),
             )[0].transpose(0, 1)
         return out
 
@@ -116,16 +111,16 @@ class PlainAttention(Attention):
     def _decode(self, layer: int, decode: _Decode, query: Tensor, view: View) -> Tensor:
         if self.cache is None:
             raise RuntimeError("A model without a cache does not decode.")
-        known = (-1, view.window)
-        if known not in self._plan.masks:
-            self._plan.masks[known] = _decode_mask(decode, view.window)
-        attended = scaled_dot_product_attention(
+        rows = decode.lengths[:, 0] - 1
+        keys = torch.arange(decode.places.shape[1], device=rows.device)
+        if (-1, view) not in self._plan.masks:
+            self._plan.masks[-1, view] = view.sees(rows, keys)[:, None, None]
+        attended = view.attend(
             query[decode.rows][:, :, None],
             self.cache.keys[layer][decode.places].transpose(1, 2),
             self.cache.values[layer][decode.places].transpose(1, 2),
-            attn_mask=self._plan.masks[known],
-            scale=view.scale,
-            enable_gqa=query.shape[1] != self.cache.keys[layer].shape[1],
+            self._plan.masks[-1, view],
+            None if view.bias is None else view.bias.of(rows, keys).transpose(0, 1)[:, :, None],
         )
         return attended[:, :, 0]
 
@@ -173,23 +168,9 @@ def _decode(singles: Sequence[tuple[int, list[int]]], device: torch.device) -> _
     )
 
 
-def _chunk_mask(
-    chunk: _Chunk, keys: int, window: int | None, device: torch.device
-) -> Tensor | None:
-    """[rows, keys], true where a row may look; None where plain causality says it all."""
-    rows = chunk.end - chunk.start
-    if keys == rows and (window is None or window >= rows):
+def _chunk_mask(view: View, rows: Tensor, keys: Tensor) -> Tensor | None:
+    """[rows, keys], true where a row looks; None where plain causality, or nothing, says it all."""
+    alone = len(rows) == len(keys) or not view.causal
+    if alone and (view.window is None or view.window >= len(keys)):
         return None
-    at = torch.arange(keys - rows, keys, device=device)[:, None]
-    key = torch.arange(keys, device=device)[None]
-    mask = key <= at
-    return mask if window is None else mask & (key > at - window)
-
-
-def _decode_mask(decode: _Decode, window: int | None) -> Tensor:
-    """[D, 1, 1, longest], true where a row may look."""
-    key = torch.arange(decode.places.shape[1], device=decode.places.device)[None]
-    mask = key < decode.lengths
-    if window is not None:
-        mask = mask & (key >= decode.lengths - window)
-    return mask[:, None, None]
+    return view.sees(rows, keys)

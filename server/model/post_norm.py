@@ -43,14 +43,22 @@ class PostNormEncoder(KernelLayers):
     def __init__(self, post_norm: PostNorm, means: Means) -> None:
         super().__init__(means)
         self._post_norm = post_norm
-        self._embeddings = self._backbone.get_submodule(post_norm.embeddings)
+        # Some have what widens the vectors only where these are narrower than the layers.
+        self._embeddings, *self._widening = (
+            self._backbone.get_submodule(path)
+            for path in post_norm.embeddings
+            if hasattr(self._backbone, path)
+        )
         self._layers = [self._layer(index) for index in range(means.base.spec.layers)]
 
     def embed(self, batch: Batch) -> Tensor:
         """The rows' vectors [T, hidden], their positions' among them."""
-        return self._embeddings(
+        x = self._embeddings(
             input_ids=batch.tokens[None], position_ids=batch.positions[None], **types_of(batch)
-        )[0]
+        )
+        for module in self._widening:
+            x = module(x)
+        return x[0]
 
     def run(self, kernels: Kernels | Recorder, x: Tensor, angles: dict[str, Angles]) -> Tensor:
         """All layers over embedded rows x, which are written into."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from deltas.base import LM_HEAD_SITE
 from deltas.kernels import Kernels, load_base_kernels
 from deltas.kinds.head import BARE_ENCODER
+from deltas.logits import Logits
 from deltas.segments import BASE_SLOT, Segment, Segments
 from deltas.site import Role
 from deltas.wiring import Wiring
@@ -18,6 +19,7 @@ from server.model.base import Base
 from server.model.batch import Batch, Item, pack, types_of
 from server.model.cache import KeyValueCache
 from server.model.definition import Definition
+from server.model.experts import PackedExperts
 from server.model.gated import GatedDecoder
 from server.model.judge import Judged, judge
 from server.model.layers import Means, activation_of
@@ -54,7 +56,7 @@ class Runner:
         self.wiring = Wiring(base.model, base.spec)
         self.kernels = load_base_kernels(base.dtype, base.device.type)
         self._backbone: nn.Module = base.model.base_model
-        self._cap: float | None = getattr(base.model.config, "final_logit_softcapping", None)
+        self._logits_of = Logits.of(base.model)
         self.attention = self._attention(cache_blocks if base.generates else 0)
         sites = base.spec.of_role(Role.ATTENTION)
         modules = [self._backbone.get_submodule(site.name) for site in sites]
@@ -148,11 +150,7 @@ class Runner:
         """What the base makes of hidden states: a decoder logits, an encoder nothing more."""
         if not self.base.generates:
             return hidden
-        logits = self.base.lm_head(hidden)
-        if self._cap is None:
-            return logits
-        # Row by row: PyTorch computes the end of what it is given in another way than the rest.
-        return torch.stack([torch.tanh(row.float() / self._cap) * self._cap for row in logits])
+        return self._logits_of(self.base.lm_head(hidden))
 
     @torch.inference_mode()
     def _try_out(self, cache_blocks: int) -> None:
@@ -173,13 +171,16 @@ class Runner:
         sites = [site.name for site in self.base.spec.of_role(Role.LINEAR)]
         rest = [site for site in sites if layers is None or site == LM_HEAD_SITE]
         linears = PackedLinears(kernels, self.wiring, rest, quantize=self.base.quantize)
+        experts = PackedExperts(kernels, self.base.model, quantize=self.base.quantize)
         agrees = layers is not None or definition.near(definition.run(self._run_modules), hidden)
         if agrees and definition.near(self._say(hidden), definition.answers):
             self._hidden = layers or self._run_modules
             self.projections = (*(layers.projections if layers else ()), *linears.projections)
             self._release()
+            experts.release()
         else:
             linears.undo()
+            experts.undo()
 
     def _layers(self, kernels: Kernels) -> ReplayedLayers | None:
         """The layers by kernels alone, if the base's are of a sort that they compute."""

@@ -68,7 +68,7 @@ class Peft(Dialect):
         method = _method(config.text("peft_type", ""))
         weights = Weights(checkpoint.tensors(WEIGHTS), base.family)
         task = read_task(config, weights, base)
-        check_saved_modules(config.texts("modules_to_save"))
+        check_saved_modules(config.texts("modules_to_save"), base.family)
         source = Source(config, weights, base, task)
         delta = _delta(method, source, Sidecar.read(checkpoint))
         return replace(

@@ -1,32 +1,13 @@
 """Task heads as Transformers names them, saved beside a PEFT method."""
 
-from dataclasses import dataclass
-
 from deltas.base import HEAD_SITE
 from deltas.delta import Part, TaskType
 from deltas.errors import InvalidDelta, UnsupportedDelta
-from deltas.families import Family
+from deltas.families import Family, HeadLayout
 from deltas.formats.peft.method import Source
 from deltas.formats.peft.sidecar import SIDECAR, Sidecar
 
-SAVED_MODULES = {"classifier", "pre_classifier", "score"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """A head's linear layers in order, the activations between them and what they read."""
-
-    modules: tuple[str, ...]
-    pooling: str
-    activations: tuple[str, ...] = ()
-
-
-_LAST_TOKEN = _Layout(("score",), "last")
-_FIRST_TOKEN = {
-    "bert": _Layout(("classifier",), "pooler"),
-    "roberta": _Layout(("classifier.dense", "classifier.out_proj"), "first", ("tanh",)),
-    "distilbert": _Layout(("pre_classifier", "classifier"), "first", ("relu",)),
-}
+_SAVED_MODULES = {"classifier", "pre_classifier", "score"}
 
 
 def read_head(source: Source, sidecar: Sidecar) -> Part | None:
@@ -51,12 +32,17 @@ def read_head(source: Source, sidecar: Sidecar) -> Part | None:
     return Part("head", HEAD_SITE, tensors, {"pooling": layout.pooling, "activations": activations})
 
 
-def check_saved_modules(names: tuple[str, ...]) -> None:
+def check_saved_modules(names: tuple[str, ...], family: Family) -> None:
     """Raise UnsupportedDelta for whole trained modules other than heads."""
-    if others := sorted(set(names) - SAVED_MODULES):
+    heads = _SAVED_MODULES.union(
+        module.partition(".")[0]
+        for layout in (family.classifier, family.tagger)
+        for module in (layout.modules if layout else ())
+    )
+    if others := sorted(set(names) - heads):
         raise UnsupportedDelta(
             f"The checkpoint keeps whole trained copies of {', '.join(others[:5])}; only heads "
-            f"({', '.join(sorted(SAVED_MODULES))}) are kept so. Train without them; a LoRA on "
+            f"({', '.join(sorted(heads))}) are kept so. Train without them; a LoRA on "
             "lm_head is read."
         )
 
@@ -67,16 +53,13 @@ def label_count(head: Part) -> int:
     return len(head.tensors[f"{last}.weight"])
 
 
-def _layout(source: Source) -> _Layout:
+def _layout(source: Source) -> HeadLayout:
     family = source.base.family
-    if source.task is TaskType.TAG:
-        named_score = family.causal and family.name != "gpt2"
-        return _Layout(("score",) if named_score else ("classifier",), "all")
-    if family.causal:
-        return _LAST_TOKEN
-    layout = _FIRST_TOKEN.get(family.name)
+    tags = source.task is TaskType.TAG
+    layout = family.tagger if tags else family.classifier
     if layout is None:
-        raise UnsupportedDelta(f"The layout of {family.name}'s sequence classifier is not known.")
+        what = "tokens" if tags else "texts"
+        raise UnsupportedDelta(f"Where {family.name}'s classifier of {what} is is not known.")
     return layout
 
 

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,18 @@ from peft import PeftConfig, PeftModel, get_peft_model
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from deltas.base import describe
 from deltas.families import FAMILIES
+from deltas.site import Role
 from tests.models import tiny_classifier, tiny_model, tiny_tagger
 
 LABELS = 3
 
-_LLAMA_LIKE = ["q_proj", "v_proj", "down_proj"]
 TARGETS: dict[str, list[str]] = {
+    **{
+        family: ["q_proj", "v_proj", "down_proj"]
+        for family in ("llama", "mistral", "qwen2", "qwen3", "gemma3_text")
+    },
     "gpt2": ["c_attn", "mlp.c_proj"],
     "bert": ["query", "value", "output.dense"],
     "roberta": ["query", "value", "output.dense"],
@@ -39,8 +45,19 @@ def tasks_of(family: str) -> tuple[str, ...]:
 
 
 def targets_of(family: str) -> list[str]:
-    """Ends of module names: attention and the projection that closes the feed-forward block."""
-    return TARGETS.get(family, _LLAMA_LIKE)
+    """Ends of module names: attention and the projection that closes the feed-forward block.
+
+    Of a family that is not listed, all of a layer's.
+    """
+    return TARGETS.get(family) or _projections(family)
+
+
+@cache
+def _projections(family: str) -> list[str]:
+    base = describe(tiny_model(family), family)
+    layer = f"{base.family.layers}.0."
+    names = (site.name for site in base.of_role(Role.LINEAR))
+    return [name.removeprefix(layer) for name in names if name.startswith(layer)]
 
 
 def feed_forward_of(family: str) -> list[str]:

@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from torch.nn import functional
 
 from deltas.kernels import Kernels
+from deltas.kernels.backend import Bias
 from server.model.cache import BLOCK
 from tests.deltas.kernels.rounding import SUMMING, close, rounding
 from tests.deltas.kernels.small_rank import draw
@@ -30,6 +30,9 @@ def rotated(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     window=st.sampled_from([None, 1, 5, 16, 33]),
     causal=st.booleans(),
     turned=st.booleans(),
+    cap=st.sampled_from([None, 2.0]),
+    sinking=st.booleans(),
+    biased=st.sampled_from([None, "by place", "by distance"]),
     seed=st.integers(0, 1000),
 )
 def test_attention(
@@ -40,12 +43,17 @@ def test_attention(
     window: int | None,
     causal: bool,
     turned: bool,
+    cap: float | None,
+    sinking: bool,
+    biased: str | None,
     seed: int,
 ) -> None:
     """Every sequence is placed in two steps, its blocks scattered amid blocks of NaN."""
-    window = window if causal else None
     queries, keys = heads
     generator = torch.Generator().manual_seed(seed)
+    sinks = torch.randn(queries, generator=generator) if sinking else None
+    centre = 80 if biased == "by distance" else None
+    bias = None if biased is None else Bias(torch.randn(queries, 200, generator=generator), centre)
     lengths = [context + rows for rows, context in chunks]
     counts = [-(-length // BLOCK) for length in lengths]
     order = torch.randperm(sum(counts) + 2, generator=generator).tolist()
@@ -83,7 +91,7 @@ def test_attention(
     found = kernels.attend(
         fused[0], (queries, keys, width), (cache[0], cache[1]),
         torch.tensor(numbers, dtype=torch.int32), torch.tensor(flat, dtype=torch.int32),
-        width**-0.5, causal, window,
+        width**-0.5, causal, window, cap, sinks, bias,
     )  # fmt: skip
     expected, slack = list[Tensor](), list[Tensor]()
     # What scores, and what they are made of where it was turned, lose of their terms.
@@ -96,15 +104,25 @@ def test_attention(
         if turned:
             q, k = (rotated(each, turns.double().cos(), turns.double().sin()) for each in (q, k))
         at = torch.arange(len(values))
-        mask = at <= at[:, None] if causal else torch.ones(len(at), len(at), dtype=torch.bool)
-        mask = mask if window is None else mask & (at > at[:, None] - window)
+        ahead = at - at[:, None]
+        mask = ahead <= 0 if causal else torch.ones_like(ahead, dtype=torch.bool)
+        mask = mask if window is None else mask & (ahead.abs() < window)
         q, k, v = (each.transpose(0, 1) for each in (q, k, v))
         k, v = (each.repeat_interleave(queries // keys, dim=0) for each in (k, v))
         scores = width**-0.5 * (q.abs() @ k.abs().mT).amax(dim=-1, keepdim=True)
         # A softmax's shares change by what their own score is off, and the others'.
         share = 2 * lost * scores + rounding(kernels.dtype) + SUMMING
-        answer = functional.scaled_dot_product_attention(q, k, v, mask)
-        strays = share * functional.scaled_dot_product_attention(q, k, v.abs(), mask)
+        looked = width**-0.5 * (q @ k.mT)
+        looked = looked if cap is None else cap * (looked / cap).tanh()
+        if bias is not None:
+            looked = (
+                looked + bias.table[:, at.expand_as(ahead) if centre is None else centre + ahead]
+            )
+        looked = looked.masked_fill(~mask, -math.inf)
+        if sinks is not None:
+            looked = torch.cat([looked, sinks[:, None, None].expand(-1, len(at), 1)], dim=-1)
+        shares = looked.softmax(dim=-1)[..., : len(at)]
+        answer, strays = shares @ v, share * (shares @ v.abs())
         for whole_sequence, of in ((answer, expected), (strays, slack)):
             of.append(whole_sequence.transpose(0, 1)[context:].flatten(1))
         assert rows == len(expected[-1])

@@ -25,6 +25,9 @@ from tests.models import tiny_model
 
 TOLERANCE = 1e-4
 
+_Said = Tensor | tuple[Tensor, ...]
+"""What a module returns: of several things the first is its output."""
+
 Reference = Callable[[Tensor], Tensor]
 """Token ids [n] → logits [rows, vocabulary], the last row following the last token."""
 
@@ -50,12 +53,15 @@ PEFT: dict[str, Callable[[str, str], PeftConfig]] = {
 }
 
 
-def references(family: str, folder: Path) -> Deltas:
-    """A delta of every generating kind on disk, and what the reference library computes for it."""
+def references(family: str, folder: Path, kinds: Sequence[str] = ()) -> Deltas:
+    """A delta of every generating kind on disk, and what the reference library computes for it.
+
+    Of PEFT's methods those named in `kinds`, else all.
+    """
     directories: dict[str, Path] = {}
     answers: dict[str, Reference] = {"base": plain(tiny_model(family))}
-    for name, config in PEFT.items():
-        directories[name] = folder / name
+    for name in kinds or PEFT:
+        config, directories[name] = PEFT[name], folder / name
         answers[name] = plain(save(family, config(family, "CAUSAL_LM"), directories[name]))
     directories["bottleneck"] = folder / "bottleneck"
     model = tiny_model(family)
@@ -100,7 +106,7 @@ def adapt(model: PreTrainedModel, base: BaseSpec, parts: Sequence[Part]) -> None
         block.register_forward_hook(_adapter(dict(part.tensors)))
 
 
-def _adapter(tensors: dict[str, Tensor]) -> Callable[[nn.Module, object, Tensor], Tensor]:
+def _adapter(tensors: dict[str, Tensor]) -> Callable[[nn.Module, object, _Said], _Said]:
     down = nn.Linear(*reversed(tensors["down"].shape))
     up = nn.Linear(*reversed(tensors["up"].shape))
     with torch.no_grad():
@@ -109,8 +115,13 @@ def _adapter(tensors: dict[str, Tensor]) -> Callable[[nn.Module, object, Tensor]
         up.weight.copy_(tensors["up"])
         up.bias.copy_(tensors["up_bias"])
 
-    def hook(module: nn.Module, inputs: object, output: Tensor) -> Tensor:
+    def adapted(output: Tensor) -> Tensor:
         return output + up(torch.relu(down(output)))
+
+    def hook(module: nn.Module, inputs: object, output: _Said) -> _Said:
+        if isinstance(output, tuple):
+            return (adapted(output[0]), *output[1:])
+        return adapted(output)
 
     return hook
 

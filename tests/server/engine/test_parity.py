@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from deltas.families import FAMILIES
 from server.engine.limits import Limits
+from tests.families import CONFIGS
 from tests.models import DECODERS
 from tests.server.engine.engines import (
     cache_of,
@@ -22,8 +24,14 @@ TOKENS = 64
 
 Case = tuple[str, Deltas]
 
+OTHERS = [
+    pytest.param(name, marks=() if name in ("phi3", "gpt_neox") else pytest.mark.long)
+    for name in CONFIGS
+    if FAMILIES[name].causal
+]
 
-@pytest.fixture(scope="module", params=DECODERS)
+
+@pytest.fixture(scope="module", params=[*DECODERS, *OTHERS])
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
     return request.param, references(request.param, tmp_path_factory.mktemp("deltas"))
 

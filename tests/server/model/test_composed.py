@@ -28,7 +28,7 @@ from tests.deltas.formats.peft_checkpoints import (
     targets_of,
 )
 from tests.kernels import without_kernels
-from tests.models import tiny_model
+from tests.models import DECODERS, ENCODERS, tiny_model
 from tests.server.engine.engines import tiny_base
 from tests.server.engine.references import TOLERANCE, adapt, bottleneck
 
@@ -47,7 +47,7 @@ class Case:
     expected: dict[int, Tensor]
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(scope="module", params=(*DECODERS, *ENCODERS))
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
     family, folder = request.param, tmp_path_factory.mktemp("deltas")
     settings: dict[str, Any] = {

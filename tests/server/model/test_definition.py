@@ -9,8 +9,6 @@ import torch
 from torch import Tensor, nn
 from transformers import (
     AutoModelForCausalLM,
-    Gemma2Config,
-    GptOssConfig,
     GraniteConfig,
     PreTrainedConfig,
     PreTrainedModel,
@@ -61,10 +59,6 @@ def made(config: PreTrainedConfig) -> PreTrainedModel:
     return seeded(AutoModelForCausalLM.from_config(config), seed=0)
 
 
-def gemma2(**changes: Any) -> PreTrainedModel:
-    return made(Gemma2Config(**_SIZES, query_pre_attn_scalar=16, sliding_window=16, **changes))
-
-
 def granite(**changes: Any) -> PreTrainedModel:
     sizes = {name: value for name, value in _SIZES.items() if name != "head_dim"}
     return made(GraniteConfig(**sizes, **changes))
@@ -72,34 +66,8 @@ def granite(**changes: Any) -> PreTrainedModel:
 
 @pytest.fixture
 def _records(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Records of architectures that are none of ours."""
-    gemma = replace(FAMILIES["gemma3_text"], name="gemma2", gated=None)
-    monkeypatch.setitem(FAMILIES, "gemma2", gemma)
-    for name in ("granite", "gpt_oss"):
-        monkeypatch.setitem(FAMILIES, name, replace(FAMILIES["llama"], name=name))
-
-
-@pytest.mark.usefixtures("_records")
-def test_a_soft_cap_of_attention_is_refused_by_name() -> None:
-    with pytest.raises(UnsupportedBase, match=r"Gemma2Attention.* softcap"):
-        serve(gemma2())
-
-
-@pytest.mark.usefixtures("_records")
-def test_the_same_base_without_the_cap_is_served() -> None:
-    serve(gemma2(attn_logit_softcapping=None))
-
-
-@pytest.mark.usefixtures("_records")
-def test_sinks_are_refused_by_name() -> None:
-    with pytest.raises(UnsupportedBase, match="s_aux"):
-        serve(made(GptOssConfig(**_SIZES, num_local_experts=2, num_experts_per_tok=1)))
-
-
-@pytest.mark.usefixtures("_records")
-def test_logits_that_are_scaled_are_refused() -> None:
-    with pytest.raises(UnsupportedBase, match="its answers"):
-        serve(granite(logits_scaling=8.0))
+    """A record that is another's."""
+    monkeypatch.setitem(FAMILIES, "granite", replace(FAMILIES["llama"], name="granite"))
 
 
 @pytest.mark.usefixtures("_records")
@@ -108,7 +76,7 @@ def test_scales_within_the_modules_are_theirs_to_apply() -> None:
     assert all(len(projection.sites) == 1 for projection in runner.projections)
 
 
-def test_a_context_that_changes_how_others_are_rotated_is_refused() -> None:
+def test_a_context_ends_where_it_would_change_how_others_are_rotated() -> None:
     rope = {
         "rope_type": "longrope",
         "rope_theta": 10000.0,
@@ -116,8 +84,7 @@ def test_a_context_that_changes_how_others_are_rotated_is_refused() -> None:
         "long_factor": [4.0] * 4,
         "original_max_position_embeddings": 64,
     }
-    with pytest.raises(UnsupportedBase, match="its answers"):
-        serve(tiny_model("llama", rope_parameters=rope))
+    assert serve(tiny_model("llama", rope_parameters=rope)).base.spec.context == 64
 
 
 def test_an_encoder_that_looks_back_alone_is_refused() -> None:
@@ -126,7 +93,7 @@ def test_an_encoder_that_looks_back_alone_is_refused() -> None:
 
 
 def test_a_decoder_that_looks_ahead_is_refused() -> None:
-    with pytest.raises(UnsupportedBase, match="to both sides"):
+    with pytest.raises(UnsupportedBase, match="direction"):
         serve(made(_bidirectional()))
 
 

@@ -1,0 +1,29 @@
+"""Families: how each supported architecture lays out its modules, as data.
+
+Adding a family is adding a record.
+"""
+
+from transformers import PreTrainedConfig
+
+from deltas.errors import UnsupportedBase
+from deltas.families.decoders import DECODERS
+from deltas.families.encoders import ENCODERS
+from deltas.families.family import Block, Family, Gated, HeadLayout, PostNorm
+
+__all__ = ["FAMILIES", "Block", "Family", "Gated", "HeadLayout", "PostNorm", "family_of"]
+
+FAMILIES: dict[str, Family] = {family.name: family for family in (*DECODERS, *ENCODERS)}
+
+
+def family_of(config: PreTrainedConfig) -> Family:
+    """Return the record of a configuration's architecture.
+
+    Raises UnsupportedBase naming the families there are.
+    """
+    family = FAMILIES.get(config.model_type)
+    if family is None:
+        known = ", ".join(sorted(FAMILIES))
+        raise UnsupportedBase(
+            f"A base of model type '{config.model_type}' cannot be served; choose one of: {known}."
+        )
+    return family

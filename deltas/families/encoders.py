@@ -1,0 +1,97 @@
+"""The records of encoders."""
+
+from dataclasses import replace
+
+from deltas.families.family import Block, Family, HeadLayout, PostNorm
+
+_OF_TOKENS = HeadLayout(("classifier",), "all")
+_POOLED = HeadLayout(("classifier",), "pooler")
+_TANH = HeadLayout(("classifier.dense", "classifier.out_proj"), "first", ("tanh",))
+
+_BERT = Family(
+    "bert",
+    causal=False,
+    layers="encoder.layer",
+    attention="attention.self",
+    embedding="embeddings.word_embeddings",
+    after_attention=Block(
+        "attention.output.dropout", "attention.output", 1, "attention.output.LayerNorm"
+    ),
+    after_feed_forward=Block("output.dropout", "output", 1, "output.LayerNorm"),
+    prefixes=("bert",),
+    pooler="pooler",
+    classifier=_POOLED,
+    tagger=_OF_TOKENS,
+    post_norm=PostNorm(),
+)
+
+# RoBERTa numbers positions from padding_idx + 1.
+_ROBERTA = replace(_BERT, name="roberta", prefixes=("roberta",), first_position=2, classifier=_TANH)
+
+_MODERN = Family(
+    "modernbert",
+    causal=False,
+    layers="layers",
+    attention="attn",
+    embedding="embeddings.tok_embeddings",
+    after_attention=Block("attn", "", 0),
+    after_feed_forward=Block("mlp", "mlp_norm"),
+    prefixes=("model",),
+)
+
+# Rotated heads and a gated feed-forward block, a layer norm behind each sum.
+_NOMIC = Family(
+    "nomic_bert",
+    causal=False,
+    layers="layers",
+    attention="self_attn",
+    embedding="embeddings.word_embeddings",
+    after_attention=Block("post_attention_dropout", "self_attn", 0, "post_attention_layernorm"),
+    after_feed_forward=Block("post_mlp_dropout", "mlp", 0, "post_mlp_layernorm"),
+    prefixes=("nomic_bert",),
+    tagger=_OF_TOKENS,
+)
+
+ENCODERS = (
+    _BERT,
+    _ROBERTA,
+    *(replace(_ROBERTA, name=name) for name in ("xlm-roberta", "camembert")),
+    replace(_BERT, name="ernie", prefixes=("ernie",)),
+    replace(
+        _BERT,
+        name="electra",
+        prefixes=("electra",),
+        pooler=None,
+        classifier=replace(_TANH, activations=("gelu",)),
+        post_norm=PostNorm(embeddings=("embeddings", "embeddings_project")),
+    ),
+    _MODERN,
+    replace(
+        _MODERN,
+        name="eurobert",
+        attention="self_attn",
+        embedding="embed_tokens",
+        after_attention=Block("self_attn", "input_layernorm"),
+        after_feed_forward=Block("mlp", "post_attention_layernorm"),
+    ),
+    _NOMIC,
+    replace(_NOMIC, name="gte", prefixes=("gte",)),
+    Family(
+        "distilbert",
+        causal=False,
+        layers="transformer.layer",
+        attention="attention",
+        embedding="embeddings.word_embeddings",
+        after_attention=Block("attention", "attention", norm="sa_layer_norm"),
+        after_feed_forward=Block("ffn.dropout", "ffn", norm="output_layer_norm"),
+        prefixes=("distilbert",),
+        classifier=HeadLayout(("pre_classifier", "classifier"), "first", ("relu",)),
+        tagger=_OF_TOKENS,
+        post_norm=PostNorm(
+            attention=("attention.q_lin", "attention.k_lin", "attention.v_lin"),
+            attention_output="attention.out_lin",
+            feed_forward="ffn.lin1",
+            feed_forward_output="ffn.lin2",
+        ),
+    ),
+)

@@ -1,0 +1,102 @@
+"""What an architecture's record says: where things are in its modules, as data.
+
+Paths are relative to a layer unless said otherwise; a layer's own path is `{layers}.{index}` under
+the backbone, `model.base_model`.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A sub-block of a layer: where its output, its residual and its norm are.
+
+    `output` is the module that returns the sub-block's output before the residual sum;
+    the residual is positional argument `argument` of module `residual` (`""`: the layer);
+    `norm` is the norm behind the sub-block, if any: post-norm architectures apply it to the
+    sum, those with sandwich norms to the output alone.
+    """
+
+    output: str
+    residual: str
+    argument: int = 0
+    norm: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gated:
+    """A decoder layer of RMS norms, rotated heads and a gated feed-forward block.
+
+    Such layers can be computed without their modules. Paths are relative to the layer, those of
+    the two head norms to be left out where there are none; `norm_offset` is added to every norm's
+    weight. The norms of the blocks themselves are in the family's `Block` records.
+    """
+
+    attention: tuple[str, str, str] = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
+    attention_output: str = "self_attn.o_proj"
+    feed_forward: tuple[str, str] = ("mlp.gate_proj", "mlp.up_proj")
+    feed_forward_output: str = "mlp.down_proj"
+    head_norms: tuple[str, str] | None = None
+    norm_offset: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PostNorm:
+    """An encoder layer of attention and a plain feed-forward block, a layer norm behind each sum.
+
+    Such layers can be computed without their modules. Paths are relative to the layer, but those of
+    the modules which make vectors of tokens and positions, one after the other, relative to the
+    backbone. The norms are in the family's `Block` records.
+    """
+
+    attention: tuple[str, str, str] = (
+        "attention.self.query",
+        "attention.self.key",
+        "attention.self.value",
+    )
+    attention_output: str = "attention.output.dense"
+    feed_forward: str = "intermediate.dense"
+    feed_forward_output: str = "output.dense"
+    embeddings: tuple[str, ...] = ("embeddings",)
+
+
+@dataclass(frozen=True, slots=True)
+class HeadLayout:
+    """Where a Transformers model with a head keeps it: linear modules in order, what they read.
+
+    Paths are relative to the whole model; `activations` come between the modules; `pooling` is the
+    head kind's.
+    """
+
+    modules: tuple[str, ...]
+    pooling: str
+    activations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """The layout of one architecture.
+
+    `layers`, `embedding` and `pooler` are paths under the backbone; `attention` is the module
+    that calls the attention function, and `key_heads` its attribute that counts the heads of keys
+    where the configuration does not. `first_position` is the position id of a sequence's first
+    token. `prefixes` are the names under which whole-model checkpoints hold the backbone.
+    `classifier` and `tagger` are the layouts of heads over a whole text and over its tokens; None
+    where Transformers has no class for that.
+    """
+
+    name: str
+    causal: bool
+    layers: str
+    attention: str
+    embedding: str
+    after_attention: Block
+    after_feed_forward: Block
+    prefixes: tuple[str, ...]
+    first_position: int = 0
+    key_heads: str | None = None
+    pooler: str | None = None
+    classifier: HeadLayout | None = None
+    tagger: HeadLayout | None = None
+    gated: Gated | None = None
+    post_norm: PostNorm | None = None
