@@ -69,8 +69,8 @@ def test_a_share_that_grows_moves_nobody_who_was_there(shared: Registry) -> None
 def test_a_version_that_steps_back_moves_none_of_the_others(shared: Registry) -> None:
     shared.share("spam", {"v1": 50, "v2": 30, "v3": 20}, bound=Bound(0.1))
     before = drawn(shared)
-    task = shared.step_back("spam", 2, "too many errors")
-    now = drawn(shared)
+    assert shared.step_back("spam", 2, "too many errors")
+    now, task = drawn(shared), shared.versions("spam")
     assert all(now[key] == number for key, number in before.items() if number != 2)
     assert set(now.values()) == {1, 3}
     assert task.traffic is not None
@@ -78,10 +78,13 @@ def test_a_version_that_steps_back_moves_none_of_the_others(shared: Registry) ->
     step = task.traffic.stepped_back[2]
     assert (step.share, step.reason) == (30, "too many errors")
     # Once is enough, whoever sees it.
-    assert shared.step_back("spam", 2, "again") == task
-    # Without anybody left the active version answers.
+    assert not shared.step_back("spam", 2, "again")
+    assert shared.versions("spam") == task
+    # Without anybody left the active version answers, which never steps back.
+    shared.share("spam", {"v1": 1, "v2": 1})
+    assert not shared.step_back("spam", 1, "too many errors")
     shared.share("spam", {"v2": 1})
-    shared.step_back("spam", 2, "too many errors")
+    assert shared.step_back("spam", 2, "too many errors")
     assert set(drawn(shared).values()) == {1}
 
 
