@@ -25,6 +25,8 @@ LINEARS = (nn.Linear, Conv1D)
 """The classes of linear modules; GPT-2's Conv1D stores its weight transposed."""
 
 _SAMPLES = 256
+_UNBOUNDED = 2048
+"""The context where a configuration says nothing."""
 _BY_LENGTH = ("longrope", "dynamic")
 """How heads are rotated where that depends on the longest text of a step, past a length."""
 
@@ -102,8 +104,9 @@ def _sites(model: PreTrainedModel, config: PreTrainedConfig, family: Family) -> 
             yield Site(name, Role.LINEAR, *linear_shape(module))
     for index, module in enumerate(_layers(backbone, family)):
         layer = f"{family.layers}.{index}"
-        heads = _key_heads(module.get_submodule(family.attention), config, family)
-        yield Site(f"{layer}.{family.attention}", Role.ATTENTION, hidden, width, heads)
+        if family.attention is not None:
+            heads = _key_heads(module.get_submodule(family.attention), config, family)
+            yield Site(f"{layer}.{family.attention}", Role.ATTENTION, hidden, width, heads)
         yield Site(f"{layer}.{AFTER_ATTENTION}", Role.BLOCK, hidden, hidden)
         yield Site(f"{layer}.{AFTER_FEED_FORWARD}", Role.BLOCK, hidden, hidden)
     if family.causal:
@@ -130,7 +133,9 @@ def _context(config: PreTrainedConfig) -> int:
         for each in kinds
         if each.get("rope_type") in _BY_LENGTH and each.get("original_max_position_embeddings")
     ]
-    return min([config.max_position_embeddings, *trained])
+    # BLOOM's configuration tells no context, but the length that it was trained with.
+    longest = (getattr(config, name, None) for name in ("max_position_embeddings", "seq_length"))
+    return min([int(next(filter(None, longest), _UNBOUNDED)), *trained])
 
 
 def linear_shape(module: nn.Linear | Conv1D) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """Modules: where the sites of a base are in its live model."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from deltas.bank import Place
@@ -31,8 +31,7 @@ class Modules:
     def place(self, site: Site) -> Place:
         """A site with the modules that its banks may need."""
         if site.role is Role.HEAD:
-            pooler = self._family.pooler
-            return Place(site, self._backbone.get_submodule(pooler) if pooler else None)
+            return Place(site, self._pooler())
         if site.role is Role.BLOCK:
             norm = self._block(site).norm
             return Place(site, self.at(site), self._in_layer(site, norm) if norm else None)
@@ -43,6 +42,15 @@ class Modules:
         block = self._block(site)
         return self._in_layer(site, block.residual), block.argument
 
+    def _pooler(self) -> nn.Module | None:
+        """What makes one vector of hidden states [1, rows, hidden]."""
+        if self._family.pooler is None:
+            return None
+        pooler = self._backbone.get_submodule(self._family.pooler)
+        if isinstance(pooler, nn.Linear):  # ALBERT's is the projection alone
+            return nn.Sequential(_FirstRow(), pooler, nn.Tanh())
+        return pooler
+
     def _block(self, site: Site) -> Block:
         after_attention = site.name.endswith(f".{AFTER_ATTENTION}")
         return self._family.after_attention if after_attention else self._family.after_feed_forward
@@ -50,6 +58,11 @@ class Modules:
     def _in_layer(self, site: Site, path: str) -> nn.Module:
         layer = site.name.rpartition(".")[0]
         return self._backbone.get_submodule(f"{layer}.{path}" if path else layer)
+
+
+class _FirstRow(nn.Module):
+    def forward(self, hidden: Tensor) -> Tensor:
+        return hidden[:, 0]
 
 
 def freeze(model: nn.Module) -> None:

@@ -46,7 +46,8 @@ class Wiring:
         self.base = base
         self.segments = Segments.of(())
         self._modules = Modules(model, base)
-        self._hooks = Hooks(self._modules, self.before, self.after)
+        self._one_slot = False
+        self._hooks = Hooks(self._modules, self._hooked_before, self._hooked_after)
         weight = next(model.base_model.parameters())
         self._device, self._dtype = weight.device, weight.dtype
         self._banks: dict[tuple[str, str], Bank] = {}
@@ -57,9 +58,14 @@ class Wiring:
         self._layout: Hashable | None = None
         self._kernels: SmallRank | None = load_kernels(self._dtype, self._device.type)
 
-    def bind(self, segments: Segments) -> None:
-        """Say whose rows the next forward pass holds."""
+    def bind(self, segments: Segments, *, one_slot: bool = False) -> None:
+        """Say whose rows the next forward pass holds.
+
+        Where all are of one slot, modules may be given other rows, too, such as vectors of
+        positions: those are the slot's as well.
+        """
         self.segments = segments
+        self._one_slot = one_slot
 
     @contextmanager
     def recording(self, recorder: SmallRank) -> Generator[None]:
@@ -197,6 +203,25 @@ class Wiring:
         """A slot's answer to one sequence's last hidden states [rows, hidden], if it has a head."""
         found = (bank.scores(slot, hidden) for bank in self._at.get(HEAD_SITE, ()))
         return next((scores for scores in found if scores is not None), None)
+
+    def _hooked_before(self, site: str, x: Tensor) -> Tensor:
+        with self._fitted(len(x)):
+            return self.before(site, x)
+
+    def _hooked_after(self, site: str, x: Tensor, y: Tensor) -> Tensor:
+        with self._fitted(len(y)):
+            return self.after(site, x, y)
+
+    @contextmanager
+    def _fitted(self, rows: int) -> Generator[None]:
+        """Let the segments be of so many rows, meanwhile."""
+        bound = self.segments
+        if self._one_slot and rows != bound.rows:
+            self.segments = Segments.of([Segment(bound.items[0].slot, 0, rows)])
+        try:
+            yield
+        finally:
+            self.segments = bound
 
     def _sum(self, sites: tuple[str, ...]) -> _Sum:
         if sites in self._sums:

@@ -39,18 +39,36 @@ _GPT: dict[str, Any] = _ENDS | {
 _ROBERTA: dict[str, Any] = {"max_position_embeddings": CONTEXT + 2, "pad_token_id": 1}
 
 _SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
+    "albert": ("AlbertConfig", _SIZES | {"embedding_size": 16}),
     "apertus": (
         "ApertusConfig",
         _GROUPED | {"rope_parameters": {"rope_theta": 1e4, "rope_type": "default"}},
     ),
     "arcee": ("ArceeConfig", _GROUPED),
+    "bloom": (
+        "BloomConfig",
+        _ENDS
+        | {"vocab_size": VOCABULARY, "hidden_size": 32, "n_layer": 2, "n_head": 4}
+        | {"seq_length": CONTEXT, "pad_token_id": 0},
+    ),
     "camembert": ("CamembertConfig", _SIZES | _ROBERTA),
     "cohere": ("CohereConfig", _GROUPED | {"use_qk_norm": True}),
     "cohere2": ("Cohere2Config", _GROUPED | _SLIDING),
+    "deberta": ("DebertaConfig", _SIZES | {"relative_attention": True, "pos_att_type": ["c2p"]}),
+    "deberta-v2": (
+        "DebertaV2Config",
+        _SIZES
+        | {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_buckets": 8}
+        | {"share_att_key": True, "norm_rel_ebd": "layer_norm", "position_biased_input": False},
+    ),
     "electra": ("ElectraConfig", _SIZES | {"embedding_size": 16}),
     "ernie": ("ErnieConfig", _SIZES),
     "ernie4_5": ("Ernie4_5Config", _GROUPED | _WIDE),
     "exaone4": ("Exaone4Config", _GROUPED | _SLIDING),
+    "falcon": (
+        "FalconConfig",
+        _SIZES | _ENDS | {"alibi": True, "multi_query": False, "parallel_attn": False},
+    ),
     "gemma": ("GemmaConfig", _GROUPED | _WIDE),
     "eurobert": ("EuroBertConfig", _GROUPED),
     "gemma2": ("Gemma2Config", _GROUPED | _WIDE | _SLIDING | {"query_pre_attn_scalar": 24}),
@@ -86,6 +104,7 @@ _SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
         | {"local_attention": 16, "global_attn_every_n_layers": 2}
         | {f"{name}_token_id": 2 for name in ("cls", "sep", "bos", "eos")},
     ),
+    "mpnet": ("MPNetConfig", _SIZES | _ROBERTA),
     "nemotron": ("NemotronConfig", _GROUPED),
     "nomic_bert": ("NomicBertConfig", _SIZES),
     "olmo": ("OlmoConfig", _GROUPED),

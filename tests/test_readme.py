@@ -28,12 +28,12 @@ def families() -> str:
 
 
 def ways_of_families() -> str:
-    """Which sorts of layers are computed by kernels alone."""
-    rows = (
-        [name, "kernels" if each.gated or each.post_norm else "modules"]
-        for name, each in sorted(FAMILIES.items())
-    )
-    return table(["family", "layers"], rows)
+    """How the layers of each family are computed, at best."""
+    ways: dict[str, list[str]] = {"kernels": [], "modules": [], "one by one": []}
+    for name, each in sorted(FAMILIES.items()):
+        alone = "one by one" if each.attention is None else "modules"
+        ways["kernels" if each.gated or each.post_norm else alone].append(name)
+    return table(["layers", "families"], ([way, ", ".join(names)] for way, names in ways.items()))
 
 
 def demo_tasks() -> str:

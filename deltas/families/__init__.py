@@ -8,9 +8,9 @@ from transformers import PreTrainedConfig
 from deltas.errors import UnsupportedBase
 from deltas.families.decoders import DECODERS
 from deltas.families.encoders import ENCODERS
-from deltas.families.family import Block, Family, Gated, HeadLayout, PostNorm
+from deltas.families.family import Asking, Block, Family, Gated, HeadLayout, PostNorm
 
-__all__ = ["FAMILIES", "Block", "Family", "Gated", "HeadLayout", "PostNorm", "family_of"]
+__all__ = ["FAMILIES", "Asking", "Block", "Family", "Gated", "HeadLayout", "PostNorm", "family_of"]
 
 FAMILIES: dict[str, Family] = {family.name: family for family in (*DECODERS, *ENCODERS)}
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from deltas.families.family import Block, Family, Gated, HeadLayout
+from deltas.families.family import Asking, Block, Family, Gated, HeadLayout
 
 _HEAD_NORMS = ("self_attn.q_norm", "self_attn.k_norm")
 _SCORE_OF_TEXT, _SCORE_OF_TOKENS = HeadLayout(("score",), "last"), HeadLayout(("score",), "all")
@@ -124,6 +124,33 @@ DECODERS = (
         after_attention=Block("post_attention_dropout", "input_layernorm"),
         after_feed_forward=Block("post_mlp_dropout", "post_attention_layernorm"),
         prefixes=("gpt_neox",),
+        classifier=_SCORE_OF_TEXT,
+        tagger=_CLASSIFIER_OF_TOKENS,
+    ),
+    Family(
+        "bloom",
+        causal=True,
+        layers="h",
+        attention="self_attention",
+        embedding="word_embeddings",
+        after_attention=Block("self_attention.dense", ""),
+        after_feed_forward=Block("mlp.dense_4h_to_h", "mlp", 1),
+        prefixes=("transformer",),
+        asking=Asking("query_key_value", "dense", "alibi", adds_residual=True),
+        classifier=_SCORE_OF_TEXT,
+        tagger=_CLASSIFIER_OF_TOKENS,
+    ),
+    Family(
+        "falcon",
+        causal=True,
+        layers="h",
+        attention="self_attention",
+        embedding="word_embeddings",
+        after_attention=Block("self_attention", ""),
+        after_feed_forward=Block("mlp", ""),
+        prefixes=("transformer",),
+        asking=Asking("query_key_value", "dense", "rounded_alibi"),
+        key_heads="num_kv_heads",
         classifier=_SCORE_OF_TEXT,
         tagger=_CLASSIFIER_OF_TOKENS,
     ),

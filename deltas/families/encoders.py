@@ -65,6 +65,40 @@ ENCODERS = (
         classifier=replace(_TANH, activations=("gelu",)),
         post_norm=PostNorm(embeddings=("embeddings", "embeddings_project")),
     ),
+    Family(
+        "albert",
+        causal=False,
+        layers="encoder.albert_layer_groups.0.albert_layers",
+        attention="attention",
+        embedding="embeddings.word_embeddings",
+        after_attention=Block("attention.output_dropout", "attention", 0, "attention.LayerNorm"),
+        after_feed_forward=Block("ffn_output", "ffn", 0, "full_layer_layer_norm"),
+        prefixes=("albert",),
+        pooler="pooler",
+        classifier=_POOLED,
+        tagger=_OF_TOKENS,
+    ),
+    *(
+        replace(
+            _BERT,
+            name=name,
+            attention=None,
+            prefixes=("deberta",),
+            pooler=None,
+            classifier=HeadLayout(("pooler.dense", "classifier"), "first", ("gelu",)),
+            post_norm=None,
+        )
+        for name in ("deberta", "deberta-v2")
+    ),
+    replace(
+        _ROBERTA,
+        name="mpnet",
+        attention=None,
+        after_attention=Block("attention.attn", "attention", 0, "attention.LayerNorm"),
+        prefixes=("mpnet",),
+        pooler="pooler",
+        post_norm=None,
+    ),
     _MODERN,
     replace(
         _MODERN,

@@ -74,13 +74,29 @@ class HeadLayout:
 
 
 @dataclass(frozen=True, slots=True)
+class Asking:
+    """An attention module that calls no attention function, and how it is made to.
+
+    `fused` is the projection that holds, for each head of keys, its queries, its key and its value;
+    `output` the one behind. Heads gain a `bias` by that name (`deltas/biases.py`), or are rotated.
+    """
+
+    fused: str
+    output: str
+    bias: str | None = None
+    adds_residual: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Family:
     """The layout of one architecture.
 
     `layers`, `embedding` and `pooler` are paths under the backbone; `attention` is the module
-    that calls the attention function, and `key_heads` its attribute that counts the heads of keys
-    where the configuration does not. `first_position` is the position id of a sequence's first
-    token. `prefixes` are the names under which whole-model checkpoints hold the backbone.
+    that calls the attention function, or that is made to as `asking` says, and `key_heads` its
+    attribute that counts the heads of keys where the configuration does not. An encoder of another
+    sort has no `attention`: its sequences are computed one by one. `first_position` is the
+    position id of a sequence's first token. `prefixes` are the names under which whole-model
+    checkpoints hold the backbone.
     `classifier` and `tagger` are the layouts of heads over a whole text and over its tokens; None
     where Transformers has no class for that.
     """
@@ -88,12 +104,13 @@ class Family:
     name: str
     causal: bool
     layers: str
-    attention: str
+    attention: str | None
     embedding: str
     after_attention: Block
     after_feed_forward: Block
     prefixes: tuple[str, ...]
     first_position: int = 0
+    asking: Asking | None = None
     key_heads: str | None = None
     pooler: str | None = None
     classifier: HeadLayout | None = None

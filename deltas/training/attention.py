@@ -9,8 +9,11 @@ from typing import Any, TypedDict
 
 import torch
 from torch import Tensor, nn
-from transformers import AttentionInterface
+from transformers import AttentionInterface, PreTrainedModel
 
+from deltas.asking import let_ask, use_attention
+from deltas.base import BaseSpec
+from deltas.site import Role
 from deltas.view import View
 from deltas.wiring import Wiring
 
@@ -46,10 +49,14 @@ class _Layer:
     step: Step
 
 
-def attach(step: Step, modules: dict[str, nn.Module]) -> None:
-    """Tell each attention module, by site name, whose keys and values come first."""
+def attach(step: Step, model: PreTrainedModel, base: BaseSpec) -> None:
+    """Tell each attention module of a model whose keys and values come first."""
+    sites = base.of_role(Role.ATTENTION)
+    modules = {site.name: model.base_model.get_submodule(site.name) for site in sites}
     for site, module in modules.items():
         setattr(module, _LAYER, _Layer(site, step))
+    let_ask(modules.values(), model, base.family, base.context, NAME)
+    use_attention(model, NAME, base.family)
 
 
 def _attend(

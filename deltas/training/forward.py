@@ -1,6 +1,7 @@
 """The forward pass of training: the base's own modules, with a delta wired in as for serving."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,6 @@ from deltas.delta import Delta, TaskType
 from deltas.kinds import extent_of
 from deltas.logits import Logits
 from deltas.segments import Segment, Segments
-from deltas.site import Role
 from deltas.training import attention
 from deltas.training.attention import SLOT, KeyValues
 from deltas.training.encoding import Encoded
@@ -32,9 +32,7 @@ class Forward:
         self._wiring = Wiring(subject.model, subject.spec)
         self._logits = Logits.of(subject.model)
         self._step = attention.Step(self._wiring)
-        names = [site.name for site in subject.spec.of_role(Role.ATTENTION)]
-        attention.attach(self._step, {name: self._backbone.get_submodule(name) for name in names})
-        subject.model.set_attn_implementation(attention.NAME)
+        attention.attach(self._step, subject.model, subject.spec)
 
     @property
     def writes(self) -> bool:
@@ -66,10 +64,11 @@ class Forward:
         positions = torch.arange(longest, device=device) + self._family.first_position
         lengths = [len(row) for row in rows]
         self._step.lengths = torch.tensor(lengths, device=device)
-        self._wiring.bind(
-            Segments.of(Segment(SLOT, i * longest, (i + 1) * longest) for i in range(count))
-        )
-        extra = {"use_cache": False} if self._family.causal else {}
+        segments = (Segment(SLOT, i * longest, (i + 1) * longest) for i in range(count))
+        self._wiring.bind(Segments.of(segments), one_slot=True)
+        extra: dict[str, Any] = {"use_cache": False} if self._family.causal else {}
+        if self._family.attention is None:
+            extra["attention_mask"] = torch.arange(longest) < torch.tensor(lengths)[:, None]
         output = self._backbone(
             input_ids=tokens, position_ids=(positions + extent.shift).expand(count, -1), **extra
         ).last_hidden_state

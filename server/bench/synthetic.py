@@ -54,5 +54,6 @@ def projections(base: BaseSpec, *, every: bool) -> tuple[str, ...]:
     """The ends of the names of attention's projections, such as q_proj, or of all in a layer."""
     inside = f".{base.family.attention}."
     linears = {site.name for site in base.of_role(Role.LINEAR)} - {LM_HEAD_SITE}
+    every = every or base.family.attention is None
     chosen = (name for name in linears if every or inside in name)
     return tuple(sorted({name.rsplit(".", 1)[-1] for name in chosen}))

@@ -13,6 +13,11 @@ from typing import Any
 from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
 
+from deltas.asking import let_ask, use_attention
+from deltas.base import BaseSpec
+from deltas.errors import UnsupportedBase
+from deltas.families import Family
+from deltas.site import Role
 from deltas.view import View
 from deltas.wiring import Wiring
 from server.model.batch import Batch
@@ -51,21 +56,24 @@ class Layer:
     """How the module last asked to look."""
 
 
-def attach(attention: Attention, model: PreTrainedModel, modules: list[nn.Module]) -> None:
-    """Let it compute for a model, whose attention modules are given in the order of the layers."""
+def attach(attention: Attention, model: PreTrainedModel, base: BaseSpec) -> None:
+    """Let it compute for a model, whose attention modules are those of the base's sites."""
+    sites = base.of_role(Role.ATTENTION)
+    modules = [model.base_model.get_submodule(site.name) for site in sites]
     for index, module in enumerate(modules):
         setattr(module, _LAYER, Layer(index, attention))
-    model.set_attn_implementation(NAME)
+    let_ask(modules, model, base.family, base.context, NAME)
+    use_attention(model, NAME, base.family)
 
 
 @contextmanager
-def detached(model: PreTrainedModel) -> Generator[None]:
+def detached(model: PreTrainedModel, family: Family) -> Generator[None]:
     """Let Transformers' own attention compute for a model, meanwhile."""
-    model.set_attn_implementation(model.get_correct_attn_implementation(None))
+    use_attention(model, None, family)
     try:
         yield
     finally:
-        model.set_attn_implementation(NAME)
+        use_attention(model, NAME, family)
 
 
 def view_of(module: nn.Module) -> View:
@@ -84,7 +92,12 @@ def _attend(
 ) -> tuple[Tensor, None]:
     """Transformers' attention signature: tensors [1, heads, T, width] → [1, T, heads, width]."""
     view = View.of(module, query, key, value, attention_mask, **said)
-    layer: Layer = getattr(module, _LAYER)
+    layer: Layer | None = getattr(module, _LAYER, None)
+    if layer is None:
+        raise UnsupportedBase(
+            f"This base has attention ({type(module).__name__}) where its family has none. Serve a "
+            "base of another architecture."
+        )
     layer.seen[:] = [view]
     query, key, value = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
     return layer.attention.attend(layer.index, query, key, value, view)[None], None

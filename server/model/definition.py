@@ -41,7 +41,7 @@ class Definition:
         self._base = base
         self._begin = begin
         self._tokens = self._text(_TOKENS)
-        with detached(base.model):
+        with detached(base.model, base.spec.family):
             self.answers = self._whole(self._tokens)
 
     def run(self, path: Run) -> Tensor:
@@ -70,6 +70,8 @@ class Definition:
         modules = [self._base.model.base_model.get_submodule(site.name) for site in sites]
         if any(view_of(module).causal is not self._base.generates for module in modules):
             self._refuse("the direction in which its attention looks")
+        if not modules:
+            return
         context = self._base.spec.context
         longest = min(context, blocks * BLOCK) if self._base.generates else context
         for window, module in self._windows(modules).items():
@@ -89,7 +91,7 @@ class Definition:
         if length <= window:
             return True
         tokens = self._text(length)
-        with detached(self._base.model):
+        with detached(self._base.model, self._base.spec.family):
             expected = _output(module, lambda: self._whole(tokens))
         items = [Item(BASE_SLOT, tokens, 0, Extent(), range(-(-length // BLOCK)))]
         found = _output(module, lambda: run(self._begin(items)))

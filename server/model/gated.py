@@ -117,7 +117,7 @@ class GatedDecoder(KernelLayers):
         if gated.head_norms is not None:
             query, key = (self._norm_at(layer, name) for name in gated.head_norms)
             head_norms = query, key
-        attention = layer.get_submodule(family.attention)
+        attention = layer.get_submodule(str(family.attention))
         typed = "layer_type" in inspect.signature(self._rotary.forward).parameters
         return Layer(
             attention=Half(

@@ -93,5 +93,5 @@ class PostNormEncoder(KernelLayers):
                 out=self._projection(path, post_norm.feed_forward_output),
                 norm=Norm.of(layer.get_submodule(str(family.after_feed_forward.norm))),
             ),
-            view=view_of(layer.get_submodule(family.attention)),
+            view=view_of(layer.get_submodule(str(family.attention))),
         )

@@ -58,9 +58,7 @@ class Runner:
         self._backbone: nn.Module = base.model.base_model
         self._logits_of = Logits.of(base.model)
         self.attention = self._attention(cache_blocks if base.generates else 0)
-        sites = base.spec.of_role(Role.ATTENTION)
-        modules = [self._backbone.get_submodule(site.name) for site in sites]
-        attention.attach(self.attention, base.model, modules)
+        attention.attach(self.attention, base.model, base.spec)
         if not base.generates:
             self.wiring.install(BASE_SLOT, BARE_ENCODER)
         self._hidden: Callable[[Batch], Tensor] = self._run_modules
@@ -105,7 +103,7 @@ class Runner:
     def _attention(self, blocks: int) -> NativeAttention | PlainAttention:
         base = self.base
         sites = base.spec.of_role(Role.ATTENTION)
-        if self.kernels is not None and sites[0].outputs % 2 == 0:
+        if self.kernels is not None and sites and sites[0].outputs % 2 == 0:
             queries: int = base.model.config.num_attention_heads
             return NativeAttention(self.wiring, sites, self.kernels, blocks, queries)
         cache = KeyValueCache(base.spec, blocks, base.dtype, base.device) if blocks else None
@@ -118,10 +116,24 @@ class Runner:
         return batch
 
     def _run_modules(self, batch: Batch) -> Tensor:
+        if self.base.spec.family.attention is None:
+            return torch.cat([self._run_alone(batch, rows) for rows in batch.segments.items])
         extra = {"use_cache": False} if self.base.generates else types_of(batch)
         output = self._backbone(
             input_ids=batch.tokens[None], position_ids=batch.positions[None], **extra
         )
+        return output.last_hidden_state[0]
+
+    def _run_alone(self, batch: Batch, rows: Segment) -> Tensor:
+        """The states of one sequence, whose modules' attention knows no other."""
+        own = slice(rows.start, rows.end)
+        alone = Segments.of([Segment(rows.slot, 0, rows.end - rows.start)])
+        self.wiring.bind(alone, one_slot=True)
+        extra = {name: types[:, own] for name, types in types_of(batch).items()}
+        output = self._backbone(
+            input_ids=batch.tokens[None, own], position_ids=batch.positions[None, own], **extra
+        )
+        self.wiring.bind(batch.segments)
         return output.last_hidden_state[0]
 
     def _logits(self, items: Sequence[Item], segments: Sequence[Segment], hidden: Tensor) -> Tensor:

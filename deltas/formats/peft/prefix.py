@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from deltas.delta import Part
-from deltas.errors import InvalidDelta, WrongBase
+from deltas.errors import InvalidDelta, UnsupportedDelta, WrongBase
 from deltas.formats.peft.method import Method, Source
 from deltas.formats.peft.virtual import take_virtual_tokens
 from deltas.site import Role
@@ -20,6 +20,11 @@ class PrefixMethod(Method):
         config.ignore("encoder_hidden_size", "init_weights", "prefix_projection")
         layers, heads = config.whole("num_layers"), config.whole("num_attention_heads")
         tokens, width = take_virtual_tokens(source)
+        if not base.of_role(Role.ATTENTION):
+            raise UnsupportedDelta(
+                f"A prefix cannot act on the family {base.family.name}, whose attention takes no "
+                "keys from outside. Train another kind."
+            )
         if layers != base.layers:
             raise WrongBase(f"The prefix is for {layers} layers; the base has {base.layers}.")
         if heads < 1 or width % heads or tokens.shape[1] != layers * 2 * width:

@@ -3,23 +3,26 @@
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from peft import LoraConfig, PeftConfig, PeftModel
 from torch import Tensor
-from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
+from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, AutoModelForCausalLM
 
+from deltas.base import describe
 from deltas.delta import Delta
 from deltas.families import FAMILIES
 from deltas.formats import load
 from deltas.kinds import Extent, extent_of
+from server.model.base import Base
 from server.model.batch import Item
 from server.model.runner import Runner
 from tests.deltas.formats.peft_checkpoints import quietly, reference, save, targets_of
 from tests.families import CONFIGS
-from tests.models import tiny_config
-from tests.server.engine.engines import tiny_base
+from tests.models import seeded, tiny_config
+from tests.server.engine.engines import tiny_base, tiny_tokenizer
 from tests.server.engine.references import PEFT, TOLERANCE
 from tests.server.model.mixed import BLOCKS_EACH, Mixed, close
 
@@ -27,8 +30,17 @@ DECODERS = [family for family in CONFIGS if FAMILIES[family].causal]
 ENCODERS = [family for family in CONFIGS if not FAMILIES[family].causal]
 KINDS = ("lora", "ia3", "prompt", "prefix")
 UNABLE = {
-    "prefix": ("eurobert", "gte", "modernbert", "nomic_bert"),
-    "prompt": ("electra",),
+    "prefix": (
+        "albert",
+        "deberta",
+        "deberta-v2",
+        "eurobert",
+        "gte",
+        "modernbert",
+        "mpnet",
+        "nomic_bert",
+    ),
+    "prompt": ("albert", "electra"),
 }
 """Where PEFT fails: models that take no keys from outside, vectors narrower than the layers."""
 
@@ -74,6 +86,34 @@ def test_a_decoders_head(family: str, tmp_path: Path) -> None:
     torch.testing.assert_close(scores, reference(model, ids), rtol=0, atol=TOLERANCE)
 
 
+@pytest.mark.parametrize(
+    ("family", "settings"),
+    [
+        ("bloom", {"hidden_size": 48, "n_head": 6}),
+        ("falcon", {"alibi": False, "multi_query": True, "parallel_attn": True}),
+        (
+            "falcon",
+            {
+                "alibi": False,
+                "new_decoder_architecture": True,
+                "num_kv_heads": 2,
+                "parallel_attn": True,
+            },
+        ),
+        ("falcon", {"alibi": True, "multi_query": True, "num_attention_heads": 12}),
+    ],
+)
+def test_settings_of_a_family_that_change_its_attention(
+    family: str, settings: dict[str, Any]
+) -> None:
+    """A base that is not what Transformers computes would be refused."""
+    own = tiny_config(family).to_dict() | settings
+    width = own["num_attention_heads"] * 8 if family == "falcon" else own["hidden_size"]
+    config = type(tiny_config(family)).from_dict(own | {"hidden_size": width})
+    model = seeded(AutoModelForCausalLM.from_config(config), seed=0)
+    Runner(Base(describe(model, family), model, tiny_tokenizer()), BLOCKS_EACH)
+
+
 @dataclass(frozen=True)
 class Encoded:
     """An encoder with a delta in each slot, and PEFT's model of each."""
@@ -117,7 +157,10 @@ def configs(family: str) -> Generator[PeftConfig]:
     heads = FAMILIES[family]
     for task, layout in (("SEQ_CLS", heads.classifier), ("TOKEN_CLS", heads.tagger)):
         if layout is not None:
-            yield LoraConfig(task_type=task, r=4, target_modules=targets_of(family))
+            kept = sorted({module.partition(".")[0] for module in layout.modules})
+            yield LoraConfig(
+                task_type=task, r=4, target_modules=targets_of(family), modules_to_save=kept
+            )
 
 
 @pytest.fixture(scope="module", params=ENCODERS)
