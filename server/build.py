@@ -16,6 +16,7 @@ from server.model.precision import choose_device, choose_dtype
 from server.model.source import resolve_base
 from server.model.threads import keep_to_one
 from server.registry.catalogue.opening import open_database
+from server.registry.names import shared
 from server.registry.registry import Registry
 from server.registry.retention import Retention
 from server.registry.sources.sources import Sources, origin
@@ -75,7 +76,7 @@ def _put(registry: Registry, name: str, sources: Sources, named: str, shown: Sho
     source = sources.own(named)
     with registry.stage() as staging:
         source.bring(staging, sources.transfer(source, partial(shown, name)))
-        registry.put_staged(name, staging, source=origin(named))
+        registry.put_staged(shared(name), staging, source=origin(named))
 
 
 def count_threads(settings: Settings) -> int:

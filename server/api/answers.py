@@ -23,6 +23,7 @@ from server.engine.shown_prompt import ShownPrompt
 from server.engine.start import Start
 from server.errors import InvalidRequest
 from server.registry.lease import Lease
+from server.registry.names import TaskName
 from server.registry.version import Version
 
 
@@ -36,7 +37,7 @@ class Answers:
     @property
     def task(self) -> str:
         """The task that answers, the first if there are several."""
-        return self.items[0].task
+        return self.items[0].task.name
 
     @property
     def version(self) -> Version:
@@ -100,10 +101,10 @@ async def embedded(engine: Engine, requests: Sequence[Request]) -> tuple[list[Ou
 
 async def _leased(
     engine: Engine, requests: Sequence[Request], stack: AsyncExitStack
-) -> dict[str, list[Lease]]:
+) -> dict[TaskName, list[Lease]]:
     """A lease for each request, of one version of each task; leaving the stack releases them."""
-    leases: dict[str, list[Lease]] = {}
-    for task, count in Counter(request.task for request in requests).items():
+    leases: dict[TaskName, list[Lease]] = {}
+    for task, count in Counter(request.asked for request in requests).items():
         leases[task] = await engine.leases(task, count, requests[0].call)
         for lease in leases[task]:
             stack.callback(lease.release)
@@ -114,13 +115,13 @@ async def _submitted(
     stack: AsyncExitStack,
     engine: Engine,
     requests: Sequence[Request],
-    leases: dict[str, list[Lease]],
+    leases: dict[TaskName, list[Lease]],
     start: Start | None,
 ) -> Answers:
     """Submit requests, each by one of its task's leases; leaving the stack aborts them."""
     items = [
         await stack.enter_async_context(
-            await engine.submit(request, leases[request.task].pop(), start)
+            await engine.submit(request, leases[request.asked].pop(), start)
         )
         for request in requests
     ]

@@ -11,8 +11,8 @@ from pydantic_core import PydanticCustomError
 
 from server.engine.engine import Engine
 from server.metrics import Metrics
-from server.registry.names import MAX_REFERENCE, PLAIN_NAME, is_plain, rule_broken
-from server.registry.registry import Registry
+from server.registry.names import MAX_REFERENCE, PLAIN_NAME, SHARED, is_plain, rule_broken
+from server.registry.namespace import Namespace
 from server.registry.sources.sources import Sources
 from server.registry.version import BASE_NAME
 
@@ -29,11 +29,12 @@ EngineDep: TypeAlias = Annotated[Engine, Depends(_engine)]
 MetricsDep: TypeAlias = Annotated[Metrics, Depends(_metrics)]
 
 
-async def _registry(engine: EngineDep) -> Registry:
-    return engine.registry
+async def _namespace(engine: EngineDep) -> Namespace:
+    return Namespace(engine.registry, SHARED)
 
 
-RegistryDep: TypeAlias = Annotated[Registry, Depends(_registry)]
+RegistryDep: TypeAlias = Annotated[Namespace, Depends(_namespace)]
+"""The registry as the caller's tenant sees it: whatever a request names is looked for here."""
 
 
 async def _sources(request: Request) -> Sources:
@@ -58,8 +59,8 @@ def _check_reference(name: str) -> str:
 _FORM: dict[str, Any] = {"type": "string", "pattern": f"^{PLAIN_NAME}$"}
 
 _PlainName: TypeAlias = Annotated[str, AfterValidator(_check_name), WithJsonSchema(_FORM)]
-TaskName: TypeAlias = Annotated[_PlainName, WithJsonSchema({**_FORM, "not": {"const": BASE_NAME}})]
-TaskId: TypeAlias = Annotated[TaskName, Path()]
+PutName: TypeAlias = Annotated[_PlainName, WithJsonSchema({**_FORM, "not": {"const": BASE_NAME}})]
+TaskId: TypeAlias = Annotated[PutName, Path()]
 Reference: TypeAlias = Annotated[
     str,
     StringConstraints(max_length=MAX_REFERENCE),

@@ -7,6 +7,7 @@ from fastapi import Depends, Request
 from server.api.caller import CallDep
 from server.api.dependencies import EngineDep
 from server.api.http.connection import while_connected
+from server.registry.names import TaskName
 from server.registry.version import Version
 
 
@@ -20,7 +21,7 @@ class LookUp:
 
     async def version(self, task: str) -> Version:
         """The version; see `Engine.version`. The request's body must have been read."""
-        found = self._engine.version(task, self._call)
+        found = self._engine.version(TaskName(self._call.tenant, task), self._call)
         return await while_connected(self._http.receive, found)
 
 

@@ -8,7 +8,7 @@ from pydantic import Field
 from deltas.delta import TaskType
 from server.errors import CapabilityMismatch, InvalidRequest
 from server.registry.names import MAX_REFERENCE
-from server.registry.registry import Registry
+from server.registry.namespace import Namespace
 from server.registry.version import Version
 
 _SHOWN = 3
@@ -22,7 +22,7 @@ OptionalModel: TypeAlias = Annotated[
 ]
 
 
-def named(registry: Registry, name: str | None, *types: TaskType) -> str:
+def named(registry: Namespace, name: str | None, *types: TaskType) -> str:
     """The task that a request names in `model`, or else the only one of some types.
 
     Raises InvalidRequest if there are several, CapabilityMismatch if there is none; whether a named
@@ -31,7 +31,7 @@ def named(registry: Registry, name: str | None, *types: TaskType) -> str:
     return name or able(registry, lambda version: version.type in types)
 
 
-def able(registry: Registry, does: Callable[[Version], bool]) -> str:
+def able(registry: Namespace, does: Callable[[Version], bool]) -> str:
     """The only task that does something; raises as `named` does."""
     found = registry.able(does, _SHOWN + 1)
     if not found:

@@ -51,6 +51,7 @@ async def _profiles(subject: Subject, wanted: Measure, mix: Mix) -> "dict[str, P
     from server.bench.profile import profile
     from server.bench.synthetic import write_deltas
     from server.build import build_engine, count_threads
+    from server.registry.names import shared
     from server.settings import Settings
 
     found: dict[str, Profile] = {}
@@ -61,7 +62,7 @@ async def _profiles(subject: Subject, wanted: Measure, mix: Mix) -> "dict[str, P
         engine = build_engine(settings)
         names: list[str] = []
         for name, directory in write_deltas(engine.base.spec, mix, wanted.tasks):
-            engine.registry.put(name, directory)
+            engine.registry.put(shared(name), directory)
             names.append(name)
         await engine.start()
         mixed = Traffic(names, bare=mix.bare).mixed(wanted.load.requests)

@@ -39,11 +39,11 @@ def print_outcome(base: str, out: Path, delta: "Delta", verdicts: "Sequence[Verd
 
 def _task_name(out: Path) -> str:
     # With the command line itself, this would load Torch.
-    from server.registry.names import check_name
+    from server.registry.names import check_name, shared
 
     name = out.resolve().name
     try:
-        check_name(name)
+        check_name(shared(name))
     except InvalidRequest:
         return "mine"
     return name

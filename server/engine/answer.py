@@ -277,7 +277,7 @@ class Answer:
         choice = self._choices[index]
         choice.ended = True
         elapsed = time.monotonic() - self._submitted
-        self._observer.finished(self.task, reason, elapsed, choice.tokens)
+        self._observer.finished(str(self.task), reason, elapsed, choice.tokens)
         if not self.open_keys:
             self.timeline = self._timeline(reason)
             self._observer.ended(self.timeline)

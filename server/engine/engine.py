@@ -47,6 +47,7 @@ from server.model.base import Base
 from server.model.cache import BLOCK
 from server.model.runner import Runner
 from server.registry.lease import Lease
+from server.registry.names import TaskName
 from server.registry.registry import Registry
 from server.registry.version import Version
 
@@ -163,7 +164,7 @@ class Engine:
         rows begin with those of others where there is a `start`.
         """
         self._check_open()
-        lease = lease or (await self.leases(request.task, 1, request.call))[0]
+        lease = lease or (await self.leases(request.asked, 1, request.call))[0]
         keys: List[Key] = ()
         try:
             version = lease.version
@@ -191,7 +192,7 @@ class Engine:
             start.add(sequences)
         return answer
 
-    async def leases(self, task: str, count: int, call: Call) -> list[Lease]:
+    async def leases(self, task: TaskName, count: int, call: Call) -> list[Lease]:
         """Pin the version of a task that answers so many requests of a call.
 
         Where tasks are looked for elsewhere, that is waited for, as long as the call is patient.
@@ -206,7 +207,7 @@ class Engine:
         call.versions.add(leases[0].version.ref)
         return leases
 
-    async def version(self, task: str, call: Call) -> Version:
+    async def version(self, task: TaskName, call: Call) -> Version:
         """The version that would answer a call, looked for as `leases` does."""
         try:
             return self.registry.version(task)
@@ -227,8 +228,8 @@ class Engine:
         """The nearest place where a delta's tensors are; the bare base's are always there."""
         return self.core.residency.residence(ref) if ref.digest else "device"
 
-    async def _found(self, task: str, call: Call) -> bool:
-        return self.resolver is not None and await self.resolver.find(task, call.patience)
+    async def _found(self, task: TaskName, call: Call) -> bool:
+        return self.resolver is not None and await self.resolver.find(task.name, call.patience)
 
     def _build_core(self, blocks: int) -> EngineCore:
         bell = threading.Event()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from deltas.delta import DeltaRef
 from server.engine.residency import Residency
 from server.errors import TaskNotFound
+from server.registry.names import TaskName
 from server.registry.registry import Registry
 
 
@@ -35,7 +36,7 @@ def loaded(residency: Residency, registry: Registry) -> list[Loaded]:
 
 def _rank(ref: DeltaRef, registry: Registry) -> int:
     try:
-        versions = registry.get(ref.task).versions
+        versions = registry.get(TaskName.of(ref.task)).versions
     except TaskNotFound:
         return 0
     return next((version.rank for version in versions if version.ref == ref), 0)

@@ -11,6 +11,7 @@ from server.engine.message import Message
 from server.engine.prompt_options import USUAL, PromptOptions
 from server.engine.tools import NO_TOOLS, Tools
 from server.model.sampling import Sampling
+from server.registry.names import SHARED, TaskName
 
 __all__ = [
     "Call",
@@ -49,7 +50,8 @@ class Call:
     `caller` is whose share of the places they take, `deadline` when their answers must have begun,
     by the monotonic clock. `admitted` are the tasks of those that were taken: the first of a call
     decides for the others, too. `trace` is what the headers say of the call's trace. Calls of one
-    `key` are answered by one version of a task. `versions` are those that answer this one.
+    `key` are answered by one version of a task. `versions` are those that answer this one. Tasks
+    are named as `tenant` names them.
     """
 
     caller: str = ""
@@ -58,6 +60,7 @@ class Call:
     trace: Mapping[str, str] = field(default_factory=dict[str, str])
     key: str = ""
     versions: set[DeltaRef] = field(default_factory=set[DeltaRef])
+    tenant: str = SHARED
 
     @property
     def patience(self) -> float | None:
@@ -91,6 +94,11 @@ class Request:
     tools: Tools = NO_TOOLS
     grammar: Grammar | None = None
     background: bool = False
+
+    @property
+    def asked(self) -> TaskName:
+        """The task, as its caller's tenant names it."""
+        return TaskName(self.call.tenant, self.task)
 
     @property
     def size(self) -> int:

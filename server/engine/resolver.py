@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from deltas.errors import PolydeltaError
 from server.errors import DeadlineExceeded, QueueFull, ShuttingDown, SourceUnavailable
-from server.registry.names import is_plain
+from server.registry.names import is_plain, shared
 from server.registry.registry import Registry
 from server.registry.sources.sources import Sources, origin
 from server.registry.sources.transfer import Transfer
@@ -75,7 +75,9 @@ class Resolver:
         try:
             with self._registry.stage() as staging:
                 source.bring(staging, transfer)
-                self._registry.put_staged(name, staging, source=origin(named), if_none_match=True)
+                self._registry.put_staged(
+                    shared(name), staging, source=origin(named), if_none_match=True
+                )
             return True
         except (SourceUnavailable, ShuttingDown):
             raise

@@ -12,6 +12,7 @@ from deltas.errors import PolydeltaError
 from server.registry.catalogue.catalogue import Catalogue, Edit
 from server.registry.follower import Follower
 from server.registry.keyed_lock import KeyedLock
+from server.registry.names import TaskName
 from server.registry.retention import Retention
 from server.registry.rollout import Rollout
 from server.registry.store import Store
@@ -44,7 +45,7 @@ class Keeper:
         self._tidying.submit(int).result()
         self._follower: Follower | None = None
         self._seen = 0
-        self._pending: set[str] = set()
+        self._pending: set[TaskName] = set()
         self._rules_due = 0.0
 
     def start(self) -> None:
@@ -71,7 +72,7 @@ class Keeper:
         """From now on take over what other servers change, and remove what has had its time."""
         self._follower = Follower(self.look, self._catalogue.wait)
 
-    def change(self, name: str, what: str, edit: Edit) -> Task:
+    def change(self, name: TaskName, what: str, edit: Edit) -> Task:
         """Change a task durably, then for requests; what its retention does not hold goes."""
 
         def kept(task: Task) -> Task:
@@ -105,15 +106,15 @@ class Keeper:
             self._follower.close()
         self._tidying.shutdown()
 
-    def _take_over(self, name: str) -> None:
+    def _take_over(self, name: TaskName) -> None:
         with self._telling.hold(name):
             self.rollout.serve(self._catalogue.task(name).whole())
         self._pending.discard(name)
 
-    def _keep_to_rules(self, name: str) -> None:
+    def _keep_to_rules(self, name: TaskName) -> None:
         self.change(name, "kept by the rules", lambda task: task)
 
-    def _overdue(self, now: float) -> list[str]:
+    def _overdue(self, now: float) -> list[TaskName]:
         """Tasks that have had their time; now and then also those with versions that have."""
         if now < self._rules_due:
             return self.rollout.expired(now)
@@ -154,7 +155,7 @@ class Keeper:
         return self._catalogue.digests() | self.rollout.held()
 
 
-def _for_each(names: Iterable[str], work: Callable[[str], None]) -> list[PolydeltaError]:
+def _for_each(names: Iterable[TaskName], work: Callable[[TaskName], None]) -> list[PolydeltaError]:
     """Do something for each name, whatever becomes of the others; return what was raised."""
     errors: list[PolydeltaError] = []
     for name in names:

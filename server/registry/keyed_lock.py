@@ -1,7 +1,7 @@
 """One lock per name, for as long as someone wants it."""
 
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Hashable
 from contextlib import contextmanager
 from threading import Lock
 
@@ -11,11 +11,11 @@ class KeyedLock:
 
     def __init__(self) -> None:
         self._guard = Lock()
-        self._locks: dict[str, Lock] = {}
-        self._wanted = Counter[str]()
+        self._locks: dict[Hashable, Lock] = {}
+        self._wanted = Counter[Hashable]()
 
     @contextmanager
-    def hold(self, name: str) -> Generator[None]:
+    def hold(self, name: Hashable) -> Generator[None]:
         """Hold a name's lock, waiting for it if need be."""
         with self._guard:
             self._wanted[name] += 1

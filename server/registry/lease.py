@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from server.registry.names import TaskName
 from server.registry.traffic import Traffic
 from server.registry.version import Version
 
@@ -14,7 +15,7 @@ class Lease:
     `traffic` is what the version was chosen by, if it was. Releasing again does nothing.
     """
 
-    task: str
+    task: TaskName
     version: Version
     _end: Callable[["Lease"], None] = field(repr=False)
     traffic: Traffic | None = None

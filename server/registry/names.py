@@ -1,7 +1,8 @@
-"""Names of tasks."""
+"""Names of tasks: whose they are and what they are called."""
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from heapq import nsmallest
 from itertools import islice
 
@@ -24,12 +25,38 @@ _VERSION_RULE = (
 MAX_REFERENCE = 257
 """Characters of a task's name, an @, and an alias, which is as long as a name."""
 
+SHARED = ""
+"""The tenant whose tasks all see, and whose there are where nobody has a key."""
+
 _NAME = re.compile(PLAIN_NAME)
 _NUMBER = re.compile(r"v?[0-9]+")
 _DIGEST = re.compile(r"[0-9a-f]{12,64}")
 
 _LOOKED_AT = 2000
 """Unknown names are met on the event loop, so only so many are compared with them."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TaskName:
+    """What a tenant calls a task: as it is put, or as it is asked for, `@` a version perhaps."""
+
+    tenant: str
+    name: str
+
+    @classmethod
+    def of(cls, key: str) -> "TaskName":
+        """The name that has a key."""
+        tenant, _, name = key.rpartition("/")
+        return cls(tenant, name)
+
+    def __str__(self) -> str:
+        """The key: one text for both, in which no two names are alike, as they hold no `/`."""
+        return f"{self.tenant}/{self.name}" if self.tenant else self.name
+
+
+def shared(name: str) -> TaskName:
+    """The name of a task that all see."""
+    return TaskName(SHARED, name)
 
 
 def is_plain(name: str) -> bool:
@@ -43,11 +70,11 @@ def rule_broken(name: str) -> str:
     return _VERSION_RULE if mark and is_plain(task) else NAME_RULE
 
 
-def check_name(name: str) -> None:
+def check_name(task: TaskName) -> None:
     """Raise InvalidRequest unless a delta can be registered under a name."""
-    if not is_plain(name):
-        raise InvalidRequest(rule_broken(name), param="task")
-    if name == BASE_NAME:
+    if not is_plain(task.name):
+        raise InvalidRequest(rule_broken(task.name), param="task")
+    if task.name == BASE_NAME:
         raise InvalidRequest(f"'{BASE_NAME}' names the bare base; choose another.", param="task")
 
 

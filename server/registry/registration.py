@@ -10,7 +10,7 @@ from server.registry.which import version_of
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """A task as it was at one moment.
+    """A task as it was at one moment; `name` is what its tenant calls it.
 
     `version` is the one that was asked for, the active one where none was. `requests` counts what
     the task was asked since the server started. `versions` are those that can answer, the active
@@ -18,6 +18,7 @@ class Registration:
     """
 
     name: str
+    tenant: str
     version: Version
     active: Version
     requests: int
@@ -32,4 +33,12 @@ class Registration:
             raise ValueError(f"{task.name} is removed")
         others = (each for each in reversed(task.versions) if each.number != active.number)
         version = active if which is None else version_of(task, which)
-        return cls(task.name, version, active, requests, (active, *others), task.aliases)
+        return cls(
+            task.name.name,
+            task.name.tenant,
+            version,
+            active,
+            requests,
+            (active, *others),
+            task.aliases,
+        )

@@ -22,7 +22,7 @@ from server.registry.condition import Condition, check_condition
 from server.registry.keeper import Keeper
 from server.registry.keyed_lock import KeyedLock
 from server.registry.lease import Lease
-from server.registry.names import check_alias, check_name, not_found
+from server.registry.names import SHARED, TaskName, check_alias, check_name
 from server.registry.registration import Registration
 from server.registry.retention import Retention
 from server.registry.sharing import traffic_of
@@ -94,7 +94,7 @@ class Registry:
 
     def put(
         self,
-        name: str,
+        name: TaskName,
         directory: Path | Folder,
         *,
         source: str = "",
@@ -118,7 +118,7 @@ class Registry:
 
     def put_staged(
         self,
-        name: str,
+        name: TaskName,
         staging: Staging,
         *,
         source: str = "",
@@ -143,13 +143,13 @@ class Registry:
         check_name(name)
         formats.judge(staging.path, self._base)
         staging.drop_others(formats.files_of(staging.path))
-        ref = DeltaRef(name, staging.digest)
+        ref = DeltaRef(str(name), staging.digest)
 
         def check(task: Task) -> Version | None:
             check_condition(task, if_match)
             current = (task.whole() if if_none_match else task).answering
             if if_none_match and current and current.ref != ref:
-                raise Conflict(f"The task '{name}' holds another delta already.", param="task")
+                raise Conflict(f"The task '{name.name}' holds another delta already.", param="task")
             return current
 
         def commit(version: Version) -> Task:
@@ -174,7 +174,7 @@ class Registry:
             with self._kept(ref, staging) as version:
                 return self._rollout.show(commit(version)), True
 
-    def remove(self, name: str, *, if_match: Condition = None, forever: bool = False) -> None:
+    def remove(self, name: TaskName, *, if_match: Condition = None, forever: bool = False) -> None:
         """Have a task answer no more; requests under way keep their version.
 
         `activate` brings it back for as long as the retention says, unless it is removed forever,
@@ -186,19 +186,21 @@ class Registry:
         def removed(task: Task) -> Task:
             there = task.versions or task.damaged if forever else task.whole().answering
             if not there:
-                raise not_found(name, self._rollout.names())
+                raise self._rollout.not_found(name)
             check_condition(task, if_match)
             return Task(name) if forever else task.removed(time.time())
 
         with self._store.gate.passed(), self._writing.hold(name):
             self._keeper.change(name, "removed", removed)
 
-    def versions(self, name: str) -> Task:
+    def versions(self, name: TaskName) -> Task:
         """A task with all its versions, be it removed; raises TaskNotFound."""
         check_name(name)
         return self._there(self._catalogue.task(name))
 
-    def activate(self, name: str, which: str | int, *, if_match: Condition = None) -> Registration:
+    def activate(
+        self, name: TaskName, which: str | int, *, if_match: Condition = None
+    ) -> Registration:
         """Have an earlier version answer again, or the task if it was removed.
 
         `which` is as in `version_of`. Raises what that raises, PreconditionFailed,
@@ -221,7 +223,7 @@ class Registry:
             return self._rollout.show(task)
 
     def alias(
-        self, name: str, alias: str, which: str | int | None, *, if_match: Condition = None
+        self, name: TaskName, alias: str, which: str | int | None, *, if_match: Condition = None
     ) -> Task:
         """Give a free name to a version of a task, or take it away; a version with one is kept.
 
@@ -244,7 +246,7 @@ class Registry:
 
     def share(
         self,
-        name: str,
+        name: TaskName,
         shares: Mapping[str, int],
         shadow: str | int | None = None,
         bound: Bound | None = None,
@@ -265,7 +267,7 @@ class Registry:
         with self._store.gate.passed(), self._writing.hold(name):
             return self._keeper.change(name, "traffic shared", shared)
 
-    def unshare(self, name: str, *, if_match: Condition = None) -> Task:
+    def unshare(self, name: TaskName, *, if_match: Condition = None) -> Task:
         """Have a task's active version answer alone; raises as `share` does."""
         check_name(name)
 
@@ -276,7 +278,7 @@ class Registry:
         with self._store.gate.passed(), self._writing.hold(name):
             return self._keeper.change(name, "traffic no more shared", alone)
 
-    def step_back(self, name: str, number: int, reason: str) -> bool:
+    def step_back(self, name: TaskName, number: int, reason: str) -> bool:
         """Take its share of a task's requests from a version; False if it has none any more."""
         done = False
 
@@ -290,21 +292,23 @@ class Registry:
             self._keeper.change(name, f"step back from version {number}: {reason}", stepped_back)
         return done
 
-    def lease(self, name: str) -> Lease:
-        """Look up what a name means and pin that version, in one step.
+    def lease(self, name: TaskName) -> Lease:
+        """Look up what a name means to its tenant and pin that version, in one step.
+
+        A tenant's own task is meant before a shared one.
 
         Raises TaskNotFound naming close matches.
         """
         return self._rollout.lease(name)[0]
 
-    def leases(self, name: str, count: int, key: str = "") -> list[Lease]:
+    def leases(self, name: TaskName, count: int, key: str = "") -> list[Lease]:
         """Pin a version for `count` requests that one version must answer.
 
         Of versions that share the requests, a key means the same one each time.
         """
         return self._rollout.lease(name, count, key)
 
-    def lease_shadow(self, name: str) -> Lease | None:
+    def lease_shadow(self, name: TaskName) -> Lease | None:
         """Pin the version that answers a task's requests unseen, if there is one."""
         return self._rollout.lease_shadow(name)
 
@@ -318,21 +322,21 @@ class Registry:
                 f"The delta of task '{ref.task}' could not be read from the store."
             ) from error
 
-    def version(self, name: str) -> Version:
+    def version(self, name: TaskName) -> Version:
         """The version that would answer; raises TaskNotFound naming close matches."""
         return self._rollout.version(name)
 
-    def get(self, name: str) -> Registration:
+    def get(self, name: TaskName) -> Registration:
         """Describe a task, or one of its versions; raises TaskNotFound naming close matches."""
         return self._rollout.get(name)
 
-    def all(self) -> list[Registration]:
-        """Describe every task but the bare base, by name."""
-        return self._rollout.all()
+    def all(self, tenant: str = SHARED) -> list[Registration]:
+        """Describe every task that a tenant sees but the bare base, by name."""
+        return self._rollout.all(tenant)
 
-    def able(self, does: Callable[[Version], bool], most: int) -> list[str]:
-        """The names of at most so many tasks that do something, the bare base's first."""
-        return self._rollout.able(does, most)
+    def able(self, does: Callable[[Version], bool], most: int, tenant: str = SHARED) -> list[str]:
+        """What a tenant calls at most so many tasks that do something, the bare base first."""
+        return self._rollout.able(does, most, tenant)
 
     def settle(self) -> None:
         """Wait until what nothing needs any more is removed from the store."""
@@ -365,5 +369,5 @@ class Registry:
 
     def _there(self, task: Task) -> Task:
         if not task.whole().versions:
-            raise not_found(task.name, self._rollout.names())
+            raise self._rollout.not_found(task.name)
         return task

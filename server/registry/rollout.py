@@ -1,19 +1,21 @@
 """The rollout: which version answers a request, and which versions are in use; no disk is asked."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from threading import Lock
 
 from deltas.delta import DeltaRef
 from server.errors import TaskNotFound
 from server.registry.lease import Lease
-from server.registry.names import not_found
+from server.registry.names import SHARED, TaskName, not_found, shared
 from server.registry.registration import Registration
 from server.registry.task import Task, digests_of
 from server.registry.traffic import Traffic
 from server.registry.version import BASE_NAME, Version
 from server.registry.which import split, version_of
+
+_BASE = shared(BASE_NAME)
 
 
 class Rollout:
@@ -26,8 +28,8 @@ class Rollout:
     def __init__(self, bare: Version, unneeded: Callable[[DeltaRef], None]) -> None:
         self._unneeded = unneeded
         self._lock = Lock()
-        self._tasks = {BASE_NAME: Task(BASE_NAME, (bare,), bare.number)}
-        self._requests = Counter[str]()
+        self._tasks = {_BASE: Task(_BASE, (bare,), bare.number)}
+        self._requests = Counter[TaskName]()
         self._leases: dict[DeltaRef, set[Lease]] = {}
 
     def serve(self, task: Task) -> None:
@@ -52,104 +54,114 @@ class Rollout:
         if not needed:
             self._unneeded(ref)
 
-    def expired(self, now: float) -> list[str]:
+    def expired(self, now: float) -> list[TaskName]:
         """The names of tasks that have had their time."""
         with self._lock:
             timed = ((name, task.expires) for name, task in self._tasks.items())
             return [name for name, expires in timed if expires is not None and expires <= now]
 
-    def lease(self, name: str, count: int = 1, key: str = "") -> list[Lease]:
+    def lease(self, asked: TaskName, count: int = 1, key: str = "") -> list[Lease]:
         """Look a version up and pin it for `count` requests, in one step.
 
-        Of versions that share a task's traffic, a key draws the same one each time.
+        A tenant's own task is meant before a shared one. Of versions that share a task's traffic,
+        a key draws the same one each time.
         Raises TaskNotFound naming close matches.
         """
         with self._lock:
-            version, traffic = self._drawn(name, key)
+            version, traffic = self._drawn(asked, key)
             if version is not None:
-                self._requests[version.ref.task] += count
+                self._requests[TaskName.of(version.ref.task)] += count
                 return [self._pin(version, traffic) for _ in range(count)]
-        raise self._not_found(name)
+        raise self.not_found(asked)
 
-    def lease_shadow(self, name: str) -> Lease | None:
+    def lease_shadow(self, name: TaskName) -> Lease | None:
         """Pin the version that answers a task's requests unseen, if there is one."""
         with self._lock:
-            task = self._tasks.get(name)
+            task = self._task(name)
             if task is None or task.traffic is None or task.traffic.shadow is None:
                 return None
             version = task.numbered(task.traffic.shadow)
             return None if version is None else self._pin(version, None)
 
-    def version(self, name: str) -> Version:
+    def version(self, asked: TaskName) -> Version:
         """The version that would answer; raises TaskNotFound naming close matches."""
         with self._lock:
-            version = self._version(name)
+            version = self._version(asked)
         if version is None:
-            raise self._not_found(name)
+            raise self.not_found(asked)
         return version
 
     def show(self, task: Task) -> Registration:
         """Describe a task as it was at some moment; raises TaskNotFound if it was removed."""
         if task.active is None:
-            raise not_found(task.name, self.names())
+            raise self.not_found(task.name)
         with self._lock:
             return Registration.of(task, self._requests[task.name])
 
-    def get(self, name: str) -> Registration:
+    def get(self, asked: TaskName) -> Registration:
         """Describe a task, or one of its versions; raises TaskNotFound naming close matches."""
-        name, which = split(name)
+        name, which = split(asked)
         with self._lock:
-            if name in self._tasks:
-                return Registration.of(self._tasks[name], self._requests[name], which)
-        raise self._not_found(name)
+            task = self._task(name)
+            if task is not None:
+                return Registration.of(task, self._requests[task.name], which)
+        raise self.not_found(asked)
 
-    def all(self) -> list[Registration]:
-        """Describe every task but the bare base, by name."""
+    def all(self, tenant: str) -> list[Registration]:
+        """Describe every task that a tenant sees but the bare base, by name."""
         with self._lock:
             tasks, requests = dict(self._tasks), Counter(self._requests)
         # A lease waits for the lock, and there may be very many.
+        seen = _seen(tasks, tenant)
         return [
-            Registration.of(tasks[name], requests[name])
-            for name in sorted(tasks)
+            Registration.of(tasks[seen[name]], requests[seen[name]])
+            for name in sorted(seen)
             if name != BASE_NAME
         ]
 
-    def able(self, does: Callable[[Version], bool], most: int) -> list[str]:
-        """The names of at most so many tasks that do something, the bare base's first."""
+    def able(self, does: Callable[[Version], bool], most: int, tenant: str) -> list[str]:
+        """What a tenant calls at most so many tasks that do something, the bare base first."""
         with self._lock:
-            answering = ((name, task.answering) for name, task in self._tasks.items())
+            seen = _seen(self._tasks, tenant)
+            answering = ((name, self._tasks[task].answering) for name, task in seen.items())
             able = (name for name, version in answering if version is not None and does(version))
             return list(islice(able, most))
 
-    def names(self) -> set[str]:
+    def names(self) -> set[TaskName]:
         """The names of all tasks but the bare base."""
         with self._lock:
-            return self._tasks.keys() - {BASE_NAME}
+            return self._tasks.keys() - {_BASE}
 
     def held(self) -> set[str]:
         """The digests of versions that are leased."""
         with self._lock:
             return {ref.digest for ref in self._leases}
 
-    def _not_found(self, name: str) -> TaskNotFound:
-        return not_found(split(name)[0], [BASE_NAME, *self.names()])
+    def not_found(self, asked: TaskName) -> TaskNotFound:
+        """Say that there is no task of a name, and which close ones its tenant sees."""
+        with self._lock:
+            seen = _seen(self._tasks, asked.tenant)
+        return not_found(split(asked)[0].name, seen)
 
-    def _version(self, name: str) -> Version | None:
-        name, which = split(name)
-        task = self._tasks.get(name)
+    def _task(self, name: TaskName) -> Task | None:
+        return self._tasks.get(name) or self._tasks.get(shared(name.name))
+
+    def _version(self, asked: TaskName) -> Version | None:
+        name, which = split(asked)
+        task = self._task(name)
         if task is None:
             return None
         return task.answering if which is None else version_of(task, which)
 
-    def _drawn(self, name: str, key: str) -> tuple[Version | None, Traffic | None]:
+    def _drawn(self, asked: TaskName, key: str) -> tuple[Version | None, Traffic | None]:
         """The version that answers a request, and by which traffic it was drawn."""
-        task = self._tasks.get(name)
+        task = self._task(asked)
         if task is None or task.traffic is None:
-            return self._version(name), None
+            return self._version(asked), None
         return task.chosen(key), task.traffic
 
     def _pin(self, version: Version, traffic: Traffic | None) -> Lease:
-        lease = Lease(version.ref.task, version, self._release, traffic)
+        lease = Lease(TaskName.of(version.ref.task), version, self._release, traffic)
         self._leases.setdefault(version.ref, set()).add(lease)
         return lease
 
@@ -168,6 +180,14 @@ class Rollout:
             self._unneeded(ref)
 
     def _needs(self, ref: DeltaRef) -> bool:
-        task = self._tasks.get(ref.task)
+        task = self._tasks.get(TaskName.of(ref.task))
         kept = task is not None and task.of_digest(ref.digest) is not None
         return kept or ref in self._leases
+
+
+def _seen(names: Iterable[TaskName], tenant: str) -> dict[str, TaskName]:
+    """What a tenant means by each name: its own task, or else the shared one."""
+    seen = {name.name: name for name in names if name.tenant == SHARED}
+    if tenant != SHARED:
+        seen.update((name.name, name) for name in names if name.tenant == tenant)
+    return seen

@@ -34,7 +34,7 @@ def traffic_of(
 def _fitting(task: Task, which: str | int) -> Version:
     version, active = version_of(task, which), task.answering
     if active is None:
-        raise InvalidRequest(f"The task '{task.name}' is removed; activate a version first.")
+        raise InvalidRequest(f"The task '{task.name.name}' is removed; activate a version first.")
     if version.type is not active.type:
         raise InvalidRequest(
             f"Version {version.number} is of type {version.type.value}, the active one of type "

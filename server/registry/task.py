@@ -6,6 +6,7 @@ from hashlib import sha256
 from itertools import chain
 
 from server.errors import InvalidRequest, RegistryUnavailable
+from server.registry.names import TaskName
 from server.registry.traffic import StepBack, Traffic, drawn
 from server.registry.version import Version
 
@@ -23,7 +24,7 @@ class Task:
     until a version is put or activated.
     """
 
-    name: str
+    name: TaskName
     versions: tuple[Version, ...] = ()
     active: int | None = None
     aliases: Mapping[str, int] = field(default_factory=dict[str, int])
@@ -47,9 +48,10 @@ class Task:
     def whole(self) -> "Task":
         """This task; raises RegistryUnavailable if it is damaged."""
         if self.damaged:
+            name = self.name.name
             raise RegistryUnavailable(
-                f"The task '{self.name}' is damaged in the registry's database. Put it again, "
-                f"remove it for good (polydelta task rm {self.name} --forever), or have an "
+                f"The task '{name}' is damaged in the registry's database. Put it again, "
+                f"remove it for good (polydelta task rm {name} --forever), or have an "
                 "operator restore the database from a back-up."
             )
         return self
@@ -119,9 +121,10 @@ class Task:
         """Give an alias to a version, or to none; raises InvalidRequest if there are too many."""
         others = {name: each for name, each in self.aliases.items() if name != alias}
         if number is not None and len(others) >= MOST_ALIASES:
+            name = self.name.name
             raise InvalidRequest(
-                f"The task '{self.name}' has {MOST_ALIASES} aliases, as many as it may. Take one "
-                f"away first: polydelta task alias {self.name} ALIAS.",
+                f"The task '{name}' has {MOST_ALIASES} aliases, as many as it may. Take one "
+                f"away first: polydelta task alias {name} ALIAS.",
                 param="alias",
             )
         return replace(self, aliases=others if number is None else {**others, alias: number})

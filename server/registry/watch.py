@@ -16,7 +16,7 @@ from typing import TypeAlias
 from deltas.errors import PolydeltaError
 from deltas.folder import Folder
 from server.errors import ShuttingDown
-from server.registry.names import is_plain
+from server.registry.names import is_plain, shared
 from server.registry.registry import Registry
 from server.registry.version import BASE_NAME
 
@@ -97,7 +97,7 @@ class Watch:
     def _put(self, name: str) -> None:
         try:
             folder = Folder(self._directory / name, self._directory)
-            task, changed = self._registry.put(name, folder, source="directory")
+            task, changed = self._registry.put(shared(name), folder, source="directory")
         except ShuttingDown:
             raise
         except PolydeltaError as error:

@@ -1,6 +1,7 @@
 """Which version of a task a name means: `spam`, or `spam@` and an alias, a number or a digest."""
 
 from server.errors import InvalidRequest, TaskNotFound
+from server.registry.names import TaskName
 from server.registry.task import Task
 from server.registry.version import Version
 
@@ -12,10 +13,10 @@ _SHOWN = 5
 _QUOTED = 64
 
 
-def split(name: str) -> tuple[str, str | None]:
-    """The task that a name begins with, and which of its versions is meant, None for whichever."""
-    task, mark, which = name.partition("@")
-    return task, which if mark else None
+def split(asked: TaskName) -> tuple[TaskName, str | None]:
+    """The task that is asked for, and which of its versions is meant, None for whichever."""
+    name, mark, which = asked.name.partition("@")
+    return (TaskName(asked.tenant, name), which) if mark else (asked, None)
 
 
 def version_of(task: Task, which: str | int) -> Version:
@@ -27,11 +28,11 @@ def version_of(task: Task, which: str | int) -> Version:
     found = task.numbered(which) if isinstance(which, int) else _of_text(task, which)
     if found is not None:
         return found
-    asked = str(which)[:_QUOTED]
+    name, asked = task.name.name, str(which)[:_QUOTED]
     known = [*task.aliases, *(f"{each.number}" for each in reversed(task.versions))]
-    shown = ", ".join(f"{task.name}@{each}" for each in known[:_SHOWN])
+    shown = ", ".join(f"{name}@{each}" for each in known[:_SHOWN])
     raise TaskNotFound(
-        f"The task '{task.name}' has no version {asked!r}. Some that it has: {shown}.",
+        f"The task '{name}' has no version {asked!r}. Some that it has: {shown}.",
         param="task",
     )
 
@@ -59,8 +60,8 @@ def _of_text(task: Task, which: str) -> Version | None:
     if len(found) > 1:
         shown = ", ".join(f"{each.ref.version} ({each.number})" for each in found[:_SHOWN])
         raise InvalidRequest(
-            f"Several versions of the task '{task.name}' begin with {which!r}: {shown}. Give more "
-            "of the digest, or the number.",
+            f"Several versions of the task '{task.name.name}' begin with {which!r}: {shown}. Give "
+            "more of the digest, or the number.",
             param="task",
         )
     return found[0] if found else None

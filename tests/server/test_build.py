@@ -11,6 +11,7 @@ from deltas.errors import InvalidDelta
 from deltas.formats import native
 from server.build import build_engine
 from server.errors import InvalidSettings
+from server.registry.names import shared
 from server.settings import Settings
 
 LEAST = 32
@@ -34,10 +35,10 @@ def test_virtual_tokens_leave_room_in_the_cache_that_there_is(
     assert engine.context == LEAST
     spec = engine.base.spec
     with pytest.raises(InvalidDelta, match=f"leave 1 of the {LEAST}"):
-        engine.registry.put("long", prompt(spec, LEAST - 1, tmp_path / "long"))
+        engine.registry.put(shared("long"), prompt(spec, LEAST - 1, tmp_path / "long"))
     with pytest.raises(InvalidDelta, match=f"leave 0 of the {LEAST}"):
-        engine.registry.put("longer", prompt(spec, 2 * LEAST, tmp_path / "longer"))
-    task, _ = engine.registry.put("short", prompt(spec, LEAST - 2, tmp_path / "short"))
+        engine.registry.put(shared("longer"), prompt(spec, 2 * LEAST, tmp_path / "longer"))
+    task, _ = engine.registry.put(shared("short"), prompt(spec, LEAST - 2, tmp_path / "short"))
     assert engine.context - task.active.extent.rows == 2
     with pytest.raises(InvalidSettings, match=r"'long' cannot be served: .* leave 1 of"):
         build_engine(settings.model_copy(update={"tasks": {"long": str(tmp_path / "long")}}))

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Discriminator, Field, Tag
 from deltas.delta import TaskType
 from server.api.answers import embedded
 from server.api.caller import CallDep, UserFields
-from server.api.dependencies import EngineDep
+from server.api.dependencies import EngineDep, RegistryDep
 from server.api.fields import fields
 from server.api.http.body import BodyRoute, Items
 from server.api.http.connection import while_connected
@@ -25,7 +25,7 @@ from server.api.writing import json_response, written
 from server.engine.output import Embedded
 from server.engine.request import Call, Request
 from server.errors import CapabilityMismatch, InvalidRequest
-from server.registry.registry import Registry
+from server.registry.namespace import Namespace
 from server.registry.version import Version
 
 router = APIRouter(route_class=BodyRoute, tags=["openai"], dependencies=[fields(task="model")])
@@ -60,7 +60,7 @@ class EmbeddingsBody(HeadPromptFields, UserFields, UnsupportedEmbedding):
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: Annotated[int, Field(ge=1, lt=1 << 31)] | None = None
 
-    def requests(self, name: str, call: Call, registry: Registry) -> list[Request]:
+    def requests(self, name: str, call: Call, registry: Namespace) -> list[Request]:
         """What the engine is asked: one request for each input."""
         inputs = inputs_of(self.input)
         if not isinstance(self.model, list):
@@ -109,10 +109,15 @@ class Embeddings(BaseModel):
 
 @router.post("/v1/embeddings", response_model=Embeddings)
 async def embed(
-    body: EmbeddingsBody, http: HTTPRequest, engine: EngineDep, tasks: LookUpDep, call: CallDep
+    body: EmbeddingsBody,
+    http: HTTPRequest,
+    engine: EngineDep,
+    registry: RegistryDep,
+    tasks: LookUpDep,
+    call: CallDep,
 ) -> Response:
     """Embed inputs with the tasks that `model` names."""
-    requests = body.requests(new_id("embd"), call, engine.registry)
+    requests = body.requests(new_id("embd"), call, registry)
     names = list(dict.fromkeys(request.task for request in requests))
     for name in names:
         _check_task(name, await tasks.version(name), body.dimensions, engine.base.spec.hidden)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, FiniteFloat
 
 from deltas.delta import TaskType
 from server.api.answers import Answers, Submit, SubmitDep
-from server.api.dependencies import EngineDep
+from server.api.dependencies import EngineDep, RegistryDep
 from server.api.fields import fields
 from server.api.http.body import Body, BodyRoute, Items
 from server.api.http.connection import while_connected
@@ -25,6 +25,7 @@ from server.api.writing import json_response, written
 from server.engine.engine import Engine
 from server.engine.output import FinishReason, Generated, Piece, ScoredToken, TokenLogprob
 from server.engine.request import PromptOptions, Request, Sampling
+from server.registry.namespace import Namespace
 
 router = APIRouter(
     route_class=BodyRoute,
@@ -142,25 +143,35 @@ class StreamedToken(BaseModel):
 
 @router.post("/generate", response_model=Generation)
 async def generate(
-    body: GenerateBody, http: HTTPRequest, engine: EngineDep, submit: SubmitDep
+    body: GenerateBody,
+    http: HTTPRequest,
+    engine: EngineDep,
+    registry: RegistryDep,
+    submit: SubmitDep,
 ) -> Response:
     """Continue a text with the task that `adapter_id` names."""
-    return json_response(await generated(body, http, engine, submit))
+    return json_response(await generated(body, http, engine, registry, submit))
 
 
 @router.post("/generate_stream", status_code=200, response_class=EventStream, responses=STREAM)
 async def generate_stream(
-    body: GenerateBody, http: HTTPRequest, engine: EngineDep, submit: SubmitDep
+    body: GenerateBody,
+    http: HTTPRequest,
+    engine: EngineDep,
+    registry: RegistryDep,
+    submit: SubmitDep,
 ) -> Response:
     """Continue a text with the task that `adapter_id` names, an event for each token."""
-    task = named(engine.registry, body.task, TaskType.GENERATE)
+    task = named(registry, body.task, TaskType.GENERATE)
     answers = await submit([body.request(new_id("gen"), task, shows_tokens=True)])
     return await event_stream(http, _events(body, answers, engine), done=b"")
 
 
-async def generated(body: GenerateBody, http: HTTPRequest, engine: Engine, submit: Submit) -> bytes:
+async def generated(
+    body: GenerateBody, http: HTTPRequest, engine: Engine, registry: Namespace, submit: Submit
+) -> bytes:
     """A Generation as JSON."""
-    task = named(engine.registry, body.task, TaskType.GENERATE)
+    task = named(registry, body.task, TaskType.GENERATE)
     details = body.parameters.details
     answers = await submit([body.request(new_id("gen"), task, shows_tokens=details)])
     outputs = await while_connected(http.receive, answers.texts())

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Discriminator, Field, RootModel, Tag
 
 from deltas.delta import TaskType
 from server.api.answers import SubmitDep
-from server.api.dependencies import EngineDep, ModelId
+from server.api.dependencies import EngineDep, ModelId, RegistryDep
 from server.api.fields import fields
 from server.api.http.body import Body, BodyRoute, Items
 from server.api.http.connection import while_connected
@@ -141,6 +141,7 @@ async def ask(
     body: HubBody,
     http: HTTPRequest,
     engine: EngineDep,
+    registry: RegistryDep,
     tasks: LookUpDep,
     submit: SubmitDep,
     judge: JudgeDep,
@@ -150,7 +151,7 @@ async def ask(
         return await _similar(body.inputs, body, judge)
     task = body.model or (body.parameters and body.parameters.adapter_id)
     if task is None:
-        task = named(engine.registry, None, body.wanted(generates=engine.base.generates))
+        task = named(registry, None, body.wanted(generates=engine.base.generates))
     kind = (await tasks.version(task)).type
     if kind is TaskType.EMBED:
         return await embed(
@@ -162,7 +163,7 @@ async def ask(
                 truncation_direction=body.truncation_direction,
             ),
             http,
-            engine.registry,
+            registry,
             submit,
         )
     if kind is TaskType.GENERATE:
@@ -172,8 +173,8 @@ async def ask(
             parameters=body.parameters or GenerateParameters(),
         )
         if body.stream:
-            return await generate_stream(asked, http, engine, submit)
-        return json_response(b"[%s]" % await generated(asked, http, engine, submit))
+            return await generate_stream(asked, http, engine, registry, submit)
+        return json_response(b"[%s]" % await generated(asked, http, engine, registry, submit))
     if kind is TaskType.TAG and body.truncate:
         raise InvalidRequest("Entities are found in whole texts; leave truncate out.", "truncate")
     return await _read(body, task, http, submit)
@@ -185,13 +186,14 @@ async def ask_model(
     body: HubBody,
     http: HTTPRequest,
     engine: EngineDep,
+    registry: RegistryDep,
     tasks: LookUpDep,
     submit: SubmitDep,
     judge: JudgeDep,
 ) -> Response:
     """Answer with one task."""
     asked = body.model_copy(update={"model": name})
-    return await ask(asked, http, engine, tasks, submit, judge)
+    return await ask(asked, http, engine, registry, tasks, submit, judge)
 
 
 async def _similar(inputs: Similarity, body: HubBody, judge: JudgeDep) -> Response:

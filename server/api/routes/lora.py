@@ -7,7 +7,7 @@ from fastapi.responses import PlainTextResponse
 from pydantic import Field
 
 from server.api.checkpoint import IncomingDep
-from server.api.dependencies import RegistryDep, TaskName
+from server.api.dependencies import PutName, RegistryDep
 from server.api.fields import fields
 from server.api.http.body import Body, BodyRoute
 from server.api.writes import WritesDep
@@ -23,7 +23,7 @@ router = APIRouter(
 class LoadBody(Body):
     """A name and the source of a checkpoint of any kind, as the server sees it."""
 
-    lora_name: TaskName
+    lora_name: PutName
     lora_path: Annotated[str, Field(min_length=1, max_length=4096)]
     load_inplace: bool = False
 
@@ -31,7 +31,7 @@ class LoadBody(Body):
 class UnloadBody(Body):
     """A name."""
 
-    lora_name: TaskName
+    lora_name: PutName
 
 
 @router.post("/load_lora_adapter", response_class=PlainTextResponse)

@@ -165,7 +165,7 @@ class TrafficBody(BaseModel):
 
         numbers = traffic.numbers.union(shares)
         return cls(
-            task=task.name,
+            task=task.name.name,
             shared=task.traffic is not None,
             versions=[shown(each) for each in reversed(task.versions) if each.number in numbers],
             step_back=BoundFields.of(traffic.bound) if traffic.bound is not None else None,
@@ -173,9 +173,11 @@ class TrafficBody(BaseModel):
 
 
 @router.get("")
-def show_traffic(name: TaskId, engine: EngineDep, response: Response) -> TrafficBody:
+def show_traffic(
+    name: TaskId, engine: EngineDep, registry: RegistryDep, response: Response
+) -> TrafficBody:
     """Show how a task's requests are shared and what came of it; its ETag names how they are."""
-    return _shown(engine.registry.versions(name), engine, response)
+    return _shown(registry.versions(name), engine, response)
 
 
 @router.put("")
@@ -183,6 +185,7 @@ async def share_traffic(
     name: TaskId,
     body: TrafficFields,
     engine: EngineDep,
+    registry: RegistryDep,
     writes: WritesDep,
     response: Response,
     if_match: ConditionDep,
@@ -193,8 +196,7 @@ async def share_traffic(
     """
     bound = body.step_back.bound() if body.step_back is not None else None
     shares = body.shares
-    share = engine.registry.share
-    task = await writes.run(share, name, shares, body.shadow, bound, if_match=if_match)
+    task = await writes.run(registry.share, name, shares, body.shadow, bound, if_match=if_match)
     return _shown(task, engine, response)
 
 

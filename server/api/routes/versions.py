@@ -60,7 +60,7 @@ class VersionsBody(BaseModel):
         """Show a task with what it can go back to."""
         newest = reversed(task.versions)
         shown = [DescribedVersion.of(version, task.active, task.aliases) for version in newest]
-        return cls(task=task.name, versions=shown)
+        return cls(task=task.name.name, versions=shown)
 
 
 @router.get("/versions")
@@ -74,12 +74,13 @@ async def activate(
     name: TaskId,
     body: WhichBody,
     engine: EngineDep,
+    registry: RegistryDep,
     writes: WritesDep,
     response: Response,
     if_match: ConditionDep,
 ) -> TaskBody:
     """Have another version answer, at once and for later requests only."""
-    task = await writes.run(engine.registry.activate, name, body.version, if_match=if_match)
+    task = await writes.run(registry.activate, name, body.version, if_match=if_match)
     shown = TaskBody.of(task, engine)
     response.headers["etag"] = etag_of(shown)
     return shown

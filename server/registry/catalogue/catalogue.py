@@ -13,6 +13,7 @@ from server.registry.catalogue.database import Database
 from server.registry.catalogue.rows import (
     Row,
     Rows,
+    name_of,
     read_task,
     read_tasks,
     task_row,
@@ -20,6 +21,7 @@ from server.registry.catalogue.rows import (
     version_row,
 )
 from server.registry.catalogue.tables import CHANGES, TASKS, TRAFFIC, VERSIONS
+from server.registry.names import TaskName
 from server.registry.task import Task, digests_of
 
 _LOGGED = 100_000
@@ -62,12 +64,12 @@ class Catalogue:
             traffic = _rows(connection, TRAFFIC, base=self._base)
         return read_tasks(rows, versions, traffic)
 
-    def task(self, name: str) -> Task:
+    def task(self, name: TaskName) -> Task:
         """One task, without versions if there is none."""
         with self._database.reading() as connection:
             return read_task(name, self._rows(connection, name))
 
-    def change(self, name: str, what: str, edit: Edit) -> Change:
+    def change(self, name: TaskName, what: str, edit: Edit) -> Change:
         """Make a task what `edit` makes of it, in one step.
 
         `what` says for whoever reads the log of changes what was done. Nothing is written where
@@ -83,14 +85,14 @@ class Catalogue:
             if before.active is None and after.active is not None:
                 self._check_place(connection, name)
             lost = self._write(connection, before, after.whole(), rows)
-            row = {"base": self._base, "task": name, "at": time.time(), "what": what}
+            row = {**self._own(name), "task": name.name, "at": time.time(), "what": what}
             revision = connection.scalar(insert(CHANGES).values(row).returning(CHANGES.c.revision))
             if revision and revision % _LOGGED == 0:
                 connection.execute(delete(CHANGES).where(CHANGES.c.revision <= revision - _LOGGED))
             self._database.tell(connection)
         return Change(after, lost)
 
-    def check_place(self, name: str) -> None:
+    def check_place(self, name: TaskName) -> None:
         """Raise InsufficientStorage where a task would be one too many that answers."""
         with self._database.reading() as connection:
             self._check_place(connection, name)
@@ -100,12 +102,12 @@ class Catalogue:
         with self._database.reading() as connection:
             return connection.scalar(select(func.max(CHANGES.c.revision))) or 0
 
-    def changes(self, after: int) -> tuple[int, set[str]]:
+    def changes(self, after: int) -> tuple[int, set[TaskName]]:
         """The number of the last change there is, and the tasks that changed after another."""
         with self._database.reading() as connection:
             newer = select(CHANGES).where(CHANGES.c.revision > after)
-            rows = connection.execute(newer).mappings().all()
-        names = {row["task"] for row in rows if row["base"] == self._base}
+            rows = [dict(row) for row in connection.execute(newer).mappings()]
+        names = {name_of(row, "task") for row in rows if row["base"] == self._base}
         return max((row["revision"] for row in rows), default=after), names
 
     def digests(self) -> set[str]:
@@ -121,16 +123,24 @@ class Catalogue:
         """Close the database."""
         self._database.close()
 
-    def _rows(self, connection: Connection, name: str) -> Rows:
-        task = _rows(connection, TASKS, base=self._base, name=name)
-        versions = _rows(connection, VERSIONS, base=self._base, task=name)
-        return Rows(task, versions, _rows(connection, TRAFFIC, base=self._base, task=name))
+    def _own(self, name: TaskName) -> dict[str, str]:
+        """What the keys of a task's rows begin with."""
+        return {"base": self._base, "tenant": name.tenant}
 
-    def _check_place(self, connection: Connection, name: str) -> None:
+    def _rows(self, connection: Connection, name: TaskName) -> Rows:
+        own = self._own(name)
+        return Rows(
+            _rows(connection, TASKS, **own, name=name.name),
+            _rows(connection, VERSIONS, **own, task=name.name),
+            _rows(connection, TRAFFIC, **own, task=name.name),
+        )
+
+    def _check_place(self, connection: Connection, name: TaskName) -> None:
         if self._max_tasks is None:
             return
-        others = (TASKS.c.base == self._base) & (TASKS.c.name != name)
-        answering = select(func.count()).where(others & TASKS.c.active.is_not(None))
+        other = (TASKS.c.tenant != name.tenant) | (TASKS.c.name != name.name)
+        others = select(func.count()).where(TASKS.c.base == self._base, other)
+        answering = others.where(TASKS.c.active.is_not(None))
         if (connection.scalar(answering) or 0) >= self._max_tasks:
             raise InsufficientStorage(
                 f"The server holds {self._max_tasks} tasks, as many as it may. Remove one "
@@ -145,19 +155,20 @@ class Catalogue:
         had = {each.number for each in before.versions}
         has = {each.number: each for each in after.versions}
         gone = [row for row in rows.versions if row["number"] not in had & has.keys()]
-        for table, name in ((TASKS, TASKS.c.name), (TRAFFIC, TRAFFIC.c.task)):
-            old = delete(table).where((table.c.base == self._base) & (name == after.name))
-            connection.execute(old)
+        own, name = self._own(after.name), after.name.name
+        connection.execute(delete(TASKS).filter_by(**own, name=name))
+        connection.execute(delete(TRAFFIC).filter_by(**own, task=name))
         if gone:
-            mine = (VERSIONS.c.base == self._base) & (VERSIONS.c.task == after.name)
-            lost = delete(VERSIONS).where(mine & (VERSIONS.c.number == bindparam("gone")))
+            mine = delete(VERSIONS).filter_by(**own, task=name)
+            lost = mine.where(VERSIONS.c.number == bindparam("gone"))
             connection.execute(lost, [{"gone": row["number"]} for row in gone])
         if after.versions:
             connection.execute(insert(TASKS).values(task_row(self._base, after)))
         if after.traffic is not None:
             connection.execute(insert(TRAFFIC).values(traffic_row(self._base, after)))
-        if come := [version_row(self._base, has[number]) for number in sorted(has.keys() - had)]:
-            connection.execute(insert(VERSIONS), come)
+        if come := [has[number] for number in sorted(has.keys() - had)]:
+            rows_of = [version_row(self._base, after.name, each) for each in come]
+            connection.execute(insert(VERSIONS), rows_of)
         return frozenset(row["digest"] for row in gone) - digests_of(after)
 
 

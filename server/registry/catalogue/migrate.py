@@ -9,7 +9,7 @@ from sqlalchemy import Connection, inspect, text
 
 from server.errors import InvalidSettings
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest of `migrations/versions`; a change of tables.py comes with one."""
 
 _SCRIPTS = Path(__file__).parent / "migrations"
@@ -22,13 +22,18 @@ def is_current(connection: Connection) -> bool:
     return connection.scalar(text("SELECT version_num FROM alembic_version")) == HEAD
 
 
-def migrate(connection: Connection) -> None:
-    """Bring a database to this release's tables; raises InvalidSettings if it is of a later one."""
+def configuration(connection: Connection) -> Config:
+    """What Alembic is to know of the migrations and of a database."""
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS))
     config.attributes["connection"] = connection
+    return config
+
+
+def migrate(connection: Connection) -> None:
+    """Bring a database to this release's tables; raises InvalidSettings if it is of a later one."""
     try:
-        command.upgrade(config, "head")
+        command.upgrade(configuration(connection), "head")
     except CommandError as error:
         raise InvalidSettings(
             "The store's registry was written by a later release of Polydelta; serve it with that "

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from pydantic import TypeAdapter, ValidationError
 
 from server.registry.catalogue.tables import is_sound, sealed
+from server.registry.names import TaskName
 from server.registry.task import Task
 from server.registry.traffic import Traffic
 from server.registry.version import Version
@@ -36,7 +37,8 @@ def task_row(base: str, task: Task) -> Row:
     return sealed(
         {
             "base": base,
-            "name": task.name,
+            "tenant": task.name.tenant,
+            "name": task.name.name,
             "active": task.active,
             "aliases": json.dumps(dict(task.aliases)),
             "latest": task.latest,
@@ -46,12 +48,13 @@ def task_row(base: str, task: Task) -> Row:
     )
 
 
-def version_row(base: str, version: Version) -> Row:
+def version_row(base: str, task: TaskName, version: Version) -> Row:
     """A version of a base's task as a row of `versions`."""
     return sealed(
         {
             "base": base,
-            "task": version.ref.task,
+            "tenant": task.tenant,
+            "task": task.name,
             "number": version.number,
             "digest": version.ref.digest,
             "about": _VERSION.dump_json(version).decode(),
@@ -62,11 +65,21 @@ def version_row(base: str, version: Version) -> Row:
 def traffic_row(base: str, task: Task) -> Row:
     """How versions of a base's task share its traffic, as a row of `traffic`."""
     return sealed(
-        {"base": base, "task": task.name, "about": _TRAFFIC.dump_json(task.traffic).decode()}
+        {
+            "base": base,
+            "tenant": task.name.tenant,
+            "task": task.name.name,
+            "about": _TRAFFIC.dump_json(task.traffic).decode(),
+        }
     )
 
 
-def read_task(name: str, rows: Rows) -> Task:
+def name_of(row: Row, column: str) -> TaskName:
+    """The task that a row is of, whose name is in a column."""
+    return TaskName(row["tenant"], row[column])
+
+
+def read_task(name: TaskName, rows: Rows) -> Task:
     """Read a task of its rows; it is damaged where these do not tell which version answers.
 
     A row that is not as it was written tells nothing, but that its number was given.
@@ -97,14 +110,14 @@ def read_task(name: str, rows: Rows) -> Task:
 
 def read_tasks(tasks: Iterable[Row], versions: Iterable[Row], traffic: Iterable[Row]) -> list[Task]:
     """Read all tasks of a base, by name; what is damaged is logged."""
-    found: dict[str, Rows] = {}
+    found: dict[TaskName, Rows] = {}
     for row in tasks:
-        found.setdefault(row["name"], Rows()).task.append(row)
+        found.setdefault(name_of(row, "name"), Rows()).task.append(row)
     for row in versions:
-        found.setdefault(row["task"], Rows()).versions.append(row)
+        found.setdefault(name_of(row, "task"), Rows()).versions.append(row)
     for row in traffic:
-        if row["task"] in found:
-            found[row["task"]].traffic.append(row)
+        if (name := name_of(row, "task")) in found:
+            found[name].traffic.append(row)
     read = [(read_task(name, found[name]), found[name]) for name in sorted(found)]
     for task, rows in read:
         _tell(task, rows)

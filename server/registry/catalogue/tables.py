@@ -1,7 +1,8 @@
 """Tables: how tasks lie in a database.
 
-A base's fingerprint comes first in every key, since a delta fits one base alone. Each row of tasks
-and versions carries a seal, a digest of all else in it, by which damage is told from data.
+A base's fingerprint comes first in every key, since a delta fits one base alone, then the tenant
+whose the task is. Each row of tasks and versions carries a seal, a digest of all else in it, by
+which damage is told from data.
 """
 
 import hashlib
@@ -20,6 +21,7 @@ TASKS = Table(
     "tasks",
     METADATA,
     Column("base", _KEY, primary_key=True),
+    Column("tenant", _KEY, primary_key=True),
     Column("name", _NAME, primary_key=True),
     Column("active", Integer),
     Column("aliases", Text, nullable=False),
@@ -33,18 +35,20 @@ VERSIONS = Table(
     "versions",
     METADATA,
     Column("base", _KEY, primary_key=True),
+    Column("tenant", _KEY, primary_key=True),
     Column("task", _NAME, primary_key=True),
     Column("number", Integer, primary_key=True),
     Column("digest", _KEY, nullable=False, index=True),
     Column("about", Text, nullable=False),
     Column("seal", String(64), nullable=False),
-    UniqueConstraint("base", "task", "digest"),
+    UniqueConstraint("base", "tenant", "task", "digest"),
 )
 
 TRAFFIC = Table(
     "traffic",
     METADATA,
     Column("base", _KEY, primary_key=True),
+    Column("tenant", _KEY, primary_key=True),
     Column("task", _NAME, primary_key=True),
     Column("about", Text, nullable=False),
     Column("seal", String(64), nullable=False),
@@ -56,6 +60,7 @@ CHANGES = Table(
     METADATA,
     Column("revision", Integer, primary_key=True, autoincrement=True),
     Column("base", _KEY, nullable=False),
+    Column("tenant", _KEY, nullable=False, server_default=""),
     Column("task", _NAME, nullable=False),
     Column("at", Float, nullable=False),
     Column("what", Text, nullable=False),

@@ -8,6 +8,7 @@ from sqlalchemy import Table, select
 
 from server.registry.catalogue.catalogue import Catalogue
 from server.registry.catalogue.database import Database
+from server.registry.catalogue.rows import name_of
 from server.registry.catalogue.tables import TASKS, VERSIONS, is_sound
 from server.registry.task import Task
 
@@ -31,10 +32,11 @@ class Contents:
         bases = sorted({row["base"] for row in rows})
         tasks = {base: _sound(database, base) for base in bases}
         sound = {(base, task.name) for base, found in tasks.items() for task in found}
+        named = [(row["base"], name_of(row, "name")) for row in rows]
         return cls(
             tasks,
-            tuple(sorted({r["name"] for r in rows if (r["base"], r["name"]) not in sound})),
-            tuple(sorted(f"{r['task']}@{r['number']}" for r in versions if not is_sound(r))),
+            tuple(sorted({str(name) for base, name in named if (base, name) not in sound})),
+            tuple(sorted(_shown(row) for row in versions if not is_sound(row))),
             frozenset(row["digest"] for row in versions),
         )
 
@@ -45,6 +47,10 @@ class Contents:
 
 def _sound(database: Database, base: str) -> tuple[Task, ...]:
     return tuple(task for task in Catalogue(database, base).tasks() if not task.damaged)
+
+
+def _shown(row: Mapping[str, Any]) -> str:
+    return f"{name_of(row, 'task')}@{row['number']}"
 
 
 def _rows(database: Database, table: Table) -> list[Mapping[str, Any]]:

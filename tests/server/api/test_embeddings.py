@@ -10,6 +10,7 @@ import openai
 import pytest
 
 from server.api.inputs import MAX_BATCH, MAX_EMBEDDINGS
+from server.registry.names import shared
 from tests.samples import embedder
 from tests.server.api.live import Live, wait_until
 from tests.server.api.problems import check
@@ -54,7 +55,7 @@ async def test_a_swap_changes_no_answer_that_is_under_way(reader: Live):
         with paced(reader.engine):
             asking = asyncio.create_task(client.embeddings.create(model="swapped", input=texts))
             await asyncio.to_thread(
-                wait_until, lambda: reader.engine.registry.get("swapped").requests > 0
+                wait_until, lambda: reader.engine.registry.get(shared("swapped")).requests > 0
             )
             await asyncio.to_thread(
                 reader.add, "swapped", replace(embedder(SIZES), dimensions=(8,))

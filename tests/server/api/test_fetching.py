@@ -9,6 +9,7 @@ import pytest
 
 from polydelta_client import Polydelta
 from server.errors import InvalidSettings
+from server.registry.names import shared
 from server.settings import Settings
 from tests import samples
 from tests.file_server import FileServer, Handler, drip, make_certificate, serving_files
@@ -98,7 +99,7 @@ def test_what_the_operator_names_is_fetched_as_the_server_starts(
 ) -> None:
     tasks = {"own": f"{files.url}/elsewhere/lora/"}
     with serving(decoder, tmp_path, tasks=tasks, private_sources=True) as server:
-        assert server.engine.registry.get("own").active.kind == "lora"
+        assert server.engine.registry.get(shared("own")).active.kind == "lora"
 
 
 def test_a_server_watches_a_directory(decoder: Path, tmp_path: Path) -> None:

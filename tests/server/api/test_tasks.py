@@ -11,6 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from server.registry.names import TaskName
 from server.registry.registration import Registration
 from server.registry.staging import Staging
 from tests import samples
@@ -185,7 +186,7 @@ def test_a_put_answers_for_itself_whatever_others_do_next(
     registry = live.engine.registry
     put = registry.put_staged
 
-    def overtaken(name: str, staging: Staging, **conditions: Any) -> tuple[Registration, bool]:
+    def overtaken(name: TaskName, staging: Staging, **conditions: Any) -> tuple[Registration, bool]:
         answer = put(name, staging, **conditions)
         monkeypatch.undo()
         registry.remove(name)

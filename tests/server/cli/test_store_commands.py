@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from deltas.base import BaseSpec
+from server.registry.names import shared
 from server.registry.registry import Registry
 from server.registry.store import Store
 from tests.server.cli.conftest import Polydelta
@@ -17,7 +18,7 @@ def root(spec: BaseSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     root = tmp_path / "store"
     registry = Registry(Store(root), spec)
     for number in (1, 2):
-        registry.put("spam", write_prompt(tmp_path / f"delta-{number}", spec, number))
+        registry.put(shared("spam"), write_prompt(tmp_path / f"delta-{number}", spec, number))
     monkeypatch.setenv("POLYDELTA_STORE", str(root))
     return root
 

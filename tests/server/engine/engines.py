@@ -21,6 +21,7 @@ from server.engine.request import Request, Sampling
 from server.model.base import Base
 from server.model.cache import BLOCK, bytes_per_block
 from server.model.runner import Runner
+from server.registry.names import shared
 from server.registry.registry import Registry
 from server.registry.retention import Retention
 from server.registry.store import Store
@@ -88,7 +89,7 @@ def tiny_engine(
     """An engine with each directory registered as a task."""
     tasks = registry(Store(store), base.spec, base.dtype, retention=retention)
     for name, directory in deltas.items():
-        tasks.put(name, directory)
+        tasks.put(shared(name), directory)
     return Engine(base, tasks, limits or tiny_limits(), observer)
 
 

@@ -19,6 +19,7 @@ from server.engine.spill import Spill
 from server.model.cache import BLOCK
 from server.model.runner import Runner
 from server.model.sampling import Sampling
+from server.registry.names import shared
 from server.registry.registry import Registry
 from server.registry.store import Store
 from server.registry.version import Version
@@ -34,7 +35,7 @@ class Hand:
     def __init__(self, directory: Path, store: Path) -> None:
         base = tiny_base("llama")
         self.registry = Registry(Store(store), base.spec, base.dtype)
-        self.version = self.registry.put("task", directory)[0].active
+        self.version = self.registry.put(shared("task"), directory)[0].active
         self.arrived = threading.Event()
         runner = Runner(base, BLOCKS)
         spill = Spill(self.registry.scratch)
@@ -126,7 +127,7 @@ def test_an_aborted_row_gives_all_back_in_the_next_step(hand: Hand, steps: int) 
         hand.step()
     assert hand.blocks.usage > 0
     hand.core.abort([sequence.key])
-    hand.registry.remove("task")
+    hand.registry.remove(shared("task"))
     hand.residency.forget(sequence.version.ref)
     assert hand.step() == []
     assert hand.blocks.usage == 0

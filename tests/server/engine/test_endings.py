@@ -10,6 +10,7 @@ from server.engine.engine import Engine
 from server.engine.request import Request, Sampling
 from server.engine.scheduler import Scheduled, Scheduler
 from server.errors import EngineDead, ShuttingDown
+from server.registry.names import shared
 from tests.server.engine.engines import (
     ask,
     generate,
@@ -39,14 +40,14 @@ async def served(engine: Engine) -> AsyncGenerator[Engine]:
 
 async def test_an_abandoned_request_leaves_nothing(served: Engine, llama: Deltas) -> None:
     registry = served.registry
-    ref = registry.get("lora").active.ref
+    ref = registry.get(shared("lora")).active.ref
     bystander = asyncio.create_task(generate(served, "bystander", "ia3", PROMPT, 150))
     with slowed(served):
         async with await served.submit(Request("gone", "lora", PROMPT, FOREVER)) as answer:
             async for _ in answer:
                 break
             assert "lora" in served.stats().running_tasks
-            registry.remove("lora")
+            registry.remove(shared("lora"))
             assert served.residence(ref) == "device"
     assert "lora" not in served.stats().running_tasks
     await until(lambda: served.residence(ref) == "disk")

@@ -16,6 +16,7 @@ from server.engine import residency
 from server.engine.engine import Engine
 from server.engine.request import Request, Sampling
 from server.errors import DeltaUnavailable, EngineDead, RowFailed
+from server.registry.names import shared
 from tests.server.engine.engines import (
     Starts,
     ask,
@@ -54,8 +55,8 @@ async def served(llama: Deltas, tmp_path: Path) -> AsyncGenerator[Engine]:
         "classifier": classifier(base.spec, 0.1),
     }.items():
         native.write(delta, tmp_path / name, base.spec)
-        engine.registry.put(name, tmp_path / name)
-    engine.registry.put("broken", llama[0]["lora"])
+        engine.registry.put(shared(name), tmp_path / name)
+    engine.registry.put(shared("broken"), llama[0]["lora"])
     async with serving(engine):
         yield engine
 
@@ -140,7 +141,7 @@ async def test_an_unreadable_delta_is_left_alone_for_a_while(
 async def test_a_delta_that_keeps_crashing_is_left_alone_for_a_while(
     served: Engine, monkeypatch: pytest.MonkeyPatch, llama: Deltas
 ) -> None:
-    served.registry.put("crashing", llama[0]["prefix"])
+    served.registry.put(shared("crashing"), llama[0]["prefix"])
     flawed(served, crashing=misshapen)
     for attempt in range(3):
         with pytest.raises(RowFailed):
@@ -202,7 +203,7 @@ async def test_the_base_stays_as_it_is(served: Engine, llama: Deltas) -> None:
     await check_fails_alone(served, llama, "broken", DeltaUnavailable)
     await check_fails_alone(served, llama, "overflowing", RowFailed)
     for kind in ("prefix", "bottleneck", "prompt"):
-        served.registry.put("swapped", llama[0][kind])
+        served.registry.put(shared("swapped"), llama[0][kind])
         await ask(served, Request(kind, "swapped", PROMPT))
-    served.registry.remove("swapped")
+    served.registry.remove(shared("swapped"))
     assert digest_of(served.runner) == before

@@ -24,6 +24,7 @@ from server.engine.output import Generated, Piece
 from server.engine.request import Input, Request, Sampling
 from server.errors import InvalidRequest
 from server.model.base import Base, load_base
+from server.registry.names import shared
 from server.registry.registry import Registry
 from server.registry.store import Store
 from tests.models import CONTEXT, VOCABULARY, tiny_model
@@ -141,7 +142,7 @@ async def test_a_lora_writes_what_peft_generates(
         warnings.simplefilter("ignore")
         model = get_peft_model(AutoModelForCausalLM.from_pretrained(decoder), config).eval()
         model.save_pretrained(tmp_path / "lora")
-    engine.registry.put("lora", tmp_path / "lora")
+    engine.registry.put(shared("lora"), tmp_path / "lora")
     request = Request("x", "lora", TEXT, Sampling(max_tokens=TOKENS, ignore_eos=True), raw=True)
     (output,) = await ask(engine, request)
     assert isinstance(output, Generated)

@@ -15,6 +15,7 @@ from server.engine.sequence import Sequence
 from server.errors import DeadlineExceeded, QueueFull
 from server.model.batch import Item
 from server.model.runner import Forward
+from server.registry.names import shared
 from tests.server.engine.engines import (
     generate,
     serving,
@@ -230,8 +231,8 @@ async def test_who_waits_past_a_deadline_is_dropped_and_costs_nothing(
             with pytest.raises(DeadlineExceeded):
                 await answer.outputs()
             assert served.stats().waiting == 0
-            ref = served.registry.get("lora").active.ref
-            served.registry.remove("lora")
+            ref = served.registry.get(shared("lora")).active.ref
+            served.registry.remove(shared("lora"))
             for each in running:
                 each.close()
             steps(10)
@@ -292,6 +293,6 @@ async def test_who_leaves_while_its_prompt_is_read_leaves_its_place(
         task.cancel()
     await asyncio.gather(*reading, return_exceptions=True)
     assert served.stats().waiting == 0
-    ref = served.registry.get("lora").active.ref
-    served.registry.remove("lora")
+    ref = served.registry.get(shared("lora")).active.ref
+    served.registry.remove(shared("lora"))
     await until(lambda: served.residence(ref) == "disk")

@@ -14,6 +14,7 @@ from server.engine.output import Generated, TokenLogprob
 from server.engine.request import Request, Sampling
 from server.errors import RowFailed
 from server.model.cache import BLOCK
+from server.registry.names import shared
 from tests.server.engine.engines import (
     ask,
     cache_of,
@@ -63,7 +64,7 @@ async def find(engine: Engine, task: str, prompt: Sequence[int] = PROMPT, salt: 
 
 def findable(engine: Engine, task: str, tokens: int) -> int:
     """How many of a text's first tokens fill whole blocks behind what the delta puts first."""
-    extent = engine.registry.get(task).active.extent
+    extent = engine.registry.get(shared(task)).active.extent
     first = extent.cached + extent.rows
     return (first + tokens) // BLOCK * BLOCK - first
 
@@ -100,14 +101,14 @@ async def test_tasks_in_one_batch_reuse_their_own(served: Engine, llama: Deltas)
 
 async def test_a_replaced_delta_finds_nothing(served: Engine, llama: Deltas) -> None:
     for kind in ("lora", "ia3"):
-        await asyncio.to_thread(served.registry.put, "moving", llama[0][kind])
+        await asyncio.to_thread(served.registry.put, shared("moving"), llama[0][kind])
         for cached in (0, 48):
             # The task of the same delta under another name is another matter.
             salt = "moving"
             found = await find(served, "moving", salt=salt)
             check_greedy(llama[1][kind], PROMPT, found.tokens, TOKENS)
             assert found.cached == cached
-    await asyncio.to_thread(served.registry.put, "moving", llama[0]["lora"])
+    await asyncio.to_thread(served.registry.put, shared("moving"), llama[0]["lora"])
     found = await find(served, "moving", salt="moving")
     check_greedy(llama[1]["lora"], PROMPT, found.tokens, TOKENS)
     assert found.cached == 48

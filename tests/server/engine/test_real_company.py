@@ -22,6 +22,7 @@ from server.engine.output import TokenLogprob
 from server.engine.request import Request, Sampling
 from server.model.base import Base, load_base
 from server.model.source import resolve_base
+from server.registry.names import shared
 from server.registry.registry import Registry
 from server.registry.store import Store
 from server.user_directories import user_cache
@@ -58,7 +59,7 @@ def prompts(base: Base, count: int) -> dict[str, Sequence[int]]:
 def engine(base: Base, folder: Path, limits: Limits) -> Engine:
     registry = Registry(Store(folder), base.spec, base.dtype)
     for name, directory in write_deltas(base.spec, MIX, 5):
-        registry.put(name, directory)
+        registry.put(shared(name), directory)
     return Engine(base, registry, limits)
 
 

@@ -17,6 +17,7 @@ from deltas.delta import Delta, DeltaRef, Part, TaskType
 from deltas.formats import native
 from deltas.wiring import Wiring
 from server.engine.engine import Engine
+from server.registry.names import shared
 from server.registry.registry import Registry
 from tests.models import tiny_model
 from tests.server.engine.engines import (
@@ -103,7 +104,7 @@ async def test_many_tasks_share_sixteen_slots(tasks: int, tmp_path: Path) -> Non
     spent: list[float] = []
     for directory in write(tmp_path / "deltas", tasks):
         began = time.process_time()
-        registry.put(directory.name, directory)
+        registry.put(shared(directory.name), directory)
         spent.append(time.process_time() - began)
     # Registering does not slow down as tasks gather.
     assert statistics.median(spent[-100:]) < 3 * statistics.median(spent[:100])
@@ -115,7 +116,7 @@ async def test_many_tasks_share_sixteen_slots(tasks: int, tmp_path: Path) -> Non
                 for index in indices
             )
         )
-        refs = [registry.get(name_of(index)).active.ref for index in range(tasks)]
+        refs = [registry.get(shared(name_of(index))).active.ref for index in range(tasks)]
         places = Counter(engine.residence(ref) for ref in refs)
     assert places["device"] <= 16
     assert places["disk"] >= tasks - 17
@@ -132,7 +133,7 @@ async def test_many_tasks_share_sixteen_slots(tasks: int, tmp_path: Path) -> Non
 
 async def test_a_pinned_delta_stays(directories: list[Path], tmp_path: Path) -> None:
     engine, registry = engine_of(directories[:30], tmp_path, slots=2)
-    ref = registry.get(name_of(0)).active.ref
+    ref = registry.get(shared(name_of(0))).active.ref
     async with serving(engine):
         long = asyncio.create_task(generate(engine, "long", name_of(0), PROMPT, 200))
         await until(lambda: engine.residence(ref) == "device")
@@ -202,7 +203,7 @@ async def test_what_was_just_put_is_not_read_again(directories: list[Path], tmp_
     registry.loads, registry.gates = Counter(), {}
     async with serving(engine):
         for directory in directories[:5]:
-            version = registry.put(directory.name, directory)[0].active
+            version = registry.put(shared(directory.name), directory)[0].active
             await until(lambda ref=version.ref: engine.residence(ref) == "host")
         for index in range(5):
             found = await generate(engine, str(index), name_of(index), PROMPT, TOKENS)
@@ -223,7 +224,7 @@ async def test_nothing_is_read_twice_while_no_slot_is_free(
     registry.loads, registry.gates = Counter(), {}
     async with serving(engine):
         long = asyncio.create_task(generate(engine, "long", name_of(0), PROMPT, 200))
-        ref = registry.get(name_of(0)).active.ref
+        ref = registry.get(shared(name_of(0))).active.ref
         await until(lambda: engine.residence(ref) == "device")
         others = [
             asyncio.create_task(generate(engine, str(at), name_of(at), PROMPT, TOKENS))
@@ -243,7 +244,7 @@ async def test_a_delta_that_cannot_be_prepared_is_put_all_the_same(
     async with serving(engine):
         with monkeypatch.context() as patch:
             patch.setattr(engine.runner.wiring, "prepare", None)
-            engine.registry.put(name_of(0), directories[0])
+            engine.registry.put(shared(name_of(0)), directories[0])
         found = await generate(engine, "one", name_of(0), PROMPT, TOKENS)
         check_greedy(reference(engine.base.spec, 0), PROMPT, found, TOKENS)
 

@@ -10,6 +10,7 @@ from deltas.kinds import KINDS
 from deltas.wiring import Wiring
 from server.bench.synthetic import projections, random_delta
 from server.engine.spill import Spill
+from server.registry.names import shared
 from server.registry.registry import Registry
 from tests.server.engine.engines import (
     generate,
@@ -120,7 +121,7 @@ async def test_where_host_memory_is_full_nothing_is_loaded_twice(tmp_path: Path)
     limits = tiny_limits(host_cache_bytes=0, max_deltas=1)
     engine = tiny_engine(tiny_base("llama"), {}, tmp_path / "store", limits, registry=Unread)
     for name, directory in directories.items():
-        engine.registry.put(name, directory)
+        engine.registry.put(shared(name), directory)
     scratch = engine.registry.scratch
     async with serving(engine):
         for turn in range(2):
@@ -129,5 +130,5 @@ async def test_where_host_memory_is_full_nothing_is_loaded_twice(tmp_path: Path)
                 check_greedy(answers[name], PROMPT, found, 5)
         assert len(list(scratch.iterdir())) == len(directories)
         for name in directories:
-            engine.registry.remove(name)
+            engine.registry.remove(shared(name))
         await until(lambda: not list(scratch.iterdir()))

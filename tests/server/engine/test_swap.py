@@ -14,6 +14,7 @@ from server.engine.engine import Engine
 from server.engine.output import Generated, TokenLogprob
 from server.engine.request import Request, Sampling
 from server.errors import TaskNotFound
+from server.registry.names import shared
 from server.registry.retention import Retention
 from tests.server.engine.engines import (
     generate,
@@ -95,12 +96,12 @@ async def stored(engine: Engine, folder: Path) -> set[str]:
 async def test_each_answer_is_one_versions(llama: Deltas, engine: Engine, tmp_path: Path) -> None:
     directories, answers = llama
     registry = engine.registry
-    kinds = {registry.get(TASK).active.ref: "ia3"}
+    kinds = {registry.get(shared(TASK)).active.ref: "ia3"}
     overlaps = 0
     async with serving(engine), traffic(engine) as load:
         for kind in VERSIONS:
             await load.more(WORKERS)
-            task, changed = await asyncio.to_thread(registry.put, TASK, directories[kind])
+            task, changed = await asyncio.to_thread(registry.put, shared(TASK), directories[kind])
             version = task.active
             kinds[version.ref] = kind
             assert changed
@@ -112,7 +113,7 @@ async def test_each_answer_is_one_versions(llama: Deltas, engine: Engine, tmp_pa
         load.stopped = True
         await until(lambda: not engine.stats().running)
         # Replaced versions have left the slots, host memory and the store.
-        active = registry.get(TASK)
+        active = registry.get(shared(TASK))
         assert active.versions == (active.active,)
         await until(
             lambda: all(
@@ -132,13 +133,13 @@ async def test_going_back_under_traffic(llama: Deltas, tmp_path: Path) -> None:
     limits = tiny_limits(max_batch_tokens=16, max_deltas=3)
     engine = tiny_engine(tiny_base("llama"), {TASK: directories["ia3"]}, tmp_path, limits)
     registry = engine.registry
-    first = registry.get(TASK).active
-    second = registry.put(TASK, directories["lora"])[0].active
+    first = registry.get(shared(TASK)).active
+    second = registry.put(shared(TASK), directories["lora"])[0].active
     kinds = {first.ref: "ia3", second.ref: "lora"}
     async with serving(engine), traffic(engine) as load:
         for turn, version in enumerate((first, second) * 4):
             await load.more(WORKERS)
-            await asyncio.to_thread(registry.activate, TASK, str(version.number))
+            await asyncio.to_thread(registry.activate, shared(TASK), str(version.number))
             # It is where it was left, and the very next request is answered by it.
             assert turn < 2 or engine.residence(version.ref) != "disk"
             async with await engine.submit(Request("next", TASK, PROMPT)) as later:
@@ -151,7 +152,7 @@ async def test_going_back_under_traffic(llama: Deltas, tmp_path: Path) -> None:
 
 async def test_requests_outlive_their_task(llama: Deltas, engine: Engine, tmp_path: Path) -> None:
     directories, answers = llama
-    ref = engine.registry.get(TASK).active.ref
+    ref = engine.registry.get(shared(TASK)).active.ref
     async with serving(engine):
         with slowed(engine):
             running = [
@@ -159,14 +160,15 @@ async def test_requests_outlive_their_task(llama: Deltas, engine: Engine, tmp_pa
                 for index in range(WORKERS)
             ]
             await until(lambda: engine.stats().running == WORKERS)
-            await asyncio.to_thread(engine.registry.remove, TASK)
+            await asyncio.to_thread(engine.registry.remove, shared(TASK))
             with pytest.raises(TaskNotFound):
                 await engine.submit(Request("late", TASK, PROMPT))
             assert ref.digest in await stored(engine, tmp_path)
         for answer in await asyncio.gather(*running):
             check_greedy(answers["ia3"], PROMPT, answer, 60)
         await until(lambda: engine.residence(ref) == "disk")
-        assert await stored(engine, tmp_path) == {engine.registry.get("steady").active.ref.digest}
+        steady = engine.registry.get(shared("steady")).active.ref
+        assert await stored(engine, tmp_path) == {steady.digest}
         # The name is free for another delta.
-        await asyncio.to_thread(engine.registry.put, TASK, directories["prefix"])
+        await asyncio.to_thread(engine.registry.put, shared(TASK), directories["prefix"])
         check_greedy(answers["prefix"], PROMPT, await generate(engine, "x", TASK, PROMPT, 9), 9)

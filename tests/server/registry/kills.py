@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 
 from deltas.base import BaseSpec, describe
 from server.registry.catalogue.opening import open_database
+from server.registry.names import shared
 from server.registry.registry import Registry
 from server.registry.retention import Retention
 from server.registry.store import Store
@@ -77,13 +78,13 @@ def known_after(tasks: Tasks, step: Step) -> Tasks:
 def do(registry: Registry, sources: list[Path], tasks: Tasks, step: Step) -> None:
     what, name, number = step
     if what == "put":
-        registry.put(name, sources[number])
+        registry.put(shared(name), sources[number])
     elif name in tasks:
         if what == "remove":
-            registry.remove(name)
+            registry.remove(shared(name))
         else:
             numbers = sorted(tasks[name].versions)
-            registry.activate(name, str(numbers[number % len(numbers)]))
+            registry.activate(shared(name), str(numbers[number % len(numbers)]))
 
 
 def die_at(place: str, name: str, count: int) -> None:

@@ -10,6 +10,7 @@ import pytest
 from deltas.base import BaseSpec
 from server.errors import InvalidRequest, RegistryUnavailable, TaskNotFound
 from server.registry.condition import ANY
+from server.registry.names import shared
 from server.registry.registry import DATABASE, Registry
 from server.registry.retention import Retention
 from server.registry.store import Store
@@ -42,14 +43,14 @@ def put_two(root: Path, base: BaseSpec, delta: Make) -> None:
     """Put two versions of `spam` and one of `sound`."""
     registry = opened(root, base)
     for number in (1, 2):
-        registry.put("spam", delta(number), source="upload")
-    registry.put("sound", delta(3))
+        registry.put(shared("spam"), delta(number), source="upload")
+    registry.put(shared("sound"), delta(3))
     registry.close()
 
 
 def held(registry: Registry, name: str) -> dict[int, int]:
     """Which delta each version of a task is."""
-    versions = registry.versions(name).versions
+    versions = registry.versions(shared(name)).versions
     return {each.number: number_of(registry.load(each.ref)) for each in versions}
 
 
@@ -58,7 +59,7 @@ def in_store(root: Path) -> set[str]:
 
 
 def digests(registry: Registry, names: Iterable[str]) -> set[str]:
-    return {each.ref.digest for name in names for each in registry.versions(name).versions}
+    return {each.ref.digest for name in names for each in registry.versions(shared(name)).versions}
 
 
 @pytest.mark.parametrize("statement", [TASK, LOST_TASK, ALIASES, ACTIVE, LOST_ACTIVE])
@@ -71,11 +72,11 @@ def test_a_damaged_task_is_told_and_others_answer(
     assert "task 'spam' is damaged" in caplog.text
     assert [task.name for task in registry.all()] == ["sound"]
     for refused in (
-        lambda: registry.versions("spam"),
-        lambda: registry.remove("spam"),
-        lambda: registry.alias("spam", "champion", "1"),
-        lambda: registry.put("spam", delta(4), if_none_match=True),
-        lambda: registry.put("spam", delta(4), if_match=frozenset({ANY})),
+        lambda: registry.versions(shared("spam")),
+        lambda: registry.remove(shared("spam")),
+        lambda: registry.alias(shared("spam"), "champion", "1"),
+        lambda: registry.put(shared("spam"), delta(4), if_none_match=True),
+        lambda: registry.put(shared("spam"), delta(4), if_match=frozenset({ANY})),
     ):
         with pytest.raises(RegistryUnavailable, match="--forever"):
             refused()
@@ -99,7 +100,7 @@ def test_a_put_goes_on_from_what_is_sound(
     put_two(root, base, delta)
     damage(root, statement)
     registry = opened(root, base)
-    shown, _ = registry.put("spam", delta(number))
+    shown, _ = registry.put(shared("spam"), delta(number))
     assert number_of(registry.load(shown.active.ref)) == number
     # A number that was given once is not given to another delta.
     expected = left if number in left.values() else left | {3: number}
@@ -122,8 +123,8 @@ def test_a_sound_version_of_a_damaged_task_is_activated(
     put_two(root, base, delta)
     damage(root, statement)
     registry = opened(root, base)
-    assert registry.activate("spam", "1").active.number == 1
-    assert registry.lease("spam").version.number == 1
+    assert registry.activate(shared("spam"), "1").active.number == 1
+    assert registry.lease(shared("spam")).version.number == 1
     registry.close()
 
 
@@ -134,13 +135,13 @@ def test_a_damaged_task_is_removed_for_good(
     put_two(root, base, delta)
     damage(root, statement)
     registry = opened(root, base)
-    registry.remove("spam", forever=True)
+    registry.remove(shared("spam"), forever=True)
     with pytest.raises(TaskNotFound):
-        registry.versions("spam")
+        registry.versions(shared("spam"))
     registry.settle()
     if statement != LOST_ACTIVE:
         assert in_store(root) == digests(registry, ["sound"])
-    assert registry.put("spam", delta(2))[0].active.number == 1
+    assert registry.put(shared("spam"), delta(2))[0].active.number == 1
     registry.close()
 
 
@@ -152,10 +153,10 @@ def test_a_task_without_a_sound_row_is_removed_for_good(
     damage(root, "UPDATE versions SET seal = '' WHERE task = 'spam'")
     registry = opened(root, base)
     with pytest.raises(RegistryUnavailable):
-        registry.activate("spam", "1")
-    registry.remove("spam", forever=True)
+        registry.activate(shared("spam"), "1")
+    registry.remove(shared("spam"), forever=True)
     with pytest.raises(TaskNotFound):
-        registry.activate("spam", "1")
+        registry.activate(shared("spam"), "1")
     registry.close()
 
 
@@ -168,7 +169,7 @@ def test_a_damaged_version_that_does_not_answer_costs_itself_alone(
     assert "Version 1 of task 'spam' is damaged" in caplog.text
     assert held(registry, "spam") == {2: 2}
     # Its row has this very digest.
-    registry.put("spam", delta(1))
+    registry.put(shared("spam"), delta(1))
     assert held(registry, "spam") == {2: 2, 3: 1}
     registry.close()
 
@@ -180,7 +181,7 @@ def test_a_damaged_removed_task_is_not_given_up_by_the_rules(
     damage(root, "UPDATE tasks SET active = NULL, changed = 0 WHERE name = 'spam'")
     registry = opened(root, base)
     registry.look()
-    registry.put("spam", delta(4))
+    registry.put(shared("spam"), delta(4))
     assert held(registry, "spam") == {1: 1, 2: 2, 3: 4}
     registry.close()
 
@@ -189,16 +190,16 @@ def test_what_is_damaged_under_a_server_keeps_answering_there(
     base: BaseSpec, delta: Make, root: Path
 ) -> None:
     registry, other = opened(root, base), opened(root, base)
-    registry.put("spam", delta(1))
+    registry.put(shared("spam"), delta(1))
     other.look()
     damage(root, TASK)
-    other.put("sound", delta(3))
+    other.put(shared("sound"), delta(3))
     with pytest.raises(RegistryUnavailable):
         registry.look()
     assert {task.name for task in registry.all()} == {"spam", "sound"}
-    other.put("spam", delta(2))
+    other.put(shared("spam"), delta(2))
     registry.look()
-    assert number_of(registry.load(registry.lease("spam").version.ref)) == 2
+    assert number_of(registry.load(registry.lease(shared("spam")).version.ref)) == 2
     for each in (registry, other):
         each.close()
 
@@ -208,24 +209,24 @@ def test_damaged_traffic_is_told_and_left_out(
 ) -> None:
     put_two(root, base, delta)
     registry = opened(root, base)
-    registry.share("spam", {"1": 1, "2": 1})
+    registry.share(shared("spam"), {"1": 1, "2": 1})
     registry.close()
     damage(root, "UPDATE traffic SET seal = ''")
     registry = opened(root, base)
     assert "task 'spam' share its traffic is damaged" in caplog.text
-    assert registry.lease("spam").version.number == 2
-    registry.remove("spam", forever=True)
-    registry.put("spam", delta(1))
-    assert registry.versions("spam").traffic is None
+    assert registry.lease(shared("spam")).version.number == 2
+    registry.remove(shared("spam"), forever=True)
+    registry.put(shared("spam"), delta(1))
+    assert registry.versions(shared("spam")).traffic is None
     registry.close()
 
 
 def test_aliases_are_bounded(registry: Registry, delta: Make) -> None:
-    registry.put("spam", delta(1))
+    registry.put(shared("spam"), delta(1))
     for number in range(64):
-        registry.alias("spam", f"a-{number}", "1")
-    registry.alias("spam", "a-0", "1")
+        registry.alias(shared("spam"), f"a-{number}", "1")
+    registry.alias(shared("spam"), "a-0", "1")
     with pytest.raises(InvalidRequest, match="64 aliases"):
-        registry.alias("spam", "one-more", "1")
-    registry.alias("spam", "a-0", None)
-    registry.alias("spam", "one-more", "1")
+        registry.alias(shared("spam"), "one-more", "1")
+    registry.alias(shared("spam"), "a-0", None)
+    registry.alias(shared("spam"), "one-more", "1")

@@ -21,6 +21,7 @@ from server.errors import Conflict, PreconditionFailed, TaskNotFound
 from server.registry.catalogue.database import Database
 from server.registry.catalogue.postgres import Postgres
 from server.registry.lease import Lease
+from server.registry.names import shared
 from server.registry.registry import Registry
 from server.registry.retention import Retention
 from server.registry.store import Store
@@ -76,7 +77,7 @@ class RegistryMachine(RuleBasedStateMachine):
         answers = None if known.active is None else known.versions[known.active]
         try:
             _, changed = self.registries[server].put(
-                name,
+                shared(name),
                 self.sources[delta],
                 if_match=frozenset({"0" * 12}) if stale else None,
                 if_none_match=new,
@@ -95,7 +96,7 @@ class RegistryMachine(RuleBasedStateMachine):
     def remove(self, server: int, name: str) -> None:
         known = self.known.get(name)
         there = known is not None and known.active is not None
-        assert self.refused(lambda: self.registries[server].remove(name)) != there
+        assert self.refused(lambda: self.registries[server].remove(shared(name))) != there
         if known is not None:
             known.active = None
 
@@ -105,9 +106,9 @@ class RegistryMachine(RuleBasedStateMachine):
         there = known is not None and number in known.versions
         which = f"v{number}"
         if there and digest:
-            versions = registry.versions(name).versions
+            versions = registry.versions(shared(name)).versions
             which = next(v.ref.digest for v in versions if v.number == number)
-        assert self.refused(lambda: registry.activate(name, which)) != there
+        assert self.refused(lambda: registry.activate(shared(name), which)) != there
         if known is not None and there:
             known.active = number
             known.retain()
@@ -117,7 +118,7 @@ class RegistryMachine(RuleBasedStateMachine):
         registry, known = self.registries[server], self.known.get(name)
         there = known is not None and (removed or number in known.versions)
         which = None if removed else str(number)
-        assert self.refused(lambda: registry.alias(name, "champion", which)) != there
+        assert self.refused(lambda: registry.alias(shared(name), "champion", which)) != there
         if known is not None and there:
             known.aliases.pop("champion", None)
             if not removed:
@@ -131,7 +132,7 @@ class RegistryMachine(RuleBasedStateMachine):
         there = known is not None and known.active is not None
         number = known.aliases.get("champion") if known and alias else known and known.active
         try:
-            lease = registry.lease(f"{name}@champion" if alias else name)
+            lease = registry.lease(shared(f"{name}@champion" if alias else name))
         except TaskNotFound:
             assert not there or number is None
             return None
@@ -168,7 +169,7 @@ class RegistryMachine(RuleBasedStateMachine):
                 assert shown[name].active.number == known.active
                 assert shown[name].aliases == known.aliases
             for name, known in self.known.items():
-                for version in registry.versions(name).versions:
+                for version in registry.versions(shared(name)).versions:
                     assert number_of(registry.load(version.ref)) == known.versions[version.number]
 
     @invariant()

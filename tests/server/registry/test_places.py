@@ -8,6 +8,7 @@ import pytest
 
 from deltas.base import BaseSpec
 from server.errors import DeltaUnavailable, InsufficientStorage
+from server.registry.names import shared
 from server.registry.registry import Registry
 from server.registry.store import Store
 
@@ -26,7 +27,7 @@ def test_servers_together_hold_no_more_tasks_than_one_may(
 
     def put(number: int) -> bool:
         try:
-            registries[number % 2].put(f"task-{number}", sources[number])
+            registries[number % 2].put(shared(f"task-{number}"), sources[number])
         except InsufficientStorage:
             return False
         return True
@@ -38,8 +39,8 @@ def test_servers_together_hold_no_more_tasks_than_one_may(
         assert len(registry.all()) == 3
         registry.settle()
     assert len(list((tmp_path / "store" / "blobs").iterdir())) == 3
-    registries[0].remove(registries[0].all()[0].name)
-    registries[1].put("new", sources[0])
+    registries[0].remove(shared(registries[0].all()[0].name))
+    registries[1].put(shared("new"), sources[0])
     for registry in registries:
         registry.close()
 
@@ -49,16 +50,16 @@ def test_a_lower_bound_leaves_the_tasks_that_there_are(
 ) -> None:
     registry = opened(tmp_path / "store", base, 3)
     for name in ("a", "b", "removed"):
-        registry.put(name, delta(1))
-    registry.put("a", delta(2))
-    registry.remove("removed")
+        registry.put(shared(name), delta(1))
+    registry.put(shared("a"), delta(2))
+    registry.remove(shared("removed"))
     registry.close()
     registry = opened(tmp_path / "store", base, 1)
-    assert registry.activate("a", "1").active.number == 1
-    assert registry.put("b", delta(2))[1]
+    assert registry.activate(shared("a"), "1").active.number == 1
+    assert registry.put(shared("b"), delta(2))[1]
     for refused in (
-        lambda: registry.put("new", delta(1)),
-        lambda: registry.activate("removed", "1"),
+        lambda: registry.put(shared("new"), delta(1)),
+        lambda: registry.activate(shared("removed"), "1"),
     ):
         with pytest.raises(InsufficientStorage, match="--max-tasks"):
             refused()
@@ -70,21 +71,21 @@ def test_an_alias_that_moves_meanwhile_brings_no_unread_files_back(
 ) -> None:
     registry, other = (opened(tmp_path / "store", base, 3) for _ in range(2))
     for number in (1, 2, 3):
-        registry.put("spam", delta(number))
-    damaged = registry.versions("spam").versions[1].ref.digest
+        registry.put(shared("spam"), delta(number))
+    damaged = registry.versions(shared("spam")).versions[1].ref.digest
     for path in (tmp_path / "store" / "blobs" / damaged).iterdir():
         path.unlink()
-    registry.alias("spam", "champion", "1")
+    registry.alias(shared("spam"), "champion", "1")
     real = Store.is_whole
 
     def read(store: Store, digest: str) -> bool:
         whole = real(store, digest)
-        other.alias("spam", "champion", "2")
+        other.alias(shared("spam"), "champion", "2")
         return whole
 
     monkeypatch.setattr(Store, "is_whole", read)
-    assert registry.activate("spam", "champion").active.number == 1
+    assert registry.activate(shared("spam"), "champion").active.number == 1
     with pytest.raises(DeltaUnavailable, match="task 'spam'"):
-        registry.activate("spam", "champion")
+        registry.activate(shared("spam"), "champion")
     for each in (registry, other):
         each.close()

@@ -12,6 +12,7 @@ from server.errors import InvalidSettings, RegistryUnavailable, TaskNotFound
 from server.registry.catalogue import postgres as catalogue
 from server.registry.catalogue.opening import open_database
 from server.registry.catalogue.sqlite import DATABASE
+from server.registry.names import shared
 from server.registry.registry import Registry
 from server.registry.store import Store
 from tests.postgres import STRANGER, Cluster
@@ -43,7 +44,7 @@ def servers(base: BaseSpec, tmp_path: Path, url: str) -> Iterator[Servers]:
 def answers(registry: Registry, name: str) -> int:
     """The number of the version that answers, 0 if there is none."""
     try:
-        return registry.get(name).active.number
+        return registry.get(shared(name)).active.number
     except TaskNotFound:
         return 0
 
@@ -54,10 +55,10 @@ def test_two_servers_changes_of_one_task_come_one_after_another(
     sources = [delta(number) for number in range(6)]
     with ThreadPoolExecutor(6) as pool:
         for number, source in enumerate(sources):
-            pool.submit(servers[number % 2].put, "spam", source)
-    versions = servers[0].versions("spam").versions
+            pool.submit(servers[number % 2].put, shared("spam"), source)
+    versions = servers[0].versions(shared("spam")).versions
     assert sorted(version.number for version in versions) == [2, 3, 4, 5, 6]
-    assert servers[0].versions("spam") == servers[1].versions("spam")
+    assert servers[0].versions(shared("spam")) == servers[1].versions(shared("spam"))
 
 
 def test_several_servers_may_be_the_first(base: BaseSpec, tmp_path: Path, url: str) -> None:
@@ -72,17 +73,17 @@ def test_who_shares_a_registry_is_told_of_changes(
     servers: Servers, delta: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = servers
-    first.put("warm", delta(0))
+    first.put(shared("warm"), delta(0))
     wait_until(lambda: answers(second, "warm") == 1)
     # Nobody looks by itself any more.
     monkeypatch.setattr(catalogue, "_EVERY", 1000.0)
     for number in (1, 2, 3):
-        first.put("spam", delta(number))
+        first.put(shared("spam"), delta(number))
         wait_until(lambda number=number: answers(second, "spam") == number)
-    first.activate("spam", "1")
+    first.activate(shared("spam"), "1")
     wait_until(lambda: answers(second, "spam") == 1)
     monkeypatch.undo()
-    first.remove("spam")
+    first.remove(shared("spam"))
     wait_until(lambda: answers(second, "spam") == 0)
 
 
@@ -90,26 +91,26 @@ def test_without_its_database_a_server_serves_what_it_has(
     servers: Servers, delta: Make, postgres: Cluster
 ) -> None:
     first, second = servers
-    first.put("spam", delta(1))
+    first.put(shared("spam"), delta(1))
     wait_until(lambda: answers(second, "spam") == 1)
     source = delta(2)
     postgres.stop()
     try:
         for server in servers:
-            lease = server.lease("spam")
+            lease = server.lease(shared("spam"))
             assert number_of(server.load(lease.version.ref)) == 1
             lease.release()
             for change in (
-                lambda server=server: server.put("spam", source),
-                lambda server=server: server.activate("spam", "1"),
-                lambda server=server: server.remove("spam"),
+                lambda server=server: server.put(shared("spam"), source),
+                lambda server=server: server.activate(shared("spam"), "1"),
+                lambda server=server: server.remove(shared("spam")),
             ):
                 with pytest.raises(RegistryUnavailable, match="nothing can be changed until"):
                     change()
             assert answers(server, "spam") == 1
     finally:
         postgres.start()
-    first.put("spam", source)
+    first.put(shared("spam"), source)
     wait_until(lambda: answers(second, "spam") == 2)
 
 
@@ -149,7 +150,7 @@ def test_a_store_with_a_registry_of_its_own_is_left_alone(
 ) -> None:
     store = tmp_path / "store"
     registry = Registry(Store(store), base)
-    version = registry.put("spam", delta(1))[0].active
+    version = registry.put(shared("spam"), delta(1))[0].active
     registry.close()
     with pytest.raises(InvalidSettings, match="Name another directory"):
         open_database(url, store)

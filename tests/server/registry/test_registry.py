@@ -25,6 +25,7 @@ from server.errors import (
 )
 from server.registry.catalogue.sqlite import DATABASE
 from server.registry.lease import Lease
+from server.registry.names import shared
 from server.registry.registry import Registry
 from server.registry.retention import Retention
 from server.registry.staging import Staging
@@ -35,23 +36,23 @@ Make = Callable[[int], Path]
 
 
 def test_a_task_is_put_shown_replaced_and_removed(registry: Registry, delta: Make) -> None:
-    shown, new = registry.put("spam", delta(1))
+    shown, new = registry.put(shared("spam"), delta(1))
     assert new
-    assert shown == registry.get("spam")
+    assert shown == registry.get(shared("spam"))
     first = shown.active
     assert (first.kind, first.type, first.extent.rows) == ("prompt", TaskType.GENERATE, 1)
     assert first.bytes == sum(
         tensor.nbytes for part in registry.load(first.ref).parts for tensor in part.memory
     )
-    assert registry.put("spam", delta(1)) == (shown, False)
-    shown, changed = registry.put("spam", delta(2))
+    assert registry.put(shared("spam"), delta(1)) == (shown, False)
+    shown, changed = registry.put(shared("spam"), delta(2))
     assert changed
-    assert registry.get("spam") == shown
+    assert registry.get(shared("spam")) == shown
     assert number_of(registry.load(shown.active.ref)) == 2
-    registry.remove("spam")
+    registry.remove(shared("spam"))
     assert registry.all() == []
     with pytest.raises(TaskNotFound):
-        registry.remove("spam")
+        registry.remove(shared("spam"))
 
 
 def test_tensors_are_read_in_the_bases_precision(
@@ -60,7 +61,7 @@ def test_tensors_are_read_in_the_bases_precision(
     registry = Registry(Store(tmp_path / "store"), base, torch.bfloat16)
     checked: list[Delta] = []
     registry.on_checked = lambda ref, delta: checked.append(delta)
-    ref = registry.put("spam", delta(1))[0].active.ref
+    ref = registry.put(shared("spam"), delta(1))[0].active.ref
     for read in (*checked, registry.load(ref)):
         assert {t.dtype for part in read.parts for t in part.memory} == {torch.bfloat16}
     assert len(checked) == 1
@@ -72,11 +73,11 @@ def test_a_lease_keeps_its_version_until_released(
     registry = Registry(Store(tmp_path / "store"), base, retention=Retention(versions=1))
     forgotten: list[DeltaRef] = []
     registry.on_forgotten = forgotten.append
-    old = registry.put("spam", delta(1))[0].active
-    first, second = registry.lease("spam"), registry.lease("spam")
-    new = registry.put("spam", delta(2))[0].active
-    assert registry.lease("spam").version == new
-    assert registry.get("spam").versions == (new,)
+    old = registry.put(shared("spam"), delta(1))[0].active
+    first, second = registry.lease(shared("spam")), registry.lease(shared("spam"))
+    new = registry.put(shared("spam"), delta(2))[0].active
+    assert registry.lease(shared("spam")).version == new
+    assert registry.get(shared("spam")).versions == (new,)
     first.release()
     first.release()
     registry.settle()
@@ -95,14 +96,14 @@ def test_a_version_that_comes_back_is_not_forgotten(
     registry = Registry(Store(tmp_path / "store"), base, retention=Retention(versions=1))
     forgotten: list[DeltaRef] = []
     registry.on_forgotten = forgotten.append
-    version = registry.put("spam", delta(1))[0].active
-    lease = registry.lease("spam")
-    registry.put("spam", delta(2))
-    registry.put("spam", delta(1))
+    version = registry.put(shared("spam"), delta(1))[0].active
+    lease = registry.lease(shared("spam"))
+    registry.put(shared("spam"), delta(2))
+    registry.put(shared("spam"), delta(1))
     lease.release()
     assert [ref.digest for ref in forgotten] != [version.ref.digest]
     assert number_of(registry.load(version.ref)) == 1
-    registry.remove("spam")
+    registry.remove(shared("spam"))
     assert version.ref in forgotten
 
 
@@ -117,11 +118,11 @@ def test_a_version_put_again_while_it_is_leased_leaves_no_copy(
     registry = Registry(Store(tmp_path / "store"), base, retention=keeping_none)
     leases: list[Lease] = []
     for number in (1, 2, 1, 2, 1):
-        registry.put("spam", delta(number))
-        leases.append(registry.lease("spam"))
+        registry.put(shared("spam"), delta(number))
+        leases.append(registry.lease(shared("spam")))
     registry.settle()
     assert len(blobs(tmp_path / "store")) == 2
-    registry.remove("spam")
+    registry.remove(shared("spam"))
     for lease in leases:
         registry.settle()
         assert number_of(registry.load(lease.version.ref)) in (1, 2)
@@ -131,58 +132,60 @@ def test_a_version_put_again_while_it_is_leased_leaves_no_copy(
 
 
 def test_a_removed_task_answers_whom_it_promised(registry: Registry, delta: Make) -> None:
-    registry.put("spam", delta(1))
-    lease = registry.lease("spam")
-    registry.remove("spam")
+    registry.put(shared("spam"), delta(1))
+    lease = registry.lease(shared("spam"))
+    registry.remove(shared("spam"))
     with pytest.raises(TaskNotFound):
-        registry.lease("spam")
+        registry.lease(shared("spam"))
     assert number_of(registry.load(lease.version.ref)) == 1
 
 
 def test_nothing_is_remembered_of_what_is_gone(base: BaseSpec, delta: Make, tmp_path: Path) -> None:
     registry = Registry(Store(tmp_path / "store"), base, retention=Retention(removed_hours=0))
     # No other test has such a one.
-    digest = registry.put("spam", delta(126))[0].active.ref.digest
+    digest = registry.put(shared("spam"), delta(126))[0].active.ref.digest
 
     def remembered() -> bool:
         refs = (each for each in gc.get_objects() if type(each) is DeltaRef)
         return any(ref.digest == digest for ref in refs)
 
     assert remembered()
-    registry.remove("spam")
+    registry.remove(shared("spam"))
     registry.settle()
     gc.collect()
     assert not remembered()
 
 
 def test_two_names_share_files_but_not_versions(registry: Registry, delta: Make) -> None:
-    a = registry.put("a", delta(1))[0].active
-    b = registry.put("b", delta(1))[0].active
+    a = registry.put(shared("a"), delta(1))[0].active
+    b = registry.put(shared("b"), delta(1))[0].active
     assert a.ref.digest == b.ref.digest
     assert a.ref != b.ref
-    registry.remove("a")
+    registry.remove(shared("a"))
     assert number_of(registry.load(b.ref)) == 1
 
 
 def test_the_digest_is_of_names_and_contents_alone(registry: Registry, delta: Make) -> None:
-    version = registry.put("a", delta(1))[0].active
+    version = registry.put(shared("a"), delta(1))[0].active
     (delta(1) / "README.md").write_text("not part of the delta")
-    again, changed = registry.put("a", delta(1))
+    again, changed = registry.put(shared("a"), delta(1))
     assert (again.active, changed) == (version, False)
 
 
 def test_conditions_are_those_of_http(registry: Registry, delta: Make) -> None:
     with pytest.raises(PreconditionFailed):
-        registry.put("spam", delta(1), if_match=frozenset({"*"}))
-    first = registry.put("spam", delta(1), if_none_match=True)[0].active
-    assert registry.put("spam", delta(1), if_none_match=True) == (registry.get("spam"), False)
+        registry.put(shared("spam"), delta(1), if_match=frozenset({"*"}))
+    first = registry.put(shared("spam"), delta(1), if_none_match=True)[0].active
+    again = registry.put(shared("spam"), delta(1), if_none_match=True)
+    assert again == (registry.get(shared("spam")), False)
     with pytest.raises(Conflict):
-        registry.put("spam", delta(2), if_none_match=True)
+        registry.put(shared("spam"), delta(2), if_none_match=True)
     with pytest.raises(PreconditionFailed):
-        registry.put("spam", delta(2), if_match=frozenset({"0" * 12}))
-    assert registry.get("spam").active == first
-    second = registry.put("spam", delta(2), if_match=frozenset({first.ref.version}))[0].active
-    registry.put("spam", delta(3), if_match=frozenset({second.ref.digest}))
+        registry.put(shared("spam"), delta(2), if_match=frozenset({"0" * 12}))
+    assert registry.get(shared("spam")).active == first
+    matching = frozenset({first.ref.version})
+    second = registry.put(shared("spam"), delta(2), if_match=matching)[0].active
+    registry.put(shared("spam"), delta(3), if_match=frozenset({second.ref.digest}))
 
 
 @pytest.mark.parametrize(
@@ -205,7 +208,7 @@ def test_conditions_are_those_of_http(registry: Registry, delta: Make) -> None:
 )
 def test_odd_names_are_refused(name: str, registry: Registry, delta: Make) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        registry.put(name, delta(1))
+        registry.put(shared(name), delta(1))
     assert caught.value.param == "task"
     assert registry.all() == []
 
@@ -213,19 +216,19 @@ def test_odd_names_are_refused(name: str, registry: Registry, delta: Make) -> No
 def test_an_unknown_task_names_close_matches_and_never_odd_names(
     registry: Registry, delta: Make
 ) -> None:
-    registry.put("sentiment", delta(1))
+    registry.put(shared("sentiment"), delta(1))
     with pytest.raises(TaskNotFound, match="Did you mean sentiment"):
-        registry.lease("sentimnt")
+        registry.lease(shared("sentimnt"))
     with pytest.raises(TaskNotFound) as caught:
-        registry.lease("sentiment\r\nx: y" * 1000)
+        registry.lease(shared("sentiment\r\nx: y" * 1000))
     assert len(str(caught.value)) < 100
 
 
 def test_the_bare_base_is_always_there(registry: Registry) -> None:
-    lease = registry.lease("base")
+    lease = registry.lease(shared("base"))
     assert (lease.version.kind, lease.version.ref) == ("base", DeltaRef("base", ""))
     lease.release()
-    assert registry.get("base").requests == 1
+    assert registry.get(shared("base")).requests == 1
     assert registry.all() == []
 
 
@@ -255,12 +258,12 @@ def test_a_bad_delta_changes_nothing(
     delta: Make,
     tmp_path: Path,
 ) -> None:
-    version = registry.put("spam", delta(1))[0].active
+    version = registry.put(shared("spam"), delta(1))[0].active
     files = sorted((tmp_path / "store").rglob("*"))
     damage(delta(2))
     for name in ("spam", "new"):
         with pytest.raises(error):
-            registry.put(name, tmp_path / "delta-2")
+            registry.put(shared(name), tmp_path / "delta-2")
     assert [task.active for task in registry.all()] == [version]
     assert sorted((tmp_path / "store").rglob("*")) == files
 
@@ -268,12 +271,12 @@ def test_a_bad_delta_changes_nothing(
 def test_files_lost_from_the_store_are_told_and_put_again(
     registry: Registry, delta: Make, tmp_path: Path
 ) -> None:
-    version = registry.put("spam", delta(1))[0].active
+    version = registry.put(shared("spam"), delta(1))[0].active
     for path in (tmp_path / "store").rglob(native.WEIGHTS):
         path.unlink()
     with pytest.raises(DeltaUnavailable):
         registry.load(version.ref)
-    assert registry.put("spam", delta(1)) == (registry.get("spam"), False)
+    assert registry.put(shared("spam"), delta(1)) == (registry.get(shared("spam")), False)
     assert number_of(registry.load(version.ref)) == 1
 
 
@@ -290,7 +293,7 @@ def test_many_puts_of_one_name_check_the_delta_once(
     monkeypatch.setattr(formats, "load", counted)
     source = delta(1)
     with ThreadPoolExecutor(8) as pool:
-        results = list(pool.map(lambda _: registry.put("spam", source), range(8)))
+        results = list(pool.map(lambda _: registry.put(shared("spam"), source), range(8)))
     assert len(checks) == 1
     assert sum(changed for _, changed in results) == 1
     assert len({task.active.ref for task, _ in results}) == 1
@@ -301,7 +304,7 @@ def test_one_of_many_rivals_wins_a_new_name(registry: Registry, delta: Make) -> 
 
     def register(source: Path) -> bool:
         try:
-            return registry.put("spam", source, if_none_match=True)[1]
+            return registry.put(shared("spam"), source, if_none_match=True)[1]
         except Conflict:
             return False
 
@@ -311,13 +314,13 @@ def test_one_of_many_rivals_wins_a_new_name(registry: Registry, delta: Make) -> 
 
 def test_replacing_under_traffic_never_serves_what_is_gone(registry: Registry, delta: Make) -> None:
     sources = [delta(number) for number in range(3)]
-    registry.put("spam", sources[0])
+    registry.put(shared("spam"), sources[0])
     stop = threading.Event()
 
     def serve(_: int) -> int:
         served = 0
         while not stop.is_set():
-            lease = registry.lease("spam")
+            lease = registry.lease(shared("spam"))
             registry.load(lease.version.ref)
             lease.release()
             served += 1
@@ -326,10 +329,10 @@ def test_replacing_under_traffic_never_serves_what_is_gone(registry: Registry, d
     with ThreadPoolExecutor(4) as pool:
         served = [pool.submit(serve, index) for index in range(3)]
         for turn in range(30):
-            registry.put("spam", sources[turn % 3])
+            registry.put(shared("spam"), sources[turn % 3])
         stop.set()
         assert all(future.result() > 0 for future in served)
-    assert len(registry.get("spam").versions) == 3
+    assert len(registry.get(shared("spam")).versions) == 3
 
 
 def test_a_put_of_one_name_does_not_wait_for_another(
@@ -346,9 +349,9 @@ def test_a_put_of_one_name_does_not_wait_for_another(
 
     monkeypatch.setattr(Store, "keeping", slow)
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(registry.put, "slow", delta(1))
+        first = pool.submit(registry.put, shared("slow"), delta(1))
         assert entered.wait(60)
-        registry.put("quick", delta(2))
+        registry.put(shared("quick"), delta(2))
         proceed.set()
         first.result(60)
     assert [task.name for task in registry.all()] == ["quick", "slow"]
@@ -357,13 +360,13 @@ def test_a_put_of_one_name_does_not_wait_for_another(
 def test_a_lost_database_costs_no_blob(base: BaseSpec, delta: Make, tmp_path: Path) -> None:
     root = tmp_path / "store"
     registry = Registry(Store(root), base)
-    version = registry.put("spam", delta(1))[0].active
+    version = registry.put(shared("spam"), delta(1))[0].active
     registry.close()
     (root / DATABASE).rename(tmp_path / "back-up")
     for _ in range(2):
         registry = Registry(Store(root), base)
         assert "spam" not in {task.name for task in registry.all()}
-        registry.put("new", delta(2))
+        registry.put(shared("new"), delta(2))
         registry.close()
     (aside,) = root.glob("blobs-*")
     (tmp_path / "back-up").replace(root / DATABASE)
@@ -371,5 +374,5 @@ def test_a_lost_database_costs_no_blob(base: BaseSpec, delta: Make, tmp_path: Pa
         stale.unlink()
     (aside / version.ref.digest).rename(root / "blobs" / version.ref.digest)
     registry = Registry(Store(root), base)
-    assert number_of(registry.load(registry.get("spam").active.ref)) == 1
+    assert number_of(registry.load(registry.get(shared("spam")).active.ref)) == 1
     registry.close()

@@ -16,6 +16,7 @@ from huggingface_hub import HfApi
 from deltas.base import BaseSpec
 from deltas.errors import DeltaError, InvalidDelta
 from server.errors import InvalidRequest, ServerError, SourceUnavailable
+from server.registry.names import shared
 from server.registry.registry import Registry
 from server.registry.sources.network import Network
 from server.registry.sources.public import is_public
@@ -75,8 +76,8 @@ def bring(registry: Registry, source: str, *, private: bool = True, bounds: Boun
     found = sources.own(source)
     with registry.stage() as staging:
         found.bring(staging, sources.transfer(found))
-        registry.put_staged("spam", staging)
-    return number_of(registry.load(registry.get("spam").active.ref))
+        registry.put_staged(shared("spam"), staging)
+    return number_of(registry.load(registry.get(shared("spam")).active.ref))
 
 
 def test_a_directory_on_the_web_is_found_by_the_names_of_its_files(

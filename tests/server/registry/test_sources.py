@@ -8,6 +8,7 @@ from deltas.base import BaseSpec
 from deltas.errors import InvalidDelta, UnsafeDelta
 from deltas.folder import Folder
 from server.errors import InvalidRequest
+from server.registry.names import shared
 from server.registry.registry import Registry
 from server.registry.sources.directory import asked_source, own_source
 from tests.server.registry.prompts import number_of, write_prompt
@@ -121,8 +122,8 @@ def test_a_delta_in_the_hub_s_cache_is_put_by_its_path(
         path.rename(repository / "blobs" / str(number))
         path.symlink_to(f"../../blobs/{number}")
     for folder in (own_source(str(place)), asked_source(str(place), [tmp_path])):
-        task, _ = registry.put("spam", folder)
+        task, _ = registry.put(shared("spam"), folder)
         assert number_of(registry.load(task.active.ref)) == 7
-        registry.remove("spam")
+        registry.remove(shared("spam"))
     with pytest.raises(InvalidDelta):
-        registry.put("spam", asked_source(str(place), [place]))
+        registry.put(shared("spam"), asked_source(str(place), [place]))

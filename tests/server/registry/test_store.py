@@ -16,6 +16,7 @@ from deltas.errors import InvalidDelta
 from deltas.folder import Folder
 from deltas.formats import native
 from server.errors import DeltaUnavailable, InsufficientStorage, ShuttingDown
+from server.registry.names import shared
 from server.registry.registry import Registry
 from server.registry.staging import digest_of
 from server.registry.store import Store
@@ -265,11 +266,11 @@ def test_a_full_disk_is_told_and_leaves_nothing(
     base: BaseSpec, delta: Make, tmp_path: Path
 ) -> None:
     registry, source = Registry(Store(tmp_path / "store"), base), delta(1)
-    old = registry.put("spam", delta(0))[0].active
+    old = registry.put(shared("spam"), delta(0))[0].active
     before = sorted((tmp_path / "store").rglob("*"))
     with full_disk(), pytest.raises(InsufficientStorage):
-        registry.put("spam", source)
-    assert registry.get("spam").active == old
+        registry.put(shared("spam"), source)
+    assert registry.get(shared("spam")).active == old
     registry.settle()
     assert sorted((tmp_path / "store").rglob("*")) == before
 

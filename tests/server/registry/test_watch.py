@@ -10,6 +10,7 @@ import pytest
 
 from deltas.base import BaseSpec
 from server.errors import TaskNotFound
+from server.registry.names import shared
 from server.registry.registry import Registry
 from server.registry.watch import Watch
 from tests.server.registry.prompts import number_of, write_prompt
@@ -29,7 +30,7 @@ def watched(registry: Registry, tmp_path: Path) -> Iterator[Path]:
 
 def number(registry: Registry, name: str) -> int | None:
     try:
-        return number_of(registry.load(registry.get(name).active.ref))
+        return number_of(registry.load(registry.get(shared(name)).active.ref))
     except TaskNotFound:
         return None
 

@@ -4,13 +4,14 @@ import pytest
 
 from deltas.delta import DeltaRef, TaskType
 from server.errors import InvalidRequest, TaskNotFound
+from server.registry.names import shared
 from server.registry.task import Task
 from server.registry.version import Version
 from server.registry.which import version_of
 
 
 def task_of(*digests: str) -> Task:
-    task = Task("spam")
+    task = Task(shared("spam"))
     for digest in digests:
         task = task.put(Version(DeltaRef("spam", digest.ljust(64, "0")), TaskType.GENERATE), 0)
     return task

@@ -14,6 +14,7 @@ from deltas.errors import PolydeltaError
 from deltas.kernels import load_kernels
 from deltas.site import Role, Site
 from server.model.threads import keep_to_one
+from server.registry.names import shared
 from server.registry.registry import Registry
 from server.registry.store import Store
 from tests.models import tiny_model
@@ -39,7 +40,7 @@ def memory(name: str) -> int:
 def put(registry: Registry, directory: Path) -> str:
     """Put a delta and tell how that ended."""
     try:
-        registry.put(directory.name, directory)
+        registry.put(shared(directory.name), directory)
     except PolydeltaError as error:
         return error.code
     return "put"

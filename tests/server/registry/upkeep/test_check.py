@@ -11,6 +11,7 @@ import pytest
 from deltas.formats import native
 from server.errors import InvalidSettings
 from server.registry.catalogue.sqlite import DATABASE
+from server.registry.names import shared
 from server.registry.registry import Registry
 from server.registry.upkeep.check import Report, check
 from server.registry.upkeep.finding import Finding
@@ -22,7 +23,7 @@ Make = Callable[[int], Path]
 def root(registry: Registry, delta: Make, tmp_path: Path) -> Path:
     """A store with tasks a and b, of a version each, and c of two; its server runs."""
     for name, number in (("a", 1), ("b", 2), ("c", 3), ("c", 4)):
-        registry.put(name, delta(number))
+        registry.put(shared(name), delta(number))
     registry.settle()
     return tmp_path / "store"
 
@@ -61,7 +62,7 @@ def test_a_sound_store_is_told_so_beside_its_server_and_left_as_it_is(root: Path
 
 
 def test_a_damaged_blob_and_a_lost_one_name_their_versions(root: Path, registry: Registry) -> None:
-    a, b = (registry.get(name).active.ref.digest for name in "ab")
+    a, b = (registry.get(shared(name)).active.ref.digest for name in "ab")
     with (root / "blobs" / a / native.WEIGHTS).open("r+b") as file:
         file.write(b"\1")
     shutil.rmtree(root / "blobs" / b)

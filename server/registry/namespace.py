@@ -1,0 +1,98 @@
+"""Namespaces: the tasks by the names that one tenant has for them."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import TypedDict, Unpack
+
+from server.registry.condition import Condition
+from server.registry.names import TaskName
+from server.registry.registration import Registration
+from server.registry.registry import Registry
+from server.registry.staging import Staging
+from server.registry.task import Task
+from server.registry.traffic import Bound
+from server.registry.version import Version
+
+
+class Terms(TypedDict, total=False):
+    """What else is said of a delta that is put; see `Registry.put_staged`."""
+
+    source: str
+    lifetime: float | None
+    activate: bool | None
+    if_match: Condition
+    if_none_match: bool
+
+
+class Namespace:
+    """A tenant's view of the registry: it reads its own tasks and the shared, and changes its own.
+
+    Methods are the registry's, which says what they raise.
+    """
+
+    def __init__(self, registry: Registry, tenant: str) -> None:
+        self._registry = registry
+        self._tenant = tenant
+
+    def stage(self) -> AbstractContextManager[Staging]:
+        """A place in the store for a delta's files, to be put."""
+        return self._registry.stage()
+
+    def put_staged(
+        self, name: str, staging: Staging, **terms: Unpack[Terms]
+    ) -> tuple[Registration, bool]:
+        """Check a delta, then make it the active version; True if that changed anything."""
+        return self._registry.put_staged(self._named(name), staging, **terms)
+
+    def remove(self, name: str, *, if_match: Condition = None, forever: bool = False) -> None:
+        """Have a task answer no more."""
+        self._registry.remove(self._named(name), if_match=if_match, forever=forever)
+
+    def versions(self, name: str) -> Task:
+        """A task with all its versions, be it removed."""
+        return self._registry.versions(self._named(name))
+
+    def activate(self, name: str, which: str | int, *, if_match: Condition = None) -> Registration:
+        """Have an earlier version answer again."""
+        return self._registry.activate(self._named(name), which, if_match=if_match)
+
+    def alias(
+        self, name: str, alias: str, which: str | int | None, *, if_match: Condition = None
+    ) -> Task:
+        """Give a free name to a version of a task, or take it away."""
+        return self._registry.alias(self._named(name), alias, which, if_match=if_match)
+
+    def share(
+        self,
+        name: str,
+        shares: Mapping[str, int],
+        shadow: str | int | None = None,
+        bound: Bound | None = None,
+        *,
+        if_match: Condition = None,
+    ) -> Task:
+        """Have versions share a task's requests."""
+        return self._registry.share(self._named(name), shares, shadow, bound, if_match=if_match)
+
+    def unshare(self, name: str, *, if_match: Condition = None) -> Task:
+        """Have a task's active version answer alone."""
+        return self._registry.unshare(self._named(name), if_match=if_match)
+
+    def version(self, name: str) -> Version:
+        """The version that would answer."""
+        return self._registry.version(self._named(name))
+
+    def get(self, name: str) -> Registration:
+        """Describe one task."""
+        return self._registry.get(self._named(name))
+
+    def all(self) -> list[Registration]:
+        """Describe every task but the bare base, by name."""
+        return self._registry.all(self._tenant)
+
+    def able(self, does: Callable[[Version], bool], most: int) -> list[str]:
+        """The names of at most so many tasks that do something, the bare base's first."""
+        return self._registry.able(does, most, self._tenant)
+
+    def _named(self, name: str) -> TaskName:
+        return TaskName(self._tenant, name)
