@@ -49,6 +49,7 @@ from server.engine.resolver import Resolver
 from server.metrics import Metrics
 from server.registry.sources.sources import Sources
 from server.registry.sources.transfer import Bounds
+from server.registry.tally import Tally
 from server.registry.watch import Watch
 from server.settings import Settings
 from server.traces.setup import traced
@@ -83,7 +84,7 @@ def create_app(engine: Engine, settings: Settings, max_requests: int) -> FastAPI
     )
     app.state.engine = engine
     app.state.writes = Writes(settings.max_uploads)
-    sources = app.state.sources = _sources(settings)
+    sources = app.state.sources = _sources(settings, engine.registry.tally)
     if settings.resolve:
         engine.resolver = Resolver(engine.registry, sources, settings.resolve)
     app.state.metrics = Metrics(engine)
@@ -95,10 +96,14 @@ def create_app(engine: Engine, settings: Settings, max_requests: int) -> FastAPI
     return app
 
 
-def _sources(settings: Settings) -> Sources:
+def _sources(settings: Settings, tally: Tally) -> Sources:
     bounds = Bounds(settings.max_body_mb << 20, settings.source_timeout)
     return Sources(
-        settings.source_roots, settings.sources, private=settings.private_sources, bounds=bounds
+        settings.source_roots,
+        settings.sources,
+        private=settings.private_sources,
+        bounds=bounds,
+        tally=tally,
     )
 
 

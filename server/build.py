@@ -62,7 +62,7 @@ def _open_registry(
     )
     # What the operator names may be as large as what the store takes.
     bounds = Bounds(store.max_bytes, settings.source_timeout)
-    sources = Sources(private=settings.private_sources, bounds=bounds)
+    sources = Sources(private=settings.private_sources, bounds=bounds, tally=registry.tally)
     for name, source in settings.tasks.items():
         try:
             _put(registry, name, sources, source, shown)

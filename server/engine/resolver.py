@@ -11,6 +11,7 @@ from server.registry.names import is_plain, shared
 from server.registry.registry import Registry
 from server.registry.sources.sources import Sources, origin
 from server.registry.sources.transfer import Transfer
+from server.registry.tally import Counted
 from server.registry.version import BASE_NAME
 
 _log = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ class Resolver:
         if not is_plain(name) or name == BASE_NAME:
             return False
         if self._absent.get(name, 0) > time.monotonic():
+            self._registry.tally.add(Counted.LOOKUPS, "absent_before")
             return False
         coming = self._coming.get(name)
         if coming is None:
@@ -89,7 +91,12 @@ class Resolver:
 
     def _end(self, name: str, done: "asyncio.Future[bool]") -> None:
         del self._coming[name]
-        if done.cancelled() or done.exception() is not None or done.result():
+        if done.cancelled():
+            return
+        failed = done.exception() is not None
+        outcome = "failed" if failed else "found" if done.result() else "absent"
+        self._registry.tally.add(Counted.LOOKUPS, outcome)
+        if outcome != "absent":
             return
         while len(self._absent) >= _MOST_ABSENT:
             del self._absent[next(iter(self._absent))]

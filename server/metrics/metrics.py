@@ -6,6 +6,7 @@ from deltas.delta import DeltaRef
 from server.engine.engine import Engine
 from server.engine.timeline import Timeline
 from server.metrics.readings import Readings
+from server.metrics.registry import RegistryReadings
 
 _MAX_TASKS = 256
 _OTHER_TASKS = "(other)"
@@ -24,6 +25,7 @@ class Metrics:
     def __init__(self, engine: Engine) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(Readings(engine))
+        self._registry.register(RegistryReadings(engine.registry))
         self._tasks: set[str] = set()
         self._first_token = self._histogram(
             "vllm:time_to_first_token_seconds", "Time to first token", _REQUEST_BUCKETS

@@ -16,6 +16,7 @@ from server.registry.names import TaskName
 from server.registry.retention import Retention
 from server.registry.rollout import Rollout
 from server.registry.store import Store
+from server.registry.tally import Counted, Tally
 from server.registry.task import Task
 from server.registry.version import Version
 
@@ -32,19 +33,26 @@ class Keeper:
     """
 
     def __init__(
-        self, store: Store, catalogue: Catalogue, retention: Retention, bare: Version
+        self,
+        store: Store,
+        catalogue: Catalogue,
+        retention: Retention,
+        bare: Version,
+        tally: Tally,
     ) -> None:
         self.on_forgotten: Callable[[DeltaRef], None] = lambda _: None
         self.rollout = Rollout(bare, self._forget)
         self._store = store
         self._catalogue = catalogue
         self._retention = retention
+        self._tally = tally
         self._telling = KeyedLock()
         self._tidying = ThreadPoolExecutor(1, thread_name_prefix="registry-tidying")
         # Who starts a thread where memory is exhausted may wait for it for ever.
         self._tidying.submit(int).result()
         self._follower: Follower | None = None
         self._seen = 0
+        self._looked = time.monotonic()
         self._pending: set[TaskName] = set()
         self._rules_due = 0.0
 
@@ -74,19 +82,28 @@ class Keeper:
 
     def change(self, name: TaskName, what: str, edit: Edit) -> Task:
         """Change a task durably, then for requests; what its retention does not hold goes."""
+        retired = 0
 
         def kept(task: Task) -> Task:
-            return self._retention.kept(edit(task), time.time())
+            nonlocal retired
+            edited = edit(task)
+            left = self._retention.kept(edited, time.time())
+            retired = len(edited.versions) - len(left.versions)
+            return left
 
         with self._telling.hold(name):
             change = self._catalogue.change(name, what, kept)
             self.rollout.serve(change.task)
+        if retired:
+            self._tally.add(Counted.RETIRED, amount=retired)
         self._sweep_soon(change.lost)
         return change.task
 
     def look(self) -> None:
         """Take over what other servers changed, and remove what has had its time."""
+        looked = time.monotonic()
         self._seen, names = self._catalogue.changes(self._seen)
+        self._looked = looked
         # What fails is tried again with the next look, and keeps none of the others.
         self._pending |= names
         errors = [
@@ -95,6 +112,13 @@ class Keeper:
         ]
         if errors:
             raise errors[0]
+
+    @property
+    def behind(self) -> tuple[float, int]:
+        """Seconds since changes of others were last looked at, and tasks that failed then."""
+        if self._follower is None:
+            return 0.0, 0
+        return time.monotonic() - self._looked, len(self._pending)
 
     def settle(self) -> None:
         """Wait until what nothing needs any more is removed from the store."""

@@ -27,7 +27,9 @@ from server.registry.registration import Registration
 from server.registry.retention import Retention
 from server.registry.sharing import traffic_of
 from server.registry.staging import Staging
+from server.registry.stats import RegistryStats
 from server.registry.store import Store
+from server.registry.tally import Tally, change
 from server.registry.task import Task
 from server.registry.traffic import Bound
 from server.registry.version import Version
@@ -61,6 +63,7 @@ class Registry:
     ) -> None:
         self.on_checked: Callable[[DeltaRef, Delta], None] = _ignore
         self.on_forgotten: Callable[[DeltaRef], None] = _ignore
+        self.tally = Tally()
         self._store = store
         self._base = base
         self._dtype = dtype
@@ -69,7 +72,7 @@ class Registry:
             database or Sqlite(store.root / DATABASE), base.fingerprint, max_tasks
         )
         bare = Version.bare(base.family.causal)
-        self._keeper = Keeper(store, self._catalogue, retention or Retention(), bare)
+        self._keeper = Keeper(store, self._catalogue, retention or Retention(), bare, self.tally)
         self._keeper.on_forgotten = lambda ref: self.on_forgotten(ref)
         self._rollout = self._keeper.rollout
         self._writing = KeyedLock()
@@ -116,6 +119,7 @@ class Registry:
                 if_none_match=if_none_match,
             )
 
+    @change("put")
     def put_staged(
         self,
         name: TaskName,
@@ -174,6 +178,7 @@ class Registry:
             with self._kept(ref, staging) as version:
                 return self._rollout.show(commit(version)), True
 
+    @change("remove")
     def remove(self, name: TaskName, *, if_match: Condition = None, forever: bool = False) -> None:
         """Have a task answer no more; requests under way keep their version.
 
@@ -198,6 +203,7 @@ class Registry:
         check_name(name)
         return self._there(self._catalogue.task(name))
 
+    @change("activate")
     def activate(
         self, name: TaskName, which: str | int, *, if_match: Condition = None
     ) -> Registration:
@@ -222,6 +228,7 @@ class Registry:
             task = self._keeper.change(name, f"activated {ref.version}", activated)
             return self._rollout.show(task)
 
+    @change("alias")
     def alias(
         self, name: TaskName, alias: str, which: str | int | None, *, if_match: Condition = None
     ) -> Task:
@@ -244,6 +251,7 @@ class Registry:
         with self._store.gate.passed(), self._writing.hold(name):
             return self._keeper.change(name, what, aliased)
 
+    @change("share")
     def share(
         self,
         name: TaskName,
@@ -267,6 +275,7 @@ class Registry:
         with self._store.gate.passed(), self._writing.hold(name):
             return self._keeper.change(name, "traffic shared", shared)
 
+    @change("unshare")
     def unshare(self, name: TaskName, *, if_match: Condition = None) -> Task:
         """Have a task's active version answer alone; raises as `share` does."""
         check_name(name)
@@ -278,6 +287,7 @@ class Registry:
         with self._store.gate.passed(), self._writing.hold(name):
             return self._keeper.change(name, "traffic no more shared", alone)
 
+    @change("step_back")
     def step_back(self, name: TaskName, number: int, reason: str) -> bool:
         """Take its share of a task's requests from a version; False if it has none any more."""
         done = False
@@ -337,6 +347,12 @@ class Registry:
     def able(self, does: Callable[[Version], bool], most: int, tenant: str = SHARED) -> list[str]:
         """What a tenant calls at most so many tasks that do something, the bare base first."""
         return self._rollout.able(does, most, tenant)
+
+    def stats(self) -> RegistryStats:
+        """What there is now, and how far behind other servers this one may be."""
+        tasks, versions = self._rollout.counts()
+        behind = self._keeper.behind
+        return RegistryStats(tasks, versions, self._store.bytes, *behind)
 
     def settle(self) -> None:
         """Wait until what nothing needs any more is removed from the store."""

@@ -127,6 +127,12 @@ class Rollout:
             able = (name for name, version in answering if version is not None and does(version))
             return list(islice(able, most))
 
+    def counts(self) -> tuple[int, int]:
+        """How many tasks there are but the bare base, and how many versions of theirs."""
+        with self._lock:
+            tasks = list(self._tasks.values())
+        return len(tasks) - 1, sum(len(task.versions) for task in tasks) - 1
+
     def names(self) -> set[TaskName]:
         """The names of all tasks but the bare base."""
         with self._lock:

@@ -67,6 +67,12 @@ class Store:
         self.quota = Quota(quota, sum(self._sizes.values()))
 
     @property
+    def bytes(self) -> int:
+        """Size of all blobs that are known of."""
+        with self._lock:
+            return sum(self._sizes.values())
+
+    @property
     def scratch(self) -> Path:
         """A directory that is there for as long as this server."""
         return self._run.scratch

@@ -18,6 +18,7 @@ from deltas.folder import Folder
 from server.errors import ShuttingDown
 from server.registry.names import is_plain, shared
 from server.registry.registry import Registry
+from server.registry.tally import Counted
 from server.registry.version import BASE_NAME
 
 _log = logging.getLogger(__name__)
@@ -101,8 +102,10 @@ class Watch:
         except ShuttingDown:
             raise
         except PolydeltaError as error:
+            self._registry.tally.add(Counted.WATCH_FAILURES)
             _log.error("The folder %s is not served, until it changes: %s", name, error)
         except Exception:
+            self._registry.tally.add(Counted.WATCH_FAILURES)
             _log.exception("The folder %s could not be read.", name)
         else:
             if changed:

@@ -15,7 +15,7 @@ FORMS = (
 MAX_LENGTH = 1024
 
 _WEB = ("https", "http")
-_SCHEMES = frozenset({"hf", "s3", "gs", "az", *_WEB})
+SCHEMES = frozenset({"hf", "s3", "gs", "az", *_WEB})
 
 _HOST = re.compile(r"(?:\[[0-9a-f:.]+\]|[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?::\d{1,5})?")
 _OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
@@ -39,7 +39,7 @@ class Address:
         """Read a source's text; raises InvalidRequest telling how it is written."""
         scheme, mark, rest = source.partition("://")
         scheme = scheme.lower()
-        if not mark or scheme not in _SCHEMES:
+        if not mark or scheme not in SCHEMES:
             raise InvalidRequest(
                 f"'{scheme[:16]}' sources are not fetched; give {FORMS}, or file:// and a "
                 "directory on the server.",

@@ -30,13 +30,18 @@ class Source:
         Raises DeltaError, RequestError or SourceUnavailable, each saying what to do.
         """
         if isinstance(self.place, Folder):
-            return staging.copy(self.place, files_of(self.place, judged=True))
-        if self.place.scheme in ("s3", "gs", "az"):
+            staging.copy(self.place, files_of(self.place, judged=True))
+            return
+        with transfer.counted():
+            self._fetch(self.place, staging, transfer)
+
+    def _fetch(self, place: Address, staging: Staging, transfer: Transfer) -> None:
+        if place.scheme in ("s3", "gs", "az"):
             # Only who has such sources waits for that to be loaded.
             from server.registry.sources.objects import Objects
 
-            return fetch(Objects(self.place, transfer, self.private), staging, transfer)
+            return fetch(Objects(place, transfer, self.private), staging, transfer)
         with closing(Http(transfer, self.private)) as http:
-            hub = self.place.scheme == "hf"
-            remote = Hub(self.place, http) if hub else Web(str(self.place), http)
+            hub = place.scheme == "hf"
+            remote = Hub(place, http) if hub else Web(str(place), http)
             return fetch(remote, staging, transfer)

@@ -9,6 +9,7 @@ from server.registry.sources.allowed import Allowed
 from server.registry.sources.directory import asked_source, own_source
 from server.registry.sources.source import Source
 from server.registry.sources.transfer import Bounds, Transfer
+from server.registry.tally import Tally
 
 _NOT_FETCHED = (
     "The server fetches nothing from there for a request: its operator names what may be fetched, "
@@ -29,11 +30,13 @@ class Sources:
         *,
         private: bool = False,
         bounds: Bounds,
+        tally: Tally | None = None,
     ) -> None:
         self._roots = roots
         self._allowed = Allowed(allowed)
         self._private = private
         self._bounds = bounds
+        self._tally = tally
 
     def own(self, source: str) -> Source:
         """What the operator names; raises InvalidRequest if that is no source."""
@@ -56,8 +59,11 @@ class Sources:
 
     def transfer(self, source: Source, shown: Callable[[int, int], None] | None = None) -> Transfer:
         """Begin to count what comes from a source."""
-        what = str(source.place) if isinstance(source.place, Address) else "The delta"
-        return Transfer(what, self._bounds, shown)
+        if isinstance(source.place, Address):
+            what, scheme = str(source.place), source.place.scheme
+        else:
+            what, scheme = "The delta", "file"
+        return Transfer(what, self._bounds, shown, self._tally, scheme)
 
 
 def origin(source: str) -> str:

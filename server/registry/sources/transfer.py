@@ -2,12 +2,14 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event
 
 from deltas.errors import InvalidDelta
 from server.errors import SourceUnavailable
+from server.registry.tally import Counted, Tally
 
 _log = logging.getLogger(__name__)
 
@@ -30,17 +32,25 @@ class Bounds:
 class Transfer:
     """One delta's way in; any thread may cancel it.
 
-    `shown` is told after every piece how many bytes have come, and of how many that are known of.
+    `shown` is told after every piece how many bytes have come, and of how many that are known of;
+    `tally` counts by `scheme`.
     """
 
     def __init__(
-        self, what: str, bounds: Bounds, shown: Callable[[int, int], None] | None = None
+        self,
+        what: str,
+        bounds: Bounds,
+        shown: Callable[[int, int], None] | None = None,
+        tally: Tally | None = None,
+        scheme: str = "",
     ) -> None:
         self.what = what
         self.received = 0
         self.known = 0
         self._bounds = bounds
         self._shown = shown
+        self._tally = tally or Tally()
+        self._scheme = scheme
         self._cancelled = Event()
         self._began = time.monotonic()
         self._told = self._began
@@ -50,6 +60,17 @@ class Transfer:
     def cancel(self) -> None:
         """End it: whoever waits for the network raises within half a second."""
         self._cancelled.set()
+
+    @contextmanager
+    def counted(self) -> Generator[None]:
+        """Count what is fetched meanwhile as one transfer."""
+        began = time.monotonic()
+        try:
+            with self._tally.outcome(Counted.FETCHES, self._scheme):
+                yield
+        finally:
+            seconds = time.monotonic() - began
+            self._tally.add(Counted.FETCHING_SECONDS, self._scheme, amount=seconds)
 
     def check(self) -> None:
         """Raise SourceUnavailable once it is cancelled or has taken too long."""
@@ -93,6 +114,7 @@ class Transfer:
     def advance(self, size: int) -> None:
         """Count bytes that have come."""
         self.received += size
+        self._tally.add(Counted.FETCHED_BYTES, self._scheme, amount=size)
         if self._shown is not None:
             self._shown(self.received, self.known)
         now = time.monotonic()

@@ -5,7 +5,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests import samples
 from tests.dashboard.queries import Query, queries
-from tests.server.api.live import Live, serving
+from tests.file_server import serving_files
+from tests.server.api.live import Live, serving, wait_until
 
 
 def counts(live: Live) -> dict[str, float]:
@@ -96,6 +97,63 @@ def test_deltas_come_and_go(decoder: Path, tmp_path: Path):
         assert found["vllm:num_gpu_loaded_lora_adapters[]"] == 1
         assert found["vllm:num_cpu_loaded_lora_adapters[]"] == 1
         assert found["vllm:lora_adapter_load_seconds_count[]"] >= 2
+
+
+def test_the_registry_is_counted(decoder: Path, tmp_path: Path):
+    watched = tmp_path / "watched"
+    (watched / "odd").mkdir(parents=True)
+    (watched / "odd" / "delta.json").write_text("{}")
+    with (
+        serving_files() as files,
+        serving(
+            decoder,
+            tmp_path,
+            watch=watched,
+            sources=[f"{files.url}/allowed/*"],
+            resolve=f"{files.url}/resolved/{{task}}/",
+            private_sources=True,
+            keep_versions=1,
+        ) as live,
+    ):
+        folder = live.write("fetched", samples.generator("lora", live.spec, seed=9))
+        for place in ("allowed/far", "resolved/found"):
+            files.put(f"/{place}", folder)
+        size = sum(path.stat().st_size for path in folder.iterdir())
+        for seed in (1, 2):
+            live.add("one", samples.generator("lora", live.spec, seed=seed))
+        for at in ("far", "nothing"):
+            live.http.put("/v1/tasks/two", json={"source": f"{files.url}/allowed/{at}/"})
+        for name in ("found", "absent", "absent"):
+            live.post("/v1/infer", task=name, input="x")
+        live.http.delete("/v1/tasks/two", headers={"if-match": '"0"'})
+        failures = "polydelta_watch_failures_total[]"
+        wait_until(lambda: counts(live)[failures] == 1)
+        live.engine.registry.settle()
+        found = counts(live)
+        on_disk = sum(path.stat().st_size for path in tmp_path.glob("store/blobs/*/*"))
+    changes = "polydelta_registry_changes_total"
+    assert (
+        found
+        | {
+            "polydelta_tasks[]": 3,
+            "polydelta_task_versions[]": 3,
+            "polydelta_blob_bytes[]": on_disk,
+            "polydelta_registry_pending[]": 0,
+            f"{changes}[('change', 'put'), ('outcome', 'done')]": 4,
+            f"{changes}[('change', 'remove'), ('outcome', 'precondition_failed')]": 1,
+            "polydelta_versions_retired_total[]": 1,
+            "polydelta_fetches_total[('outcome', 'done'), ('scheme', 'http')]": 2,
+            "polydelta_fetches_total[('outcome', 'invalid_request'), ('scheme', 'http')]": 2,
+            "polydelta_fetched_bytes_total[('scheme', 'http')]": 2 * size,
+            "polydelta_lookups_total[('outcome', 'found')]": 1,
+            "polydelta_lookups_total[('outcome', 'absent')]": 1,
+            "polydelta_lookups_total[('outcome', 'absent_before')]": 1,
+            "polydelta_lookups_total[('outcome', 'failed')]": 0,
+        }
+        == found
+    )
+    assert found["polydelta_fetch_seconds_total[('scheme', 'http')]"] > 0
+    assert 0 <= found["polydelta_registry_lag_seconds[]"] < 30
 
 
 def test_endless_task_names_share_a_series(live: Live):

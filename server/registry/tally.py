@@ -1,0 +1,92 @@
+"""The tally: what the registry did since the server started, for whoever watches it."""
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from enum import Enum, auto
+from functools import wraps
+from threading import Lock
+from typing import Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar
+
+from deltas.errors import PolydeltaError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Labels: TypeAlias = tuple[str, ...]
+
+DONE = "done"
+"""The outcome of what went well; that of what did not is its error's code."""
+
+
+class Counted(Enum):
+    """What is counted, and by what."""
+
+    CHANGES = auto()
+    """By kind and outcome."""
+    RETIRED = auto()
+    """Versions that the rules for what is kept let go."""
+    FETCHES = auto()
+    """By scheme and outcome."""
+    FETCHED_BYTES = auto()
+    """By scheme."""
+    FETCHING_SECONDS = auto()
+    """By scheme."""
+    WATCH_FAILURES = auto()
+    """Watched folders that could not be served, each once for each change in it."""
+    LOOKUPS = auto()
+    """By what came of looking for a task that nobody has put."""
+
+
+class Tally:
+    """Counts; thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._counts: dict[Counted, dict[Labels, float]] = {what: {} for what in Counted}
+
+    def add(self, what: Counted, *labels: str, amount: float = 1) -> None:
+        """Count something."""
+        with self._lock:
+            counts = self._counts[what]
+            counts[labels] = counts.get(labels, 0) + amount
+
+    @contextmanager
+    def outcome(self, what: Counted, *labels: str) -> Generator[None]:
+        """Count something that is done meanwhile, with what came of it as its last label."""
+        outcome = PolydeltaError.code
+        try:
+            yield
+            outcome = DONE
+        except PolydeltaError as error:
+            outcome = error.code
+            raise
+        finally:
+            self.add(what, *labels, outcome)
+
+    def counts(self, what: Counted) -> dict[Labels, float]:
+        """How often it was, by labels."""
+        with self._lock:
+            return dict(self._counts[what])
+
+
+class _Tallied(Protocol):
+    tally: Tally
+
+
+S = TypeVar("S", bound=_Tallied)
+
+
+def change(
+    kind: str,
+) -> Callable[[Callable[Concatenate[S, P], T]], Callable[Concatenate[S, P], T]]:
+    """Decorates a method: each call of it counts as a change of a kind."""
+
+    def decorated(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
+        @wraps(method)
+        def counting(self: S, *args: P.args, **kwargs: P.kwargs) -> T:
+            with self.tally.outcome(Counted.CHANGES, kind):
+                return method(self, *args, **kwargs)
+
+        return counting
+
+    return decorated
