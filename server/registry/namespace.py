@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import TypedDict, Unpack
 
+from deltas.strict_json import Json
 from server.registry.condition import Condition
 from server.registry.names import TaskName
 from server.registry.registration import Registration
@@ -81,6 +82,10 @@ class Namespace:
     def version(self, name: str) -> Version:
         """The version that would answer."""
         return self._registry.version(self._named(name))
+
+    def card(self, name: str) -> dict[str, Json]:
+        """What the version that answers says about how it came about."""
+        return self._registry.card(self._named(name))
 
     def get(self, name: str) -> Registration:
         """Describe one task."""

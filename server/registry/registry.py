@@ -13,6 +13,8 @@ from deltas.base import BaseSpec
 from deltas.delta import Delta, DeltaRef
 from deltas.errors import DeltaError
 from deltas.folder import Folder, opened
+from deltas.formats import native
+from deltas.strict_json import Json
 from server.errors import Conflict, DeltaUnavailable
 from server.registry.catalogue.catalogue import Catalogue
 from server.registry.catalogue.database import Database
@@ -38,6 +40,10 @@ from server.registry.which import check_apart, version_of
 
 def _ignore(*_: object) -> None:
     pass
+
+
+def _unreadable(ref: DeltaRef) -> DeltaUnavailable:
+    return DeltaUnavailable(f"The delta of task '{ref.task}' could not be read from the store.")
 
 
 class Registry:
@@ -328,9 +334,15 @@ class Registry:
         try:
             return formats.load(self._store.path(ref.digest), self._base, self._dtype)
         except (OSError, DeltaError) as error:
-            raise DeltaUnavailable(
-                f"The delta of task '{ref.task}' could not be read from the store."
-            ) from error
+            raise _unreadable(ref) from error
+
+    def card(self, name: TaskName) -> dict[str, Json]:
+        """What the version that answers says about how it came about; reads its files."""
+        ref = self.get(name).version.ref
+        try:
+            return native.card_of(self._store.path(ref.digest)) if ref.digest else {}
+        except (OSError, DeltaError) as error:
+            raise _unreadable(ref) from error
 
     def version(self, name: TaskName) -> Version:
         """The version that would answer; raises TaskNotFound naming close matches."""

@@ -1,7 +1,7 @@
 """`/v1/tasks`: the tasks that there are, and changing them while traffic runs."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel
@@ -98,6 +98,17 @@ class TaskBody(BaseModel):
         )
 
 
+class CardBody(BaseModel):
+    """How the active version came about, as whoever made it tells; empty where nobody did.
+
+    What `polydelta train` writes has `data`, `command`, `recipe` and `held_out`: scores.
+    """
+
+    task: str
+    version: str
+    card: dict[str, Any]
+
+
 class TaskList(BaseModel):
     """All tasks."""
 
@@ -137,6 +148,13 @@ def show_task(
         return Response(status_code=304, headers={"etag": etag})
     response.headers["etag"] = etag
     return task
+
+
+@router.get("/{name}/card")
+def show_card(name: ModelId, registry: RegistryDep) -> CardBody:
+    """Show a task's card."""
+    task = registry.get(name)
+    return CardBody(task=task.name, version=task.version.ref.version, card=registry.card(name))
 
 
 @router.put("/{name}", openapi_extra=BODY_SCHEMA, responses={201: {"model": TaskBody}})

@@ -2,11 +2,14 @@
 
 import { html, render, useEffect, useState } from "./html.js";
 import { Login } from "./login.js";
-import { BASE, loadTasks, tasks } from "./tasks.js";
+import { BASE, loadTasks, tasks } from "./registry.js";
+import { TasksView } from "./tasks/view.js";
+import { Toast } from "./toast.js";
 import { TryView } from "./try/view.js";
 
 const VIEWS = [
   { name: "try", title: "Try", view: TryView },
+  { name: "tasks", title: "Tasks", view: TasksView },
 ];
 
 const named = () => location.hash.slice(1).split("/");
@@ -25,7 +28,9 @@ function Heading({ current }) {
   const { list } = tasks.use();
   const base = list?.find((task) => task.id === BASE)?.base;
   return html`<header class="top">
-    <a class="mark" href="#try"><img src="page/icon.svg" alt="" width="24" height="24" />Polydelta</a>
+    <h1>
+      <a class="mark" href="#try"><img src="page/icon.svg" alt="" width="24" height="24" />Polydelta</a>
+    </h1>
     <nav aria-label="Views">
       ${VIEWS.map(
         ({ name, title }) =>
@@ -42,6 +47,7 @@ function App() {
   useEffect(() => void loadTasks(), []);
   return html`<${Heading} current=${name} />
     <main id="main"><${View} place=${rest} /></main>
+    <${Toast} />
     <${Login} />`;
 }
 

@@ -1,6 +1,6 @@
 // A search field and chips for types and kinds, above any list of tasks.
 
-import { html } from "./html.js";
+import { html, useEffect, useRef } from "./html.js";
 import { typeWord } from "./words.js";
 
 const toggled = (values, value) =>
@@ -24,13 +24,28 @@ function Chips({ label, values, chosen, word = (value) => value, onChange }) {
   </div>`;
 }
 
+// '/' goes to the search, unless it is being typed.
+function useSlash(field) {
+  useEffect(() => {
+    function pressed(event) {
+      if (event.key !== "/" || event.target.matches("input, textarea")) return;
+      event.preventDefault();
+      field.current.focus();
+    }
+    addEventListener("keydown", pressed);
+    return () => removeEventListener("keydown", pressed);
+  }, []);
+}
+
 export function Filter({ list, filter, onChange }) {
+  const field = useRef();
+  useSlash(field);
   const types = [...new Set(list.map((task) => task.type))].sort();
   const kinds = [...new Set(list.flatMap((task) => task.kinds))].sort();
   return html`<div class="filter" role="search">
     <input
       type="search"
-      id="search"
+      ref=${field}
       aria-label="Search tasks"
       placeholder="Search tasks  /"
       value=${filter.text}

@@ -2,7 +2,7 @@
 
 import { asked, useKey } from "./api.js";
 import { html, useEffect, useRef } from "./html.js";
-import { loadTasks } from "./tasks.js";
+import { loadTasks } from "./registry.js";
 
 export function Login() {
   const why = asked.use();

@@ -5,7 +5,7 @@ import { Entities } from "../outputs/entities.js";
 import { Labels } from "../outputs/labels.js";
 import { Similarity } from "../outputs/similarity.js";
 import { Text } from "../outputs/text.js";
-import { BASE } from "../tasks.js";
+import { BASE } from "../registry.js";
 import { seconds, typeWord } from "../words.js";
 import { lines } from "./requests.js";
 

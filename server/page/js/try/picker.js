@@ -2,7 +2,7 @@
 
 import { Filter } from "../filter.js";
 import { html, useState } from "../html.js";
-import { BASE, matching, NO_FILTER } from "../tasks.js";
+import { BASE, matching, NO_FILTER } from "../registry.js";
 import { count, typeWord } from "../words.js";
 
 const MOST = 100;

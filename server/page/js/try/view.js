@@ -2,7 +2,7 @@
 
 import { html, useEffect, useRef } from "../html.js";
 import { store } from "../store.js";
-import { BASE, tasks } from "../tasks.js";
+import { BASE, tasks } from "../registry.js";
 import { ask } from "./ask.js";
 import { Column } from "./column.js";
 import { NO_OPTIONS, Options, parametersOf, schemaFault } from "./options.js";
@@ -55,7 +55,6 @@ function useKeys(shown, field) {
       const typing = event.target.matches("input, textarea");
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) run(shown);
       else if (event.key === "Escape") running?.abort();
-      else if (event.key === "/" && !typing) document.getElementById("search")?.focus();
       else if (event.key === "i" && !typing) field.current?.focus();
       else return;
       event.preventDefault();
