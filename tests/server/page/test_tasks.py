@@ -5,6 +5,7 @@ from pathlib import Path
 
 from playwright.sync_api import expect
 
+from server.registry.names import shared
 from tests import samples
 from tests.server.api.live import Live, serving
 from tests.server.page.conftest import LABELS, Visit
@@ -108,7 +109,7 @@ def test_many_tasks_are_a_few_rows_at_a_time(decoder: Path, tmp_path: Path, visi
     with serving(decoder, tmp_path, drain_timeout=0) as live:
         folder = live.write("one", samples.classifier(live.spec, LABELS))
         for number in range(MANY):
-            live.engine.registry.put(f"task-{number:03}", folder)
+            live.engine.registry.put(shared(f"task-{number:03}"), folder)
         _open(visit, live)
         expect(visit.page.get_by_text(f"{MANY} tasks", exact=True)).to_be_visible()
         visit.page.get_by_role("link", name="task-000").focus()
