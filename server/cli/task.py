@@ -7,6 +7,7 @@ import typer
 from polydelta_client import Polydelta, Task, Version
 from server.cli.flags import Format, Url, flag
 from server.cli.printing import err, moment, print_json, print_table, size
+from server.cli.traffic import traffic
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="The tasks of a running server."
@@ -26,12 +27,31 @@ Which = Annotated[
 ]
 
 
+app.command()(traffic)
+
+
 @app.command()
-def add(name: Name, source: Source, url: Url = None) -> None:
-    """Add a task, or give it a new delta, which answers from then on."""
+def add(
+    name: Name,
+    source: Source,
+    activate: Annotated[
+        bool | None,
+        flag(
+            "activate/--no-activate",
+            twin="add-activate",
+            help="Whether it answers from then on; else it is a version to give a share to.",
+            show_default="yes, unless versions share the task's requests",
+        ),
+    ] = None,
+    url: Url = None,
+) -> None:
+    """Add a task, or give it a new delta, which answers from then on unless told otherwise."""
     with Polydelta(url) as client, err.status(f"Adding {name} …"):
-        task = client.tasks.put(name, source)
+        task = client.tasks.put(name, source, activate=activate)
     err.print(f"{task.id}: version {task.version}, {task.kind}, {size(task.bytes)}")
+    newest = max(task.versions, key=lambda version: version.number)
+    if not newest.active:
+        err.print(f"version {newest.version} ({newest.number}) does not answer yet")
     for warning in task.warnings:
         err.print(f"warning: {warning}")
 

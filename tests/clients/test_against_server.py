@@ -16,6 +16,7 @@ from polydelta_client import (
     NotFoundError,
     Polydelta,
     PreconditionFailedError,
+    StepBack,
 )
 from tests import samples
 from tests.clients.blocking import Blocking
@@ -239,6 +240,37 @@ def test_a_task_goes_back_and_comes_back(client: Polydelta, decoding: Live):
     client.tasks.delete("moving", forever=True)
     with pytest.raises(NotFoundError):
         client.tasks.versions("moving")
+
+
+def test_versions_share_a_tasks_requests(client: Polydelta, decoding: Live):
+    for seed in (1, 2):
+        delta = samples.generator("lora", decoding.spec, seed=seed)
+        source = decoding.write(f"sharing-{seed}", delta)
+        task = client.tasks.put("sharing", source, activate=False)
+    assert [v.number for v in task.versions if v.active] == [1]
+    first, second = (v.version for v in task.versions)
+    alone = client.tasks.traffic("sharing")
+    assert (alone.shared, [v.number for v in alone.versions]) == (False, [1])
+    traffic = client.tasks.set_traffic("sharing", {"v1": 50, 2: 50}, if_match=alone.state)
+    assert [(v.number, v.percent) for v in traffic.versions] == [(2, 50), (1, 50)]
+
+    def asked(key: int) -> str:
+        headers = {"X-Session-Id": str(key)}
+        return client.infer("sharing", "hello", max_tokens=1, extra_headers=headers).version
+
+    seen = [asked(key) for key in range(20)]
+    assert set(seen) == {first, second}
+    assert [asked(key) for key in range(20)] == seen
+    with pytest.raises(PreconditionFailedError):
+        client.tasks.end_traffic("sharing", if_match=alone.state)
+    bound: StepBack = {"errors": 0.5, "requests": 5}
+    shadowed = client.tasks.set_traffic("sharing", {1: 1}, shadow="v2", step_back=bound)
+    assert [v.shadow for v in shadowed.versions] == [True, False]
+    assert shadowed.step_back == {"errors": 0.5, "window": 60, "requests": 5}
+    assert sum(v.requests for v in shadowed.versions) == 40
+    client.tasks.end_traffic("sharing")
+    assert not client.tasks.traffic("sharing").shared
+    client.tasks.delete("sharing", forever=True)
 
 
 def test_a_task_comes_from_memory(client: Polydelta, decoding: Live):

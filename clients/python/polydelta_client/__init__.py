@@ -39,6 +39,7 @@ from .outputs import (
 from .served import Health, Model, Task, Version
 from .streaming import Stream
 from .tool_calls import CalledFunction, FunctionPiece, ToolCall, ToolCallPiece
+from .traffic import Compared, Seconds, Sharing, StepBack, SteppedBack, Traffic
 
 __all__ = [
     "APIConnectionError",
@@ -56,6 +57,7 @@ __all__ = [
     "CalledFunction",
     "ChosenToken",
     "Classification",
+    "Compared",
     "ConflictError",
     "Embedding",
     "Entity",
@@ -79,12 +81,17 @@ __all__ = [
     "PolydeltaError",
     "PreconditionFailedError",
     "RateLimitError",
+    "Seconds",
+    "Sharing",
     "Source",
+    "StepBack",
+    "SteppedBack",
     "Stream",
     "Tagging",
     "Task",
     "ToolCall",
     "ToolCallPiece",
+    "Traffic",
     "UnsupportedMediaTypeError",
     "Usage",
     "Version",

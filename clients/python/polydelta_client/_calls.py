@@ -1,7 +1,8 @@
 """Requests about what a server has, and how their answers are read; nothing is sent here."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx2
 
@@ -10,6 +11,7 @@ from ._files import files_of
 from ._reading import answer, nothing, reads
 from .inputs import Source
 from .served import Health, Model, Task, Version
+from .traffic import StepBack, Traffic
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,14 @@ def put_task(
     ttl: float | None,
     if_match: str | None,
     if_none_match: str | None,
+    *,
+    activate: bool | None,
 ) -> Call[Task]:
     """`PUT /v1/tasks/{id}`, from a URI or with the files of a checkpoint."""
     headers = _conditions(if_match, if_none_match)
-    path, read = _task_path(name) + (f"?ttl_seconds={ttl}" if ttl is not None else ""), answer(Task)
+    told = {"ttl_seconds": ttl, "activate": None if activate is None else str(activate).lower()}
+    query = urlencode({key: value for key, value in told.items() if value is not None})
+    path, read = _task_path(name) + (f"?{query}" if query else ""), answer(Task)
     if isinstance(source, str) and "://" in source:
         return Call("PUT", path, read, json={"source": source}, headers=headers)
     return Call("PUT", path, read, files=files_of(source), headers=headers)
@@ -89,6 +95,33 @@ def delete_alias(name: str, alias: str, if_match: str | None) -> Call[None]:
     return Call("DELETE", _alias_path(name, alias), nothing, headers=_conditions(if_match))
 
 
+def traffic(name: str) -> Call[Traffic]:
+    """`GET /v1/tasks/{id}/traffic`."""
+    return Call("GET", _traffic_path(name), answer(Traffic))
+
+
+def set_traffic(
+    name: str,
+    shares: Mapping[str | int, int],
+    shadow: str | int | None,
+    step_back: StepBack | None,
+    if_match: str | None,
+) -> Call[Traffic]:
+    """`PUT /v1/tasks/{id}/traffic`."""
+    body = {str(which): share for which, share in shares.items()}
+    for which in ("shadow", "step_back"):
+        if which in body:
+            raise ValueError(f"not for a share: {which!r}; name the version by its number")
+    body = {**body, "shadow": shadow, "step_back": step_back}
+    headers = _conditions(if_match)
+    return Call("PUT", _traffic_path(name), answer(Traffic), json=body, headers=headers)
+
+
+def end_traffic(name: str, if_match: str | None) -> Call[None]:
+    """`DELETE /v1/tasks/{id}/traffic`."""
+    return Call("DELETE", _traffic_path(name), nothing, headers=_conditions(if_match))
+
+
 def list_models() -> Call[list[Model]]:
     """`GET /v1/models`."""
     return Call("GET", "/v1/models", lambda response: reads(_Models)(response).data)
@@ -114,6 +147,10 @@ def _task_path(name: str) -> str:
 
 def _alias_path(name: str, alias: str) -> str:
     return f"{_task_path(name)}/aliases/{quote(alias, safe='')}"
+
+
+def _traffic_path(name: str) -> str:
+    return f"{_task_path(name)}/traffic"
 
 
 def _conditions(if_match: str | None, if_none_match: str | None = None) -> dict[str, str]:

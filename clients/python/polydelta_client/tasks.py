@@ -1,11 +1,16 @@
 """The tasks of a server: what is there, and changing it."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Unpack
 
 from . import _calls
 from ._transport import AsyncTransport, Transport
 from .inputs import CallOptions, Source
 from .served import Task, Version
+from .traffic import StepBack, Traffic
+
+_NOTHING: Mapping[str | int, int] = MappingProxyType({})
 
 
 class Tasks:
@@ -20,6 +25,7 @@ class Tasks:
         source: Source,
         *,
         ttl: float | None = None,
+        activate: bool | None = None,
         if_match: str | None = None,
         if_none_match: str | None = None,
         **options: Unpack[CallOptions],
@@ -30,10 +36,12 @@ class Tasks:
         file, an open file, bytes (`adapter_model.safetensors`, where nothing says their name), or a
         mapping of names to any of these but directories. The file:// URI of a directory is read by
         the server itself. After `ttl` seconds the task is removed by itself.
+        With `activate=False` the delta is a version that does not answer yet; where versions share
+        the traffic, that is so unless you say True.
         With `if_match`, the version that you expect to replace, PreconditionFailedError is raised
         where another is active; with `if_none_match="*"`, ConflictError where the name is taken.
         """
-        call = _calls.put_task(name, source, ttl, if_match, if_none_match)
+        call = _calls.put_task(name, source, ttl, if_match, if_none_match, activate=activate)
         return self._transport.over(options).run(call)
 
     def get(self, name: str, **options: Unpack[CallOptions]) -> Task:
@@ -94,6 +102,36 @@ class Tasks:
         """Return a task's versions, the newest first, even of one removed not long ago."""
         return self._transport.over(options).run(_calls.list_versions(name))
 
+    def traffic(self, name: str, **options: Unpack[CallOptions]) -> Traffic:
+        """Return how a task's requests are shared among its versions, and what came of it."""
+        return self._transport.over(options).run(_calls.traffic(name))
+
+    def set_traffic(
+        self,
+        name: str,
+        shares: Mapping[str | int, int] = _NOTHING,
+        *,
+        shadow: str | int | None = None,
+        step_back: StepBack | None = None,
+        if_match: str | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Traffic:
+        """Share a task's requests among versions, by weight: `set_traffic("spam", {1: 90, 2: 10})`.
+
+        Requests with the same header `X-Session-Id` (`extra_headers`) go to the same version. The
+        `shadow` version answers what others answered, is compared and never returned; a version
+        whose errors are more than `step_back` has it loses its share. `if_match` is the version
+        that is active or the `state` of the traffic, or else PreconditionFailedError is raised.
+        """
+        call = _calls.set_traffic(name, shares, shadow, step_back, if_match)
+        return self._transport.over(options).run(call)
+
+    def end_traffic(
+        self, name: str, *, if_match: str | None = None, **options: Unpack[CallOptions]
+    ) -> None:
+        """Have a task's active version answer alone again."""
+        self._transport.over(options).run(_calls.end_traffic(name, if_match))
+
     # Last in its class: below it, `list` in an annotation would mean this method.
     def list(self, **options: Unpack[CallOptions]) -> list[Task]:
         """Return all tasks."""
@@ -112,12 +150,13 @@ class AsyncTasks:
         source: Source,
         *,
         ttl: float | None = None,
+        activate: bool | None = None,
         if_match: str | None = None,
         if_none_match: str | None = None,
         **options: Unpack[CallOptions],
     ) -> Task:
         """Add a task or give it a new delta; see `Tasks.put`."""
-        call = _calls.put_task(name, source, ttl, if_match, if_none_match)
+        call = _calls.put_task(name, source, ttl, if_match, if_none_match, activate=activate)
         return await self._transport.over(options).run(call)
 
     async def get(self, name: str, **options: Unpack[CallOptions]) -> Task:
@@ -177,6 +216,30 @@ class AsyncTasks:
     async def versions(self, name: str, **options: Unpack[CallOptions]) -> list[Version]:
         """Return a task's versions, the newest first, even of one removed not long ago."""
         return await self._transport.over(options).run(_calls.list_versions(name))
+
+    async def traffic(self, name: str, **options: Unpack[CallOptions]) -> Traffic:
+        """Return how a task's requests are shared among its versions, and what came of it."""
+        return await self._transport.over(options).run(_calls.traffic(name))
+
+    async def set_traffic(
+        self,
+        name: str,
+        shares: Mapping[str | int, int] = _NOTHING,
+        *,
+        shadow: str | int | None = None,
+        step_back: StepBack | None = None,
+        if_match: str | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Traffic:
+        """Share a task's requests among versions; see `Tasks.set_traffic`."""
+        call = _calls.set_traffic(name, shares, shadow, step_back, if_match)
+        return await self._transport.over(options).run(call)
+
+    async def end_traffic(
+        self, name: str, *, if_match: str | None = None, **options: Unpack[CallOptions]
+    ) -> None:
+        """Have a task's active version answer alone again."""
+        await self._transport.over(options).run(_calls.end_traffic(name, if_match))
 
     # Last in its class: below it, `list` in an annotation would mean this method.
     async def list(self, **options: Unpack[CallOptions]) -> list[Task]:

@@ -128,10 +128,14 @@ class SharingBody(BaseModel):
 
 
 class TrafficBody(BaseModel):
-    """How a task's requests are shared; the active version has them all where they are not."""
+    """How a task's requests are shared; the active version has them all where they are not.
+
+    `state` names that in `If-Match`, as the ETag does.
+    """
 
     task: str
     shared: bool
+    state: str
     versions: list[SharingBody]
     step_back: BoundFields | None
 
@@ -167,6 +171,7 @@ class TrafficBody(BaseModel):
         return cls(
             task=task.name.name,
             shared=task.traffic is not None,
+            state=task.state,
             versions=[shown(each) for each in reversed(task.versions) if each.number in numbers],
             step_back=BoundFields.of(traffic.bound) if traffic.bound is not None else None,
         )

@@ -79,6 +79,30 @@ def test_versions_are_a_table(polydelta: Polydelta, spam: Path, tmp_path: Path) 
     polydelta("task", "rm", "other", "--forever")
 
 
+def test_traffic_is_shared_shown_and_ended(
+    polydelta: Polydelta, spam: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(spam, tmp_path / "told")
+    told = tmp_path / "told/delta.json"
+    told.write_text(json.dumps(json.loads(told.read_text()) | {"card": {}}))
+    polydelta("task", "add", "other", str(spam))
+    added = polydelta("task", "add", "other", str(tmp_path / "told"), "--no-activate")
+    assert "(2) does not answer yet" in added.err
+    shared = polydelta("task", "traffic", "other", "v1=1", "v2=3", "--step-back", "0.5")
+    heading, second, first = shared.out.splitlines()
+    assert all(word in heading for word in ("NUMBER", "SHARE", "FIRST TOKEN", "LIKENESS"))
+    assert ("75 %" in second, "25 %" in first) == (True, True)
+    told_again = json.loads(polydelta("task", "traffic", "other", "-o", "json").out)
+    assert told_again["step_back"] == {"errors": 0.5, "window": 60, "requests": 20}
+    shadowed = polydelta("task", "traffic", "other", "--shadow", "2")
+    assert "0 compared" in shadowed.out
+    assert polydelta("task", "traffic", "other", "--end").code == 0
+    assert "answers alone" in polydelta("task", "traffic", "other").err
+    for wrong in (("v1",), ("v1=x",), ("v1=1", "v1=2"), ("--step-back", "0.5"), ("v1=1", "--end")):
+        assert polydelta("task", "traffic", "other", *wrong).code == 2
+    polydelta("task", "rm", "other", "--forever")
+
+
 def test_a_task_that_changes_nothing_is_added_with_a_warning(
     polydelta: Polydelta, decoder: Path, tmp_path: Path
 ) -> None:
