@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterable
 from collections.abc import Sequence as List
+from contextlib import suppress
 
 from deltas.delta import Delta, DeltaRef, TaskType
 from deltas.errors import PolydeltaError
@@ -90,7 +91,7 @@ class Engine:
         self._shadows = Shadows(self._begin_unseen, limits.max_sequences)
         self.traffic = TrafficControl(registry, self._shadows)
         registry.on_checked = self._take_up
-        registry.on_forgotten = self.core.residency.forget
+        registry.on_forgotten = self._forget
 
     async def start(self) -> None:
         """Begin to serve from the running loop."""
@@ -300,6 +301,13 @@ class Engine:
     def _take_up(self, ref: DeltaRef, delta: Delta) -> None:
         self._grammars.check_own(delta)
         self.core.residency.offer(ref, delta)
+
+    def _forget(self, ref: DeltaRef) -> None:
+        self.core.residency.forget(ref)
+        if self._loop is not None:
+            # The registry changes tasks even while the loop ends.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self.traffic.forget, ref)
 
     def _check_open(self) -> None:
         if not self.alive:

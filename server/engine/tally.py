@@ -83,6 +83,10 @@ class Tally:
         """A version's counts, to be looked at."""
         return self._counts.get(ref, Counts(0))
 
+    def forget(self, ref: DeltaRef) -> None:
+        """Let go of a version's counts."""
+        self._counts.pop(ref, None)
+
     def all(self) -> dict[DeltaRef, Counts]:
         """All versions' counts."""
         return dict(self._counts)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 
+from deltas.delta import DeltaRef
 from deltas.errors import PolydeltaError
 from server.engine.answer import Answer
 from server.engine.error_watch import ErrorWatch
@@ -51,6 +52,11 @@ class TrafficControl:
         if isinstance(error, RowFailed | DeltaUnavailable):
             self._counts(lease).failed += 1
             self._judge(lease, failed=True)
+
+    def forget(self, ref: DeltaRef) -> None:
+        """Let go of what is known of a version that there is no more."""
+        self.tally.forget(ref)
+        self._errors.forget(ref)
 
     def _counts(self, lease: Lease) -> Counts:
         return self.tally.of(lease.version.ref, lease.version.number)

@@ -12,11 +12,12 @@ from polydelta_client.tasks import AsyncTasks, Tasks
 EXPORTED = """
 __version__ Alternative APIConnectionError APIResponseError APIStatusError APIStreamError
 APITimeoutError AsyncPolydelta AsyncStream AuthenticationError BadRequestError BatchRequest
-CalledFunction CallOptions ChosenToken Classification ConflictError Embedding Entity FunctionPiece
-Generation Health Inference InferOptions Input InternalServerError Message Model NotFoundError
-Output Parameters ParsedInference PayloadTooLargeError PermissionDeniedError Piece Polydelta
-PolydeltaError PreconditionFailedError RateLimitError Source Stream Tagging Task ToolCall
-ToolCallPiece UnsupportedMediaTypeError Usage Version
+CalledFunction CallOptions ChosenToken Classification Compared ConflictError Embedding Entity
+FunctionPiece Generation Health Inference InferOptions Input InternalServerError Message Model
+NotFoundError Output Parameters ParsedInference PayloadTooLargeError PermissionDeniedError Piece
+Polydelta PolydeltaError PreconditionFailedError RateLimitError Seconds Sharing Source StepBack
+SteppedBack Stream Tagging Task ToolCall ToolCallPiece Traffic UnsupportedMediaTypeError Usage
+Version
 """
 
 
