@@ -18,11 +18,12 @@ from deltas.strict_json import Json
 from server.errors import Conflict, DeltaUnavailable
 from server.registry.catalogue.catalogue import Catalogue
 from server.registry.catalogue.database import Database
-from server.registry.catalogue.sqlite import DATABASE, Sqlite
+from server.registry.catalogue.mend import sound
 from server.registry.checker import Checker
 from server.registry.condition import Condition, check_condition
 from server.registry.keeper import Keeper
 from server.registry.keyed_lock import KeyedLock
+from server.registry.layout import DATABASE
 from server.registry.lease import Lease
 from server.registry.names import SHARED, TaskName, check_alias, check_name
 from server.registry.registration import Registration
@@ -75,7 +76,7 @@ class Registry:
         self._dtype = dtype
         self._checker = Checker(store, base, dtype, vet)
         self._catalogue = Catalogue(
-            database or Sqlite(store.root / DATABASE), base.fingerprint, max_tasks
+            database or sound(store.root / DATABASE), base.fingerprint, max_tasks
         )
         bare = Version.bare(base.family.causal)
         self._keeper = Keeper(store, self._catalogue, retention or Retention(), bare, self.tally)

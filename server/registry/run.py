@@ -13,8 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
+from server.registry.layout import RUN
+
 _LOCK = "lock"
-_RUN = "run-"
 
 
 class Run:
@@ -28,7 +29,7 @@ class Run:
         root.mkdir(parents=True, exist_ok=True)
         _sweep(root)
         while True:
-            self.path = Path(tempfile.mkdtemp(prefix=_RUN, dir=root))
+            self.path = Path(tempfile.mkdtemp(prefix=RUN, dir=root))
             # A sweeper may come between; it takes away what is still empty.
             with suppress(BlockingIOError, FileNotFoundError):
                 self._end = self._lock(os.O_CREAT)
@@ -58,7 +59,7 @@ class Run:
 def ended(root: Path) -> list[Path]:
     """The runs in a root whose servers have ended, however that was."""
     found: list[Path] = []
-    for run in sorted(root.glob(f"{_RUN}*")):
+    for run in sorted(root.glob(f"{RUN}*")):
         try:
             os.close(_hold(run))
         except FileNotFoundError:
@@ -88,7 +89,7 @@ def _hold(run: Path, flags: int = 0) -> int:
 
 
 def _sweep(root: Path) -> None:
-    for run in root.glob(f"{_RUN}*"):
+    for run in root.glob(f"{RUN}*"):
         # Its server lives, or another sweeper was faster.
         with suppress(OSError):
             names = {path.name for path in run.iterdir()}

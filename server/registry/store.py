@@ -28,15 +28,10 @@ from deltas.checkpoint import MAX_WEIGHTS
 from server.errors import DeltaUnavailable
 from server.registry.directory import DirectoryLock, sync
 from server.registry.gate import Gate
+from server.registry.layout import BLOBS, BLOBS_ASIDE, DAMAGED
 from server.registry.quota import Quota
 from server.registry.run import Run
 from server.registry.staging import Staging, digest_of, storage_errors
-
-BLOBS = "blobs"
-"""The directory of all blobs."""
-
-ASIDE = "blobs-"
-"""How directories of blobs begin that were set aside."""
 
 _MIB = 1 << 20
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -103,7 +98,12 @@ class Store:
             yield
 
     def sweep(self, digests: Iterable[str], needed: Callable[[], set[str]]) -> None:
-        """Remove those blobs of some digests that are not needed; one being put is passed over."""
+        """Remove those blobs of some digests that are not needed; one being put is passed over.
+
+        None is removed while a damaged database is kept, which may name versions that have them.
+        """
+        if any(self.root.glob(f"{DAMAGED}*.sqlite3")):
+            return
         for digest in set(digests) - needed():
             with suppress(BlockingIOError, FileNotFoundError):
                 with DirectoryLock(self._blob(digest), alone=True):
@@ -121,7 +121,7 @@ class Store:
 
     def set_aside(self) -> Path:
         """Give the directory of blobs a name under which nothing is removed; return that."""
-        aside = self.root / f"{ASIDE}{uuid4().hex[:8]}"
+        aside = self.root / f"{BLOBS_ASIDE}{uuid4().hex[:8]}"
         with storage_errors():
             self._blobs.rename(aside)
             self._blobs.mkdir()

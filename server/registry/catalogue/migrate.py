@@ -4,6 +4,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, inspect, text
 
@@ -22,6 +23,11 @@ def is_current(connection: Connection) -> bool:
     return connection.scalar(text("SELECT version_num FROM alembic_version")) == HEAD
 
 
+def revisions() -> list[str]:
+    """All revisions of the tables, the newest first."""
+    return [each.revision for each in ScriptDirectory(str(_SCRIPTS)).walk_revisions()]
+
+
 def configuration(connection: Connection) -> Config:
     """What Alembic is to know of the migrations and of a database."""
     config = Config()
@@ -30,10 +36,10 @@ def configuration(connection: Connection) -> Config:
     return config
 
 
-def migrate(connection: Connection) -> None:
-    """Bring a database to this release's tables; raises InvalidSettings if it is of a later one."""
+def migrate(connection: Connection, revision: str = HEAD) -> None:
+    """Bring a database to a revision's tables; raises InvalidSettings if it is of a later one."""
     try:
-        command.upgrade(configuration(connection), "head")
+        command.upgrade(configuration(connection), revision)
     except CommandError as error:
         raise InvalidSettings(
             "The store's registry was written by a later release of Polydelta; serve it with that "

@@ -6,7 +6,8 @@ from sqlalchemy.exc import ArgumentError
 
 from server.errors import InvalidSettings, RegistryUnavailable
 from server.registry.catalogue.database import Database
-from server.registry.catalogue.sqlite import DATABASE, Sqlite
+from server.registry.catalogue.mend import sound
+from server.registry.layout import DATABASE
 
 
 def open_database(url: str | None, store: Path) -> Database:
@@ -15,7 +16,7 @@ def open_database(url: str | None, store: Path) -> Database:
     Raises InvalidSettings, which tells nothing of the URL, and what Database raises.
     """
     if url is None:
-        return Sqlite(store / DATABASE)
+        return sound(store / DATABASE)
     if (store / DATABASE).exists():
         raise InvalidSettings(
             f"The tasks of the store {store} are in its own registry, {DATABASE}; with another one "

@@ -12,9 +12,6 @@ from sqlalchemy.exc import DBAPIError
 from server.errors import InsufficientStorage, RegistryUnavailable
 from server.registry.catalogue.migrate import is_current, migrate
 
-DATABASE = "registry.sqlite3"
-"""The name of the file, in the store."""
-
 _PATIENCE = 10
 """Seconds that a transaction waits for another process's."""
 
@@ -43,9 +40,13 @@ class Sqlite:
     def transaction(self) -> Generator[Connection]:
         """Read and write in one step, alone; nothing is written if anything is raised."""
         with _told():
-            self._ensure()
-            with self._engine.begin() as connection:
-                yield connection
+            while True:
+                self._ensure()
+                with self._engine.begin() as connection:
+                    # Whoever held it before may have put another file in its place.
+                    if _identity(self.path) == self._file:
+                        yield connection
+                        return
 
     @contextmanager
     def reading(self) -> Generator[Connection]:
@@ -106,6 +107,10 @@ def _identity(path: Path) -> tuple[int, int] | None:
 def _prepare(connection: Any, _: object) -> None:
     # The driver is not to begin transactions of its own: `_begin` does.
     connection.isolation_level = None
+    # A damaged text is one row's fault, which its seal tells, and none of the whole query's.
+    connection.text_factory = lambda data: data.decode(errors="replace")
+    # What is deleted is overwritten: a damaged page gives no row as it was once.
+    connection.execute("PRAGMA secure_delete = ON")
     connection.execute("PRAGMA journal_mode = WAL")
     # In this mode a commit is on disk before it returns.
     connection.execute("PRAGMA synchronous = FULL")

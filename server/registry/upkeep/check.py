@@ -4,14 +4,16 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from server.errors import InvalidSettings
-from server.registry.catalogue.sqlite import DATABASE
+from server.registry.catalogue.faults import faults
+from server.registry.catalogue.salvage import salvage
+from server.registry.layout import BLOBS, BLOBS_ASIDE, DAMAGED, DATABASE
 from server.registry.run import ended
-from server.registry.store import ASIDE, BLOBS, is_digest, size_of
+from server.registry.store import is_digest, size_of
 from server.registry.upkeep.blobs import is_free, places_of, spoiled_of
 from server.registry.upkeep.contents import Contents
-from server.registry.upkeep.faults import faults
 from server.registry.upkeep.finding import Finding
 from server.registry.upkeep.snapshot import snapshot
 
@@ -51,7 +53,7 @@ def check(root: Path, begin: Begin) -> Report:
     else:
         contents = Contents({}, (), (), frozenset())
         findings += [_spoiled(digest, []) for digest in spoiled]
-    findings += _beside(root)
+    findings += [*_beside(root), *_damaged(root, contents)]
     return Report(
         tasks=sum(map(len, contents.tasks.values())),
         versions=sum(len(task.versions) for task in contents.all()),
@@ -113,9 +115,27 @@ def _beside(root: Path) -> Iterable[Finding]:
             yield Finding("blob", path.name, "is no blob's name", "Look at it, and move it away.")
     for path in ended(root):
         yield Finding("leftover", path.name, "is of a server that ended", _GC)
-    for path in root.glob(f"{ASIDE}*"):
+    for path in root.glob(f"{BLOBS_ASIDE}*"):
         advice = (
             f"To have these tasks again, stop, restore {DATABASE} and rename this to {BLOBS}; "
             "to give them up, remove it."
         )
         yield Finding("aside", path.name, "was set aside without its database", advice)
+
+
+def _damaged(root: Path, contents: Contents) -> Iterable[Finding]:
+    """Databases that were set aside, with what is still missed of them."""
+    known = {str(task.name) for task in contents.all()}
+    for path in root.glob(f"{DAMAGED}*.sqlite3"):
+        with TemporaryDirectory(prefix="polydelta-") as scratch:
+            names = salvage(path, Path(scratch)).names
+        missed = [name for name in names if name.partition("@")[0] not in known] or [
+            "nothing known"
+        ]
+        yield Finding(
+            "aside",
+            path.name,
+            f"was a damaged database; missed of it: {', '.join(missed)}",
+            "Put these again or restore a back-up, then move it elsewhere: until then no blob is "
+            "removed.",
+        )

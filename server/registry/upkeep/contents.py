@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Table, select
+from sqlalchemy import select, union
 
 from server.registry.catalogue.catalogue import Catalogue
 from server.registry.catalogue.database import Database
@@ -28,16 +28,14 @@ class Contents:
     @classmethod
     def of(cls, database: Database) -> "Contents":
         """Read everything."""
-        rows, versions = _rows(database, TASKS), _rows(database, VERSIONS)
-        bases = sorted({row["base"] for row in rows})
-        tasks = {base: _sound(database, base) for base in bases}
-        sound = {(base, task.name) for base, found in tasks.items() for task in found}
-        named = [(row["base"], name_of(row, "name")) for row in rows]
+        with database.reading() as connection:
+            rows = [dict(row) for row in connection.execute(select(VERSIONS)).mappings()]
+        read = {base: Catalogue(database, base).tasks() for base in bases_of(database)}
         return cls(
-            tasks,
-            tuple(sorted({str(name) for base, name in named if (base, name) not in sound})),
-            tuple(sorted(_shown(row) for row in versions if not is_sound(row))),
-            frozenset(row["digest"] for row in versions),
+            {base: tuple(t for t in found if not t.damaged) for base, found in read.items()},
+            tuple(sorted(str(t.name) for found in read.values() for t in found if t.damaged)),
+            tuple(sorted(_shown(row) for row in rows if not is_sound(row))),
+            frozenset(row["digest"] for row in rows),
         )
 
     def all(self) -> Iterable[Task]:
@@ -45,14 +43,11 @@ class Contents:
         return (task for found in self.tasks.values() for task in found)
 
 
-def _sound(database: Database, base: str) -> tuple[Task, ...]:
-    return tuple(task for task in Catalogue(database, base).tasks() if not task.damaged)
-
-
 def _shown(row: Mapping[str, Any]) -> str:
     return f"{name_of(row, 'task')}@{row['number']}"
 
 
-def _rows(database: Database, table: Table) -> list[Mapping[str, Any]]:
+def bases_of(database: Database) -> list[str]:
+    """The fingerprints of all bases that there are tasks of."""
     with database.reading() as connection:
-        return [dict(row) for row in connection.execute(select(table)).mappings()]
+        return sorted(connection.scalars(union(select(TASKS.c.base), select(VERSIONS.c.base))))

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from server.errors import RegistryUnavailable
 from server.registry.catalogue.database import Database
+from server.registry.catalogue.faults import opened
 from server.registry.catalogue.sqlite import Sqlite
-from server.registry.upkeep.faults import opened
 
 
 @contextmanager

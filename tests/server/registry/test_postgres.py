@@ -11,7 +11,7 @@ from deltas.base import BaseSpec
 from server.errors import InvalidSettings, RegistryUnavailable, TaskNotFound
 from server.registry.catalogue import postgres as catalogue
 from server.registry.catalogue.opening import open_database
-from server.registry.catalogue.sqlite import DATABASE
+from server.registry.layout import DATABASE
 from server.registry.names import shared
 from server.registry.registry import Registry
 from server.registry.store import Store

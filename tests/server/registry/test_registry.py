@@ -23,7 +23,7 @@ from server.errors import (
     PreconditionFailed,
     TaskNotFound,
 )
-from server.registry.catalogue.sqlite import DATABASE
+from server.registry.layout import DATABASE
 from server.registry.lease import Lease
 from server.registry.names import shared
 from server.registry.registry import Registry

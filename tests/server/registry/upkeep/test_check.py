@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from deltas.base import BaseSpec
 from deltas.formats import native
 from server.errors import InvalidSettings
-from server.registry.catalogue.sqlite import DATABASE
+from server.registry.layout import DATABASE
 from server.registry.names import shared
 from server.registry.registry import Registry
+from server.registry.store import Store
 from server.registry.upkeep.check import Report, check
 from server.registry.upkeep.finding import Finding
 
@@ -113,6 +115,20 @@ def test_a_damaged_database_is_told_and_blobs_are_read_all_the_same(root: Path) 
         ("blob", first.name, "is damaged"),
         ("database", DATABASE, "file is not a database"),
     ]
+
+
+def test_what_is_missed_of_a_database_that_was_set_aside_is_told(
+    root: Path, registry: Registry, base: BaseSpec
+) -> None:
+    change(root, "PRAGMA wal_checkpoint(TRUNCATE)")
+    change(root, "UPDATE tasks SET latest = 9 WHERE name = 'a'")
+    registry.close()
+    data = (root / DATABASE).read_bytes()
+    (root / DATABASE).write_bytes(bytes(100) + data[100:])
+    again = Registry(Store(root), base)
+    (finding,) = (each for each in look(root).findings if each.about == "aside")
+    assert finding.fault == "was a damaged database; missed of it: a"
+    again.close()
 
 
 def test_a_database_that_is_gone_is_told(root: Path) -> None:

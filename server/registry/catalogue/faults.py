@@ -6,6 +6,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from server.errors import RegistryUnavailable
+from server.registry.catalogue import scan
+from server.registry.catalogue.migrate import HEAD, revisions
+from server.registry.catalogue.tables import METADATA
 
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _SHOWN = 20
@@ -20,11 +23,24 @@ def faults(path: Path) -> list[str]:
     try:
         with closing(opened(path)) as connection:
             told = [row[0] for row in connection.execute(f"PRAGMA integrity_check({_SHOWN})")]
+            return told if told != ["ok"] else _unlike_its_revision(connection)
     except sqlite3.DatabaseError as error:
         if is_damage(error):
             return [str(error)]
         raise RegistryUnavailable(f"{path} cannot be read: {error}.") from error
-    return [] if told == ["ok"] else told
+
+
+def _unlike_its_revision(connection: sqlite3.Connection) -> list[str]:
+    """Where names of tables or columns are damaged, which SQLite takes as they are."""
+    found = {table: set(scan.columns(connection, table)) for table in scan.tables(connection)}
+    revision = scan.first(connection, "SELECT version_num FROM alembic_version")
+    expected = {table.name: set(table.columns.keys()) for table in METADATA.sorted_tables}
+    fits = all(found.get(table) == columns for table, columns in expected.items())
+    if revision == HEAD and not fits:
+        return [f"its tables are not those of its revision {HEAD}"]
+    if revision not in revisions() and (fits or (revision is None and found)):
+        return ["its revision cannot be read"]
+    return []
 
 
 def is_damage(error: sqlite3.Error) -> bool:
@@ -35,4 +51,6 @@ def is_damage(error: sqlite3.Error) -> bool:
 
 def opened(path: Path) -> sqlite3.Connection:
     """Open a database to be read alone, beside whoever writes it."""
-    return sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)
+    connection = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)
+    connection.text_factory = lambda data: data.decode(errors="replace")
+    return connection
