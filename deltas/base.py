@@ -12,6 +12,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from deltas.delta import ProblemType
+from deltas.errors import UnsupportedBase
 from deltas.families import Family, family_of
 from deltas.site import Role, Site
 from deltas.tokenizer import TokenizerSpec
@@ -56,13 +57,25 @@ class BaseSpec:
         return [site for site in self.sites.values() if site.role is role]
 
 
-def describe(model: PreTrainedModel, name: str) -> BaseSpec:
-    """Read a live model's sites and measures.
+def describe(model: PreTrainedModel, name: str, family: Family | None = None) -> BaseSpec:
+    """Read a live model's sites and measures, which is of this family or of a known one.
 
-    Raises UnsupportedBase if its architecture has no family record.
+    Raises UnsupportedBase if its architecture has no family record, or its modules are not where
+    the record says.
     """
     config = model.config
-    family = family_of(config)
+    family = family or family_of(config)
+    try:
+        return _described(model, name, family)
+    except AttributeError as error:
+        raise UnsupportedBase(
+            f"The modules of the base '{name}' are not where the record of {family.name} says: "
+            f"{error}."
+        ) from error
+
+
+def _described(model: PreTrainedModel, name: str, family: Family) -> BaseSpec:
+    config = model.config
     sites = {site.name: site for site in _sites(model, config, family)}
     return BaseSpec(
         name=name,

@@ -6,6 +6,8 @@ from functools import partial
 from typing import TypeAlias
 
 from deltas.errors import PolydeltaError
+from deltas.families import FAMILIES
+from deltas.families.record import read_record
 from server.engine.capacity import context_of
 from server.engine.engine import Engine
 from server.engine.limits import Limits
@@ -117,5 +119,7 @@ def open_base(settings: Settings) -> Base:
     source = resolve_base(settings.base, settings.cache)
     device = choose_device(settings.device)
     dtype = choose_dtype(settings.dtype, device)
-    base = load_base(source.name, source.directory, dtype, device)
+    record = settings.family_record
+    family = None if record is None else read_record(record, FAMILIES)
+    base = load_base(source.name, source.directory, dtype, device, family)
     return replace(base, quantize=settings.quantize == "int8", revision=source.revision)

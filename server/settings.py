@@ -120,6 +120,9 @@ class Settings(BaseSettings):
     quantize: Literal["none", "int8"] = Field(
         default="none", description="round the base's weights, never a delta's"
     )
+    family_record: Path | None = Field(
+        default=None, description="JSON record of the base's family, else one that is known"
+    )
     max_batch_tokens: int | None = Field(
         default=None, gt=0, description="tokens in one engine step; else 512, for an encoder 2048"
     )

@@ -52,8 +52,8 @@ _SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
         | {"seq_length": CONTEXT, "pad_token_id": 0},
     ),
     "camembert": ("CamembertConfig", _SIZES | _ROBERTA),
-    "cohere": ("CohereConfig", _GROUPED | {"use_qk_norm": True}),
-    "cohere2": ("Cohere2Config", _GROUPED | _SLIDING),
+    "cohere": ("CohereConfig", _GROUPED | {"use_qk_norm": True, "logit_scale": 0.8}),
+    "cohere2": ("Cohere2Config", _GROUPED | _SLIDING | {"logit_scale": 0.8}),
     "deberta": ("DebertaConfig", _SIZES | {"relative_attention": True, "pos_att_type": ["c2p"]}),
     "deberta-v2": (
         "DebertaV2Config",

@@ -24,6 +24,7 @@ def family_of(config: PreTrainedConfig) -> Family:
     if family is None:
         known = ", ".join(sorted(FAMILIES))
         raise UnsupportedBase(
-            f"A base of model type '{config.model_type}' cannot be served; choose one of: {known}."
+            f"A base of model type '{config.model_type}' cannot be served; choose one of: {known}. "
+            "If its modules lie as one of theirs do, say so in a JSON record: --family-record."
         )
     return family

@@ -17,7 +17,7 @@ from transformers import (
 
 from deltas.base import BaseSpec, describe
 from deltas.errors import UnsupportedBase
-from deltas.families import family_of
+from deltas.families import Family, family_of
 from deltas.modules import freeze
 from deltas.tokenizer import TokenizerSpec
 
@@ -74,18 +74,25 @@ class Base:
         return head
 
 
-def load_base(name: str, directory: Path | str, dtype: torch.dtype, device: torch.device) -> Base:
+def load_base(
+    name: str,
+    directory: Path | str,
+    dtype: torch.dtype,
+    device: torch.device,
+    family: Family | None = None,
+) -> Base:
     """Load a base from a directory in the Transformers layout, safetensors alone.
 
-    Raises UnsupportedBase if its family or its tokenizer cannot be served.
+    It is of this family or of a known one. Raises UnsupportedBase if its family or its tokenizer
+    cannot be served.
     """
     config: PreTrainedConfig = AutoConfig.from_pretrained(directory)
-    family = family_of(config)
+    family = family or family_of(config)
     loader = AutoModelForCausalLM if family.causal else AutoModel
     # Fingerprints are taken in bfloat16: values rounded to float16 before would give others.
     exact = torch.float32 if dtype is torch.float16 else dtype
     model: PreTrainedModel = loader.from_pretrained(directory, dtype=exact, use_safetensors=True)
-    spec = describe(model, name)
+    spec = describe(model, name, family)
     for parameter in model.parameters():
         # Parameters alone: the buffers of rotary embeddings need all their digits.
         parameter.data = parameter.data.to(dtype)
