@@ -1,6 +1,7 @@
 """Sources elsewhere: over real sockets, from servers of ours that are honest, broken or hostile."""
 
 import gzip
+import hashlib
 import json
 import logging
 import os
@@ -22,9 +23,18 @@ from server.registry.sources.network import Network
 from server.registry.sources.public import is_public
 from server.registry.sources.sources import Sources
 from server.registry.sources.transfer import Bounds, Transfer
-from tests.file_server import FileServer, Handler, drip, make_certificate, redirect, serving_files
+from tests.file_server import (
+    Asked,
+    FileServer,
+    Handler,
+    drip,
+    make_certificate,
+    redirect,
+    serving_files,
+)
 from tests.hub_server import COMMIT, HubServer
 from tests.server.registry.prompts import number_of, write_prompt
+from tests.signatures import is_signed
 
 BOUNDS = Bounds(1 << 20, seconds=20, rate=1000, window=0.5)
 TOKEN = "hf_a_token_that_nobody_sees"
@@ -51,6 +61,13 @@ def web(trusted: Path) -> Iterator[FileServer]:
 def storage(trusted: Path) -> Iterator[FileServer]:
     with serving_files(trusted) as files:
         yield files
+
+
+@pytest.fixture(autouse=True)
+def _no_token_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    caplog.set_level(logging.DEBUG)
+    yield
+    assert not any(TOKEN in each.getMessage() for each in caplog.get_records("call"))
 
 
 @pytest.fixture
@@ -154,11 +171,34 @@ def test_object_stores_are_asked_as_the_environment_says(
         assert "if-match" in later
         # Google's account of these tests asks for nothing to be signed.
         assert ("authorization" in later) is (scheme != "gs")
+        if scheme == "s3":
+            assert all(is_signed(each, "someone", TOKEN, "eu-west-1") for each in store.asked)
+            assert not is_signed(store.asked[0], "someone", f"{TOKEN}x", "eu-west-1")
         with pytest.raises(InvalidRequest, match="No delta was found"):
             bring(registry, f"{scheme}://bucket/elsewhere")
         with pytest.raises(SourceUnavailable, match="--private-sources") as caught:
             bring(registry, f"{scheme}://bucket/deltas/spam", private=False)
         assert TOKEN not in str(caught.value)
+
+
+def test_signatures_are_judged_as_amazon_documents_them() -> None:
+    # The example of "Authenticating Requests: Using the Authorization Header", GET Object.
+    signature = "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41"
+    headers = {
+        "host": "examplebucket.s3.amazonaws.com",
+        "range": "bytes=0-9",
+        "x-amz-content-sha256": hashlib.sha256(b"").hexdigest(),
+        "x-amz-date": "20130524T000000Z",
+        "authorization": "AWS4-HMAC-SHA256 "
+        "Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request,"
+        "SignedHeaders=host;range;x-amz-content-sha256;x-amz-date,"
+        f"Signature={signature}",
+    }
+    asked = Asked("GET", "/test.txt", headers, b"")
+    who, secret = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+    assert is_signed(asked, who, secret, "us-east-1")
+    other = Asked("GET", "/other.txt", headers, b"")
+    assert not is_signed(other, who, secret, "us-east-1")
 
 
 def test_a_cut_file_goes_on_where_it_ended(
@@ -402,7 +442,6 @@ def test_requests_may_name_what_the_operator_allows(source: str, allowed: bool) 
 def test_no_token_is_in_any_line_of_the_log(
     registry: Registry, hub: HubServer, web: FileServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG)
     bring(registry, "hf://my-org/spam")
     web.special[f"/my-org/spam/resolve/{COMMIT}/delta.json"] = lambda handler: handler.answer(500)
     with pytest.raises(SourceUnavailable) as caught:
