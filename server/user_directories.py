@@ -19,6 +19,11 @@ def user_store() -> Path:
     return user_data() / "store"
 
 
+def user_demo_store() -> Path:
+    """The store of `polydelta demo`, which the user's own tasks are not in."""
+    return user_data() / "demo"
+
+
 def _of(variable: str, otherwise: str) -> Path:
     named = os.environ.get(variable)
     return (Path(named) if named else Path.home() / otherwise) / "polydelta"

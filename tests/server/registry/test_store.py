@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -65,11 +65,15 @@ for point, place in points.items():
             digest = staging.digest
             with store.keeping(staging, digest):
                 pass
-        store.sweep([digest], set)
+        store.sweep([digest], lambda _: set())
         store.close()
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL, point
 """
+
+
+def needs_none(_: set[str]) -> set[str]:
+    return set()
 
 
 def blobs(root: Path) -> list[Path]:
@@ -85,7 +89,7 @@ def test_a_kill_leaves_each_delta_whole_or_absent(delta: Make, tmp_path: Path) -
         for blob in blobs(root):
             assert digest_of(blob) == blob.name
         store = Store(root)
-        store.sweep(store.digests(), set)
+        store.sweep(store.digests(), needs_none)
         store.close()
         assert is_empty(root), point
 
@@ -114,7 +118,7 @@ def test_blobs_outlive_their_server_and_nothing_else_does(delta: Make, tmp_path:
     assert not list(tmp_path.glob("run-*"))
     third = Store(tmp_path)
     assert digest_of(third.path(digest)) == digest
-    third.sweep(third.digests(), set)
+    third.sweep(third.digests(), needs_none)
     assert not blobs(tmp_path)
     third.close()
 
@@ -142,7 +146,7 @@ def test_servers_that_put_and_sweep_at_once_lose_nothing(delta: Make, tmp_path: 
         return digest
 
     def sweep(store: Store) -> None:
-        store.sweep(store.digests(), lambda: set(wanted))
+        store.sweep(store.digests(), lambda _: set(wanted))
 
     digest = ""
     with ThreadPoolExecutor(8) as pool:
@@ -166,10 +170,10 @@ def test_a_blob_that_is_being_put_is_not_swept(delta: Make, tmp_path: Path) -> N
             staging.copy(Folder(delta(1)), NAMES)
             digest = staging.digest
             with store.keeping(staging, digest):
-                other.sweep([digest], set)
+                other.sweep([digest], needs_none)
                 assert digest_of(other.path(digest)) == digest
         # The second time it is there already.
-    other.sweep([digest], set)
+    other.sweep([digest], needs_none)
     with pytest.raises(DeltaUnavailable):
         store.path(digest)
 
@@ -199,6 +203,42 @@ def test_what_is_damaged_is_told_and_put_again(delta: Make, tmp_path: Path) -> N
     assert not store.is_whole(digest)
     assert kept(store, delta(1)) == digest
     assert store.is_whole(digest)
+
+
+def test_a_damaged_blob_is_replaced_once(
+    delta: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = Store(tmp_path / "store"), Store(tmp_path / "store")
+    digest = kept(first, delta(1))
+    (first.path(digest) / native.WEIGHTS).write_bytes(b"")
+    placed, ended = threading.Event(), threading.Event()
+
+    def put_meanwhile() -> tuple[int, int]:
+        with second.stage() as staging:
+            staging.copy(Folder(delta(1)), NAMES)
+            with second.keeping(staging, digest):
+                before = second.path(digest).stat().st_ino
+                placed.set()
+                assert ended.wait(60)
+                return before, second.path(digest).stat().st_ino
+
+    with ThreadPoolExecutor(1) as pool:
+        real, others = Store.is_whole, list[Future[tuple[int, int]]]()
+
+        def looked(store: Store, digest: str) -> bool:
+            whole = real(store, digest)
+            if store is first and not others:
+                others.append(pool.submit(put_meanwhile))
+                # Who may come between does.
+                placed.wait(1)
+            return whole
+
+        monkeypatch.setattr(Store, "is_whole", looked)
+        kept(first, delta(1))
+        ended.set()
+        before, after = others[0].result(60)
+    assert before == after
+    assert first.is_whole(digest)
 
 
 def test_what_is_staged_but_not_kept_is_gone(delta: Make, tmp_path: Path) -> None:
@@ -244,7 +284,7 @@ def test_all_deltas_together_take_no_more_than_their_quota(delta: Make, tmp_path
         second = kept(store, delta(1))
         with pytest.raises(InsufficientStorage, match="--store-gb"):
             kept(store, delta(2))
-        store.sweep([second], lambda: {first})
+        store.sweep([second], lambda _: {first})
     assert digest_of(store.path(first)) == first
 
 
