@@ -68,11 +68,22 @@ def known_after(tasks: Tasks, step: Step) -> Tasks:
         tasks.setdefault(name, Known()).put(number)
     elif what == "remove":
         tasks.pop(name, None)
+    elif name in tasks and what == "activate":
+        tasks[name].activate(chosen(tasks, step))
     elif name in tasks:
-        numbers = sorted(tasks[name].versions)
-        tasks[name].active = numbers[number % len(numbers)]
-        tasks[name].retain()
+        tasks[name].share(shares_of(tasks, step))
     return tasks
+
+
+def chosen(tasks: Tasks, step: Step) -> int:
+    """The version that a step means."""
+    numbers = sorted(tasks[step[1]].versions)
+    return numbers[step[2] % len(numbers)]
+
+
+def shares_of(tasks: Tasks, step: Step) -> dict[int, int]:
+    """What a step gives that version, and what the oldest."""
+    return {min(tasks[step[1]].versions): 90, chosen(tasks, step): 10}
 
 
 def do(registry: Registry, sources: list[Path], tasks: Tasks, step: Step) -> None:
@@ -82,9 +93,11 @@ def do(registry: Registry, sources: list[Path], tasks: Tasks, step: Step) -> Non
     elif name in tasks:
         if what == "remove":
             registry.remove(shared(name))
+        elif what == "activate":
+            registry.activate(shared(name), chosen(tasks, step))
         else:
-            numbers = sorted(tasks[name].versions)
-            registry.activate(shared(name), str(numbers[number % len(numbers)]))
+            shares = shares_of(tasks, step)
+            registry.share(shared(name), {f"{number}": each for number, each in shares.items()})
 
 
 def die_at(place: str, name: str, count: int) -> None:
@@ -108,7 +121,7 @@ def change(place: Place, sources: list[Path], tasks: Tasks, random: Random, log:
         die_at(*random.choice(POINTS), random.randint(1, 12))
     registry = place.open()
     while True:
-        what = random.choice(("put", "put", "activate", "remove"))
+        what = random.choice(("put", "put", "activate", "share", "remove"))
         step = (what, random.choice(NAMES), random.randrange(DELTAS))
         os.write(log, f"begin {step!r}\n".encode())
         do(registry, sources, tasks, step)
@@ -116,17 +129,22 @@ def change(place: Place, sources: list[Path], tasks: Tasks, random: Random, log:
         tasks = known_after(tasks, step)
 
 
-def state(registry: Registry) -> dict[str, tuple[int, dict[int, int]]]:
+State = dict[str, tuple[int | None, dict[int, int], dict[int, int]]]
+"""Of each task the active version, which delta each version is, and the shares."""
+
+
+def state(registry: Registry) -> State:
     """What a registry says that there is; reads every version."""
-    found: dict[str, tuple[int, dict[int, int]]] = {}
+    found: State = {}
     for task in registry.all():
         held = {version.number: number_of(registry.load(version.ref)) for version in task.versions}
-        found[task.name] = (task.active.number, held)
+        traffic = registry.versions(shared(task.name)).traffic
+        found[task.name] = (task.active.number, held, dict(traffic.shares) if traffic else {})
     return found
 
 
-def expected(tasks: Tasks) -> dict[str, tuple[int | None, dict[int, int]]]:
-    return {name: (known.active, known.versions) for name, known in tasks.items()}
+def expected(tasks: Tasks) -> State:
+    return {name: (known.active, known.versions, known.shares) for name, known in tasks.items()}
 
 
 def judge(place: Place, tasks: Tasks, log: bytes) -> Tasks:
