@@ -5,6 +5,7 @@ few architectures do not; their heads are made here, and the projections around 
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -43,6 +44,8 @@ def let_ask(
     if asking is None:
         return
     bias = BIASES[asking.bias](model.config, context) if asking.bias else None
+    if bias is not None:
+        bias = replace(bias, table=bias.table.to(model.device))
     for module in modules:
         module.forward = partial(_forward, module, model.config, asking, bias, name)
 

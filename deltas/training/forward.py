@@ -61,14 +61,15 @@ class Forward:
         rows = [torch.tensor([0] * extent.rows + list(tokens)) for tokens in sequences]
         tokens = pad_sequence(rows, batch_first=True).to(device)
         count, longest = tokens.shape
-        positions = torch.arange(longest, device=device) + self._family.first_position
+        places = torch.arange(longest, device=device)
+        positions = places + self._family.first_position
         lengths = [len(row) for row in rows]
         self._step.lengths = torch.tensor(lengths, device=device)
         segments = (Segment(SLOT, i * longest, (i + 1) * longest) for i in range(count))
         self._wiring.bind(Segments.of(segments), one_slot=True)
         extra: dict[str, Any] = {"use_cache": False} if self._family.causal else {}
         if self._family.attention is None:
-            extra["attention_mask"] = torch.arange(longest) < torch.tensor(lengths)[:, None]
+            extra["attention_mask"] = places < self._step.lengths[:, None]
         output = self._backbone(
             input_ids=tokens, position_ids=(positions + extent.shift).expand(count, -1), **extra
         ).last_hidden_state
