@@ -1,9 +1,11 @@
 """Traffic: a task's requests shared among its versions, each answer saying which one it is of."""
 
 import itertools
+import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -14,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from deltas.base import BaseSpec
 from deltas.delta import Delta
 from tests import samples
-from tests.server.api.live import Live, wait_until
+from tests.server.api.live import Live, serving, wait_until
 from tests.server.api.problems import check
 from tests.server.engine.flaws import overflowing
 from tests.server.engine.pacing import paced
@@ -343,3 +345,23 @@ def test_metrics_tell_versions_apart(live: Live, versions: list[str]) -> None:
     assert found["polydelta_version_time_to_first_token_seconds_count", "2", None] == 3
     assert found["polydelta_shadow_agreement_count", "1", None] == 3
     assert shown(live, 2)["seconds"]["whole"] >= shown(live, 2)["seconds"]["first_token"] > 0
+
+
+def test_a_version_whose_files_are_lost_steps_back(decoder: Path, tmp_path: Path) -> None:
+    """Another server that shares the store follows, with the reason."""
+    with serving(decoder, tmp_path) as live, serving(decoder, tmp_path) as other:
+        for seed in (1, 2):
+            live.add(NAME, samples.generator("lora", live.spec, seed=seed))
+        live.http.post(f"{URL}/activate", json={"version": 1})
+        share(live, v1=1, v2=1, step_back={"errors": 0.2, "requests": 4})
+        wait_until(lambda: other.http.get(TRAFFIC).json()["shared"])
+        # Nothing of it is in the memory of the server that has not put it.
+        digest = shown(live, 2)["digest"]
+        shutil.rmtree(tmp_path / "store" / "blobs" / digest)
+        for n in range(60):
+            told = {"model": NAME, "prompt": "w005", "max_tokens": 1, "user": f"{n}"}
+            assert other.post("/v1/completions", **told).status_code in (200, 503)
+        wait_until(lambda: shown(live, 2)["share"] == 0)
+        assert shown(other, 2)["stepped_back"] == shown(live, 2)["stepped_back"]
+        assert shown(other, 2)["failed"] >= 4
+        assert shown(live, 2)["failed"] == 0
