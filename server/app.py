@@ -17,6 +17,7 @@ from server.api.http.limits import BodyLimits
 from server.api.http.origins import TrustedOrigins
 from server.api.routes import (
     batch,
+    blobs,
     chat,
     classify,
     completions,
@@ -57,7 +58,7 @@ from server.traces.setup import traced
 _RESOURCES = (
     infer, batch, tasks, versions, traffic, completions, chat, responses, embeddings, models, lora,
     classify, pooling, score, rerank, tokenize, server_info, pause, embed, predict, info, generate,
-    hub, page, health, metrics
+    hub, page, health, metrics, blobs
 )  # fmt: skip
 
 

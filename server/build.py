@@ -24,6 +24,7 @@ from server.registry.retention import Retention
 from server.registry.sources.sources import Sources, origin
 from server.registry.sources.transfer import Bounds
 from server.registry.store import Store
+from server.registry.supply.opening import open_supply
 from server.settings import Settings
 from server.system.memory import GIGABYTE, memory, resident
 from server.system.need import Need, check_need
@@ -58,9 +59,17 @@ def _open_registry(
     # A delta must leave room not in what the base could hold, but in what this server does.
     spec = replace(base.spec, context=context_of(base, limits))
     retention = Retention(settings.keep_versions, settings.keep_hours, settings.keep_removed_hours)
+    if settings.registry is None and (settings.advertise or settings.blobs):
+        raise InvalidSettings(
+            "Servers that share a store fetch nothing from elsewhere (--advertise, --blobs); name "
+            "the registry that they share instead, --registry postgresql://USER@HOST/DATABASE."
+        )
     database = open_database(settings.registry, settings.store)
+    supply = None
+    if settings.registry:
+        supply = open_supply(store, database, settings.advertise, settings.blobs)
     registry = Registry(
-        store, spec, base.dtype, settings.max_tasks, templates.vet, retention, database
+        store, spec, base.dtype, settings.max_tasks, templates.vet, retention, database, supply
     )
     # What the operator names may be as large as what the store takes.
     bounds = Bounds(store.max_bytes, settings.source_timeout)

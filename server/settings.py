@@ -83,6 +83,8 @@ def _check_registry(url: str) -> str:
 
 
 RegistryUrl: TypeAlias = Annotated[str, AfterValidator(_check_registry)]
+Bucket: TypeAlias = Annotated[str, Field(pattern=r"^(?:s3|gs|az)://[^/\s]+(?:/[^\s]*)?$")]
+ServerUrl: TypeAlias = Annotated[str, Field(pattern=r"^https?://[^/\s@]+/?$", max_length=500)]
 
 
 class Settings(BaseSettings):
@@ -155,6 +157,14 @@ class Settings(BaseSettings):
         repr=False,
         description="PostgreSQL database of tasks, as postgresql://USER@HOST/DATABASE, else a file "
         "in the store",
+    )
+    blobs: Bucket | None = Field(
+        default=None,
+        description="where all servers of a registry put deltas, as s3://BUCKET/PREFIX",
+    )
+    advertise: ServerUrl | None = Field(
+        default=None,
+        description="where other servers of the registry reach this one, as http://HOST:8000",
     )
     keep_versions: PositiveInt = Field(
         default=5, description="versions of a task that are kept to go back to"

@@ -30,10 +30,10 @@ Answer = Callable[["Handler"], None]
 
 @dataclass
 class FileServer:
-    """Serves `files` by their paths with ETags, ranges, If-Range and If-Match.
+    """Serves `files` by their paths with ETags, ranges, If-Range and If-Match, and takes new ones.
 
     `special` has whole answers of their own for some paths, `cuts` after how many bytes of a body
-    the connection is closed, next time.
+    the connection is closed, next time. With `refuse` it takes none.
     """
 
     url: str
@@ -42,6 +42,7 @@ class FileServer:
     cuts: dict[str, list[int]] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
     tagged: bool = True
+    refuse: bool = False
 
     def put(self, place: str, directory: Path) -> str:
         """Serve a directory's files beneath a path, and return its address."""
@@ -79,6 +80,13 @@ class Handler(BaseHTTPRequestHandler):
                 self.answer(404)
         except (BrokenPipeError, ConnectionResetError, ssl.SSLError):
             self.close_connection = True
+
+    def do_PUT(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        if self.files.refuse:
+            return self.answer(403)
+        self.files.files[unquote(self.path.partition("?")[0])] = body
+        return self.answer(200, etag=f'"{hashlib.md5(body).hexdigest()}"')
 
     do_HEAD = do_POST = do_GET  # noqa: N815
 

@@ -15,6 +15,7 @@ from server.engine.answer import Answer
 from server.engine.blocks import BlockPool
 from server.engine.capacity import cache_blocks_of, context_of
 from server.engine.core import EngineCore
+from server.engine.elsewhere import Elsewhere
 from server.engine.event import Event
 from server.engine.grammars import Grammars
 from server.engine.limits import Limits
@@ -70,6 +71,7 @@ class Engine:
         self.registry = registry
         self.observer = observer
         self.resolver: Resolver | None = None
+        self._elsewhere = Elsewhere(registry)
         self.draining = False
         self.limits = limits
         self._answers: dict[str, Answer] = {}
@@ -104,6 +106,7 @@ class Engine:
         self.begin_drain()
         if self._watching is not None:
             self._watching.cancel()
+        self._elsewhere.close()
         if self.resolver is not None:
             self.resolver.close()
         try:
@@ -205,7 +208,14 @@ class Engine:
             if not await self._found(task, call):
                 raise
             leases = self.registry.leases(task, count, call.key)
-        call.versions.add(leases[0].version.ref)
+        ref = leases[0].version.ref
+        try:
+            await self._elsewhere.bring(ref, call.patience)
+        except BaseException:
+            for lease in leases:
+                lease.release()
+            raise
+        call.versions.add(ref)
         return leases
 
     async def version(self, task: TaskName, call: Call) -> Version:
@@ -230,6 +240,8 @@ class Engine:
         return self.core.residency.residence(ref) if ref.digest else "device"
 
     async def _found(self, task: TaskName, call: Call) -> bool:
+        if await self._elsewhere.has(task):
+            return True
         return self.resolver is not None and await self.resolver.find(task.name, call.patience)
 
     def _build_core(self, blocks: int) -> EngineCore:

@@ -15,9 +15,10 @@ from server.registry.names import TaskName
 from server.registry.retention import Retention
 from server.registry.rollout import Rollout
 from server.registry.store import Store
+from server.registry.supply.supply import Supply
 from server.registry.sweeper import Sweeper
 from server.registry.tally import Counted, Tally
-from server.registry.task import Task
+from server.registry.task import Task, digests_of
 from server.registry.version import Version
 
 _log = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ class Keeper:
         retention: Retention,
         bare: Version,
         tally: Tally,
+        supply: Supply | None = None,
     ) -> None:
         self.on_forgotten: Callable[[DeltaRef], None] = lambda _: None
         self.rollout = Rollout(bare, self._forget)
@@ -51,6 +53,7 @@ class Keeper:
         self._catalogue = catalogue
         self._retention = retention
         self._tally = tally
+        self._supply = supply
         self._telling = KeyedLock()
         self._sweeper = Sweeper(store, catalogue, self.rollout)
         self._follower: Follower | None = None
@@ -75,8 +78,12 @@ class Keeper:
         tasks = self._catalogue.tasks()
         for task in tasks:
             self.rollout.serve(task)
-        answering = ((task.name, task.answering) for task in tasks)
-        _tell_lost([name for name, its in answering if its and its.ref.digest not in blobs])
+        if self._supply is not None:
+            for task in tasks:
+                self._supply.expect(digests_of(task) - blobs)
+        else:
+            answering = ((task.name, task.answering) for task in tasks)
+            _tell_lost([name for name, its in answering if its and its.ref.digest not in blobs])
         self._sweeper.soon(blobs)
 
     def follow(self) -> None:
@@ -97,7 +104,7 @@ class Keeper:
         # What fails is tried again with the next look, and keeps none of the others.
         self._pending |= names
         errors = [
-            *_for_each(list(self._pending), self._take_over),
+            *_for_each(list(self._pending), self.take_over),
             *_for_each(self._overdue(time.time()), self._keep_to_rules),
         ]
         if errors:
@@ -120,9 +127,13 @@ class Keeper:
             self._follower.close()
         self._sweeper.close()
 
-    def _take_over(self, name: TaskName) -> None:
+    def take_over(self, name: TaskName) -> None:
+        """Serve a task as the catalogue has it, and have those of its files fetched that lack."""
         with self._telling.hold(name):
-            self.rollout.serve(self._catalogue.task(name).whole())
+            task = self._catalogue.task(name).whole()
+            if self._supply is not None:
+                self._supply.expect(digests_of(task))
+            self.rollout.serve(task)
         self._pending.discard(name)
 
     def _keep_to_rules(self, key: Key) -> None:
@@ -138,6 +149,8 @@ class Keeper:
             return [(base, name) for name in self.rollout.expired(now)]
         self._rules_due = now + _RULES_EVERY
         self._store.recount()
+        # What a server elsewhere let go of may be here.
+        self._sweeper.soon(self._store.digests())
         tasks = self.rollout.tasks()
         mine = [(base, task.name) for task in tasks if self._retention.kept(task, now) != task]
         over = self._catalogue.removed(self._retention.over(now))
@@ -174,6 +187,8 @@ class Keeper:
         return change
 
     def _forget(self, ref: DeltaRef) -> None:
+        if self._supply is not None:
+            self._supply.forget(ref.digest)
         self._sweeper.soon({ref.digest})
         self.on_forgotten(ref)
 

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +12,10 @@ import torch
 from deltas import formats
 from deltas.base import BaseSpec
 from deltas.delta import Delta, DeltaRef
-from deltas.errors import DeltaError
 from deltas.folder import Folder, opened
-from deltas.formats import native
 from deltas.strict_json import Json
-from server.errors import Conflict, DeltaUnavailable
+from server.errors import Conflict, RequestError
+from server.registry.blobs import Blobs
 from server.registry.catalogue.catalogue import Catalogue
 from server.registry.catalogue.database import Database
 from server.registry.catalogue.mend import sound
@@ -25,26 +25,23 @@ from server.registry.keeper import Keeper
 from server.registry.keyed_lock import KeyedLock
 from server.registry.layout import DATABASE
 from server.registry.lease import Lease
-from server.registry.names import SHARED, TaskName, check_alias, check_name
+from server.registry.names import SHARED, TaskName, check_alias, check_name, is_plain
 from server.registry.registration import Registration
 from server.registry.retention import Retention
 from server.registry.sharing import traffic_of
 from server.registry.staging import Staging
 from server.registry.stats import RegistryStats
 from server.registry.store import Store
+from server.registry.supply.supply import Supply
 from server.registry.tally import Tally, change
 from server.registry.task import Task
 from server.registry.traffic import Bound
-from server.registry.version import Version
-from server.registry.which import check_apart, version_of
+from server.registry.version import BASE_NAME, Version
+from server.registry.which import check_apart, split, version_of
 
 
 def _ignore(*_: object) -> None:
     pass
-
-
-def _unreadable(ref: DeltaRef) -> DeltaUnavailable:
-    return DeltaUnavailable(f"The delta of task '{ref.task}' could not be read from the store.")
 
 
 class Registry:
@@ -67,19 +64,23 @@ class Registry:
         vet: Callable[[Delta], None] = _ignore,
         retention: Retention | None = None,
         database: Database | None = None,
+        supply: Supply | None = None,
     ) -> None:
         self.on_checked: Callable[[DeltaRef, Delta], None] = _ignore
         self.on_forgotten: Callable[[DeltaRef], None] = _ignore
         self.tally = Tally()
         self._store = store
         self._base = base
-        self._dtype = dtype
+        self._supply = supply
+        self._blobs = Blobs(store, base, dtype, supply)
         self._checker = Checker(store, base, dtype, vet)
         self._catalogue = Catalogue(
             database or sound(store.root / DATABASE), base.fingerprint, max_tasks
         )
         bare = Version.bare(base.family.causal)
-        self._keeper = Keeper(store, self._catalogue, retention or Retention(), bare, self.tally)
+        self._keeper = Keeper(
+            store, self._catalogue, retention or Retention(), bare, self.tally, supply
+        )
         self._keeper.on_forgotten = lambda ref: self.on_forgotten(ref)
         self._rollout = self._keeper.rollout
         self._writing = KeyedLock()
@@ -91,12 +92,32 @@ class Registry:
         return self._store.scratch
 
     def follow(self) -> None:
-        """From now on take over what other servers change, and remove what has had its time."""
+        """From now on take over what other servers change, and remove what has had its time.
+
+        Servers elsewhere may ask for files from now on.
+        """
         self._keeper.follow()
+        if self._supply is not None:
+            self._supply.start()
 
     def look(self) -> None:
         """Take over now what other servers changed."""
         self._keeper.look()
+
+    def seek(self, asked: TaskName) -> bool:
+        """Take over now what other servers made of one task; whether the name means anything then.
+
+        Raises RegistryUnavailable.
+        """
+        name, _ = split(asked)
+        if not is_plain(name.name) or name.name == BASE_NAME:
+            return False
+        for tenant in {name.tenant, SHARED}:
+            self._keeper.take_over(TaskName(tenant, name.name))
+        with suppress(RequestError):
+            self._rollout.version(asked)
+            return True
+        return False
 
     def stage(self) -> AbstractContextManager[Staging]:
         """A place in the store for a delta's files, to be put; it is gone at the end."""
@@ -179,6 +200,7 @@ class Registry:
             if current is not None and current.ref == ref:
                 # Its files may be gone or damaged.
                 with self._store.keeping(staging, ref.digest):
+                    self._blobs.share(ref.digest)
                     return self._rollout.show(commit(current)), False
             if current is None:
                 self._catalogue.check_place(name)
@@ -225,7 +247,7 @@ class Registry:
             task = self._catalogue.task(name)
             # What is sound of a damaged task can be activated.
             ref = version_of(task if task.versions else self._there(task), which).ref
-            self._check_whole(ref)
+            self._blobs.check(ref)
 
             def activated(task: Task) -> Task:
                 check_condition(task, if_match)
@@ -330,20 +352,20 @@ class Registry:
         return self._rollout.lease_shadow(name)
 
     def load(self, ref: DeltaRef) -> Delta:
-        """Read a version's tensors from the store; raises DeltaUnavailable if that fails."""
-        self._check_whole(ref)
-        try:
-            return formats.load(self._store.path(ref.digest), self._base, self._dtype)
-        except (OSError, DeltaError) as error:
-            raise _unreadable(ref) from error
+        """Read a version's tensors; raises DeltaUnavailable if that fails."""
+        return self._blobs.load(ref)
+
+    def coming(self, ref: DeltaRef) -> "Future[None] | None":
+        """What to wait for before a version is loaded: its files come from elsewhere."""
+        return self._blobs.coming(ref)
+
+    def file(self, digest: str, name: str) -> Path | None:
+        """Where one file of a delta is, for another server to fetch."""
+        return self._blobs.file(digest, name)
 
     def card(self, name: TaskName) -> dict[str, Json]:
         """What the version that answers says about how it came about; reads its files."""
-        ref = self.get(name).version.ref
-        try:
-            return native.card_of(self._store.path(ref.digest)) if ref.digest else {}
-        except (OSError, DeltaError) as error:
-            raise _unreadable(ref) from error
+        return self._blobs.card(self.get(name).version.ref)
 
     def version(self, name: TaskName) -> Version:
         """The version that would answer; raises TaskNotFound naming close matches."""
@@ -374,6 +396,8 @@ class Registry:
     def close(self) -> None:
         """Wait for puts under way and end; nothing is put afterwards, and what was put lasts."""
         self._store.gate.close()
+        if self._supply is not None:
+            self._supply.close()
         self._keeper.close()
         self._catalogue.close()
         self._store.close()
@@ -384,17 +408,12 @@ class Registry:
         outline = self._checker.outline(staging)
         try:
             with self._store.keeping(staging, ref.digest):
-                yield self._checker.read(ref, outline.bytes, self.on_checked)
+                version = self._checker.read(ref, outline.bytes, self.on_checked)
+                self._blobs.share(ref.digest)
+                yield version
         except BaseException:
             self._rollout.drop(ref)
             raise
-
-    def _check_whole(self, ref: DeltaRef) -> None:
-        if not self._store.is_whole(ref.digest):
-            raise DeltaUnavailable(
-                f"The files of version {ref.version} of task '{ref.task}' are gone from the store "
-                "or damaged; put them again."
-            )
 
     def _there(self, task: Task) -> Task:
         if not task.whole().versions:

@@ -147,6 +147,18 @@ class Store:
             raise DeltaUnavailable("The delta's files are gone from the store; put it again.")
         return place
 
+    def has(self, digest: str) -> bool:
+        """Whether there is a delta, whole or not."""
+        return self._blob(digest).is_dir()
+
+    def file(self, digest: str, name: str) -> Path | None:
+        """Where one file of a delta is, if it is there."""
+        with suppress(OSError):
+            if _DIGEST.fullmatch(digest):
+                files = self._blob(digest).iterdir()
+                return next((path for path in files if path.name == name), None)
+        return None
+
     def is_whole(self, digest: str) -> bool:
         """Whether a delta's files are those that it was put with; reads them all."""
         with suppress(OSError):

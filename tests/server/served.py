@@ -60,17 +60,20 @@ def served(
     *,
     files: tuple[int, int] | None = None,
     turns: Turns | None = None,
+    advertised: bool = False,
     variables: Mapping[str, str] | None = None,
     **settings: Any,
 ) -> Generator[Served]:
     """A server, ready.
 
     `files` are its limits on open files, `turns` counts those of its event loop, `variables` are
-    added to its environment.
+    added to its environment. Others of its registry fetch from one that is advertised.
     """
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     given = {"base": str(base), "store": store, "port": port, **settings}
+    if advertised:
+        given["advertise"] = f"http://127.0.0.1:{port}"
     with (
         forked(_serve, given, files, turns, log=log(store), variables=variables) as process,
         httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as http,

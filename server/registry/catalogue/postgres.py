@@ -52,8 +52,9 @@ class Postgres:
         self._engine = create_engine(
             self._url, pool_pre_ping=True, max_overflow=-1, hide_parameters=True
         )
+        self._said = ""
         self._listening: psycopg.Connection | None = None
-        with _told(), self._alone() as connection:
+        with self._told(), self._alone() as connection:
             self.is_new = not inspect(connection).has_table(CHANGES.name)
             if not is_current(connection):
                 migrate(connection)
@@ -61,13 +62,13 @@ class Postgres:
     @contextmanager
     def transaction(self) -> Generator[Connection]:
         """Read and write in one step, alone; nothing is written if anything is raised."""
-        with _told(), self._alone() as connection:
+        with self._told(), self._alone() as connection:
             yield connection
 
     @contextmanager
     def reading(self) -> Generator[Connection]:
         """See one state of everything, waiting for nobody."""
-        with _told(), self._engine.connect() as connection:
+        with self._told(), self._engine.connect() as connection:
             connection.execution_options(
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
             )
@@ -100,6 +101,30 @@ class Postgres:
                 connection.exec_driver_sql(statement)
             yield connection
 
+    @contextmanager
+    def _told(self) -> Generator[None]:
+        """Say of an error of the database what it means for whoever changes tasks.
+
+        What the driver says of it names hosts and users, which is for the log alone, and once.
+        """
+        try:
+            yield
+            self._said = ""
+        except DBAPIError as error:
+            reason = " ".join(str(error.orig).split())
+            if reason != self._said:
+                self._said = reason
+                _log.error("The registry's database: %s", reason)
+            if getattr(error.orig, "sqlstate", None) in _FULL:
+                raise InsufficientStorage(
+                    "The registry cannot be written: its database has no room. Have an operator "
+                    "give it more."
+                ) from None
+            raise RegistryUnavailable(
+                "The registry's database cannot be used just now. Tasks that are loaded are "
+                "served; nothing can be changed until it can. Try again shortly."
+            ) from None
+
     def _listen(self) -> psycopg.Connection:
         _, arguments = self._engine.dialect.create_connect_args(self._url)
         connection = psycopg.connect(**arguments, autocommit=True)
@@ -116,28 +141,3 @@ def _completed(url: URL) -> URL:
     """A URL with the driver and whatever its query leaves open."""
     url = url.set(drivername="postgresql+psycopg")
     return url.update_query_dict({**_CONNECTION, **url.query})
-
-
-@contextmanager
-def _told() -> Generator[None]:
-    """Say of an error of the database what it means for whoever changes tasks.
-
-    What the driver says of it names hosts and users, which is for the log alone.
-    """
-    try:
-        yield
-    except DBAPIError as error:
-        _log.warning("The registry's database: %s", _reason(error))
-        if getattr(error.orig, "sqlstate", None) in _FULL:
-            raise InsufficientStorage(
-                "The registry cannot be written: its database has no room. Have an operator give "
-                "it more."
-            ) from None
-        raise RegistryUnavailable(
-            "The registry's database cannot be used just now. Tasks that are loaded are served; "
-            "nothing can be changed until it can. Try again shortly."
-        ) from None
-
-
-def _reason(error: DBAPIError) -> str:
-    return " ".join(str(error.orig).split())

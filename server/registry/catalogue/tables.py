@@ -68,6 +68,14 @@ CHANGES = Table(
 )
 """One row for each change, in order: what other servers follow, and who reads what happened."""
 
+SERVERS = Table(
+    "servers",
+    METADATA,
+    Column("address", String(512), primary_key=True),
+    Column("seen", Float, nullable=False),
+)
+"""Where servers can be reached by others, and when each last said so, in seconds of the epoch."""
+
 
 SEAL = "seal"
 """The column with a row's seal, in each table that has seals."""

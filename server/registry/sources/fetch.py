@@ -10,11 +10,8 @@ from server.registry.sources.remote import Cut, Opened, Remote
 from server.registry.sources.transfer import Transfer
 from server.registry.staging import Staging
 
-_TRIES = 5
-"""How often in a row a file may bring nothing new."""
-
 _PAUSE = 0.2
-"""Seconds before the first of them; each later pause is twice as long."""
+"""Seconds before a file is tried again; each later pause is twice as long."""
 
 
 def fetch(remote: Remote, staging: Staging, transfer: Transfer) -> None:
@@ -56,7 +53,7 @@ def _take(remote: Remote, name: str, staging: Staging, transfer: Transfer) -> bo
                 return True
             except Cut as cut:
                 failures = 1 if transfer.received > before else failures + 1
-                if failures == _TRIES or (arriving and not arriving.resumable):
+                if failures == transfer.tries or (arriving and not arriving.resumable):
                     raise SourceUnavailable(
                         f"{name} could not be fetched from {transfer.what}: {cut}. Try again, or "
                         "upload the files."

@@ -31,30 +31,40 @@ if TYPE_CHECKING:
 _READ_SECONDS = timedelta(seconds=15)
 
 
+def open_store(
+    address: Address, seconds: float, *, private: bool
+) -> S3Store | GCSStore | AzureStore:
+    """A store of the objects beneath a prefix, each of whose requests may take so long.
+
+    Raises SourceUnavailable where the environment does not say how it is reached.
+    """
+    client: ClientConfig = {
+        "allow_http": private,
+        "connect_timeout": timedelta(seconds=10),
+        "read_timeout": _READ_SECONDS,
+        "timeout": timedelta(seconds=seconds),
+    }
+    # Whoever fetches tries again by itself, and looks at its bounds in between.
+    retries: RetryConfig = {"max_retries": 0}
+    try:
+        return _STORES[address.scheme](
+            address.host,
+            prefix="/".join(address.path) or None,
+            client_options=client,
+            retry_config=retries,
+        )
+    except (BaseError, ValueError):
+        # Their texts may hold what is in the environment.
+        raise SourceUnavailable(_ADVICE[address.scheme]) from None
+
+
 class Objects:
     """The objects beneath a prefix. A transfer that is cancelled ends with the next piece."""
 
     def __init__(self, address: Address, transfer: Transfer, private: bool) -> None:
         self._transfer = transfer
-        client: ClientConfig = {
-            "allow_http": private,
-            "connect_timeout": timedelta(seconds=10),
-            "read_timeout": _READ_SECONDS,
-            "timeout": timedelta(seconds=max(1.0, transfer.left())),
-        }
-        # Whoever fetches tries again by itself, and looks at its bounds in between.
-        retries: RetryConfig = {"max_retries": 0}
         self._advice = _ADVICE[address.scheme]
-        try:
-            self._store = _STORES[address.scheme](
-                address.host,
-                prefix="/".join(address.path) or None,
-                client_options=client,
-                retry_config=retries,
-            )
-        except (BaseError, ValueError):
-            # Their texts may hold what is in the environment.
-            raise SourceUnavailable(self._advice) from None
+        self._store = open_store(address, max(1.0, transfer.left()), private=private)
 
     @contextmanager
     def open(self, name: str, start: int = 0, tag: str | None = None) -> Generator[Opened | None]:

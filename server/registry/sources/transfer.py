@@ -20,13 +20,15 @@ _TELL_SECONDS = 5.0
 class Bounds:
     """What one transfer may take: bytes, seconds, and at least so many bytes a second.
 
-    The rate is held to whenever `window` seconds were spent waiting for the network.
+    The rate is held to whenever `window` seconds were spent waiting for the network. A file may
+    bring nothing new `tries` times in a row.
     """
 
     bytes: int
     seconds: float = 600.0
     rate: int = 16 << 10
     window: float = 20.0
+    tries: int = 5
 
 
 class Transfer:
@@ -47,6 +49,7 @@ class Transfer:
         self.what = what
         self.received = 0
         self.known = 0
+        self.tries = bounds.tries
         self._bounds = bounds
         self._shown = shown
         self._tally = tally or Tally()

@@ -14,16 +14,17 @@ _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
 
 
 class Web:
-    """The files beneath an address that ends in a slash."""
+    """The files beneath an address that ends in a slash, with a token for its host if need be."""
 
-    def __init__(self, url: str, http: Http) -> None:
+    def __init__(self, url: str, http: Http, token: str | None = None) -> None:
         self._url = url
         self._http = http
+        self._token = token
 
     @contextmanager
     def open(self, name: str, start: int = 0, tag: str | None = None) -> Generator[Opened | None]:
         """Begin to read a file, or go on with it."""
-        with open_url(self._http, self._url + name, start, tag) as opened:
+        with open_url(self._http, self._url + name, start, tag, self._token) as opened:
             yield opened
 
 
