@@ -44,7 +44,7 @@ def pins() -> dict[str, str]:
     """The pinned version of every distribution, by its canonical name."""
     lines = [
         line
-        for file in ("requirements.txt", "requirements-dev.txt")
+        for file in ("requirements.txt", "requirements-postgres.txt", "requirements-dev.txt")
         for line in (ROOT / file).read_text().splitlines()
         if not line.startswith(("#", "-"))
     ]
