@@ -1,6 +1,7 @@
 """`polydelta store …`: looking after a store, beside running servers or without any."""
 
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -42,3 +43,38 @@ def check(store: Root = None, output: Format = "text") -> None:
     )
     if report.findings:
         raise typer.Exit(1)
+
+
+@app.command("gc")
+def collect(
+    store: Root = None,
+    dry_run: Annotated[bool, flag("dry-run", help="Only tell what would go.")] = False,
+    keep_versions: Annotated[
+        int | None, flag("keep-versions", min=1, help="Of each task; else all are kept.")
+    ] = None,
+    keep_hours: Annotated[
+        float | None, flag("keep-hours", min=0, help="All versions for so long, whatever else.")
+    ] = None,
+    keep_removed_hours: Annotated[
+        float | None, flag("keep-removed-hours", min=0, help="Removed tasks for so long.")
+    ] = None,
+    output: Format = "text",
+) -> None:
+    """Remove what no task needs and, where a rule is given, versions that the rules do not keep.
+
+    Without any rule that is left to the servers, which know theirs.
+    """
+    from server.registry.retention import Retention
+    from server.registry.upkeep.garbage import collect as collect_from
+
+    told = {"versions": keep_versions, "hours": keep_hours, "removed_hours": keep_removed_hours}
+    given = {name: value for name, value in told.items() if value is not None}
+    rules = replace(Retention(), **given) if given else None
+    freed = collect_from(store or user_store(), rules, pretend=dry_run)
+    if output == "json":
+        print_json(freed)
+    word = "would be removed" if dry_run else "removed"
+    err.print(
+        f"{freed.blobs} blobs and {freed.leftovers} leftovers {word}, {size(freed.bytes)}; "
+        f"{freed.tasks} tasks with fewer versions"
+    )

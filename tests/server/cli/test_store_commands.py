@@ -42,3 +42,10 @@ def test_a_store_that_is_not_there_is_told(polydelta: Polydelta, tmp_path: Path)
     result = polydelta("store", "check", "--store", str(tmp_path / "none"))
     assert result.code == 1
     assert "--store" in result.err
+
+
+def test_what_no_task_needs_is_removed(polydelta: Polydelta, root: Path) -> None:
+    (root / "blobs" / ("0" * 64)).mkdir()
+    assert "1 blobs" in polydelta("store", "gc", "--dry-run").err
+    assert "2 blobs" in polydelta("store", "gc", "--keep-versions", "1").err
+    assert len(list((root / "blobs").iterdir())) == 1
