@@ -13,6 +13,7 @@ from server.api.http.document import PROBLEMS, Documented
 from server.api.http.hosts import TrustedHosts
 from server.api.http.identity import RequestIds
 from server.api.http.intake import Intake
+from server.api.http.keys import KeyCheck
 from server.api.http.limits import BodyLimits
 from server.api.http.origins import TrustedOrigins
 from server.api.routes import (
@@ -44,6 +45,7 @@ from server.api.routes import (
     traffic,
     versions,
 )
+from server.api.scopes import check_declared
 from server.api.writes import Writes
 from server.engine.engine import Engine
 from server.engine.resolver import Resolver
@@ -92,6 +94,7 @@ def create_app(engine: Engine, settings: Settings, max_requests: int) -> FastAPI
     engine.observer = traced(app.state.metrics)
     for resource in _RESOURCES:
         app.include_router(resource.router)
+    check_declared(app.routes)
     problem.install(app)
     _guard(app, engine, settings, max_requests)
     return app
@@ -115,6 +118,7 @@ def _guard(app: FastAPI, engine: Engine, settings: Settings, max_requests: int) 
     """
     app.add_middleware(AnsweredBy)
     app.add_middleware(BodyLimits, max_upload_bytes=settings.max_body_mb << 20)
+    app.add_middleware(KeyCheck, registry=engine.registry)
     app.add_middleware(Intake, engine=engine, limit=max_requests)
     app.add_middleware(TrustedOrigins, trusted=settings.cors_origins)
     if settings.cors_origins:

@@ -4,6 +4,8 @@ PolydeltaError                  (deltas.errors, with its delta branch)
 └── ServerError
     ├── RequestError            the caller can mend it
     │   ├── InvalidRequest      400  a field is wrong
+    │   ├── Unauthorized        401  no API key, or none that is known
+    │   ├── Forbidden           403  the key is not good for this
     │   ├── ContextLengthExceeded 400
     │   ├── CapabilityMismatch  400  the task does not do what was asked
     │   ├── TaskNotFound        404  names close matches
@@ -11,6 +13,7 @@ PolydeltaError                  (deltas.errors, with its delta branch)
     │   ├── Conflict            409  the name holds another delta
     │   └── PreconditionFailed  412
     ├── Unavailable             trying again may help; carries `retry_after` in seconds
+    │   ├── TooManyAttempts     429  too many wrong keys from one address
     │   ├── QueueFull           429  no place is expected soon enough
     │   ├── Overloaded          503
     │   ├── DeadlineExceeded    504  its turn did not come within the time that its client gave
@@ -51,6 +54,20 @@ class RequestError(ServerError):
 
 class InvalidRequest(RequestError):
     """A field of the request is wrong."""
+
+
+class Unauthorized(RequestError):
+    """No API key came, or none that may be used."""
+
+    status = 401
+    code = "invalid_api_key"
+
+
+class Forbidden(RequestError):
+    """The API key is not good for this."""
+
+    status = 403
+    code = "forbidden"
 
 
 class ContextLengthExceeded(RequestError):
@@ -103,6 +120,13 @@ class Unavailable(ServerError):
         super().__init__(message)
         if retry_after is not None:
             self.retry_after = retry_after
+
+
+class TooManyAttempts(Unavailable):
+    """Too many wrong API keys came from one address."""
+
+    status = 429
+    code = "too_many_attempts"
 
 
 class QueueFull(Unavailable):

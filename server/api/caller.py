@@ -9,8 +9,10 @@ from typing import Annotated, TypeAlias
 from fastapi import Depends, Request
 from starlette.datastructures import Headers
 
+from server.api.dependencies import key_of as api_key_of
 from server.api.http.body import Body, value_of
 from server.engine.request import Call
+from server.registry.names import SHARED
 
 _PREFERENCE = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d+(?:\.\d+)?)", re.IGNORECASE)
 _TIMEOUTS = {"x-stainless-read-timeout": 1.0, "x-envoy-expected-rq-timeout-ms": 1e-3}
@@ -47,6 +49,8 @@ def patience_of(headers: Headers) -> float | None:
 
 def caller_of(request: Request) -> str:
     """Whose share of the places a request takes: its credentials' digest, else its address."""
+    if (own := api_key_of(request)) is not None:
+        return own.digest
     credentials = request.headers.get("authorization", "")
     if credentials:
         return hashlib.sha256(credentials.encode()).hexdigest()
@@ -64,7 +68,9 @@ async def _call(request: Request) -> Call:
     patience = patience_of(request.headers)
     deadline = None if patience is None else time.monotonic() + patience
     trace = {name: request.headers[name] for name in _TRACE if name in request.headers}
+    own = api_key_of(request)
     call = Call(caller_of(request), deadline, trace=trace, key=key_of(request))
+    call.tenant = own.tenant if own else SHARED
     request.state.call = call
     return call
 

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from server.engine.engine import Engine
 from server.metrics import Metrics
+from server.registry.keys import Key
 from server.registry.names import MAX_REFERENCE, PLAIN_NAME, SHARED, is_plain, rule_broken
 from server.registry.namespace import Namespace
 from server.registry.sources.sources import Sources
@@ -29,8 +30,14 @@ EngineDep: TypeAlias = Annotated[Engine, Depends(_engine)]
 MetricsDep: TypeAlias = Annotated[Metrics, Depends(_metrics)]
 
 
-async def _namespace(engine: EngineDep) -> Namespace:
-    return Namespace(engine.registry, SHARED)
+def key_of(request: Request) -> Key | None:
+    """The key that a request came with, if there are keys."""
+    return getattr(request.state, "key", None)
+
+
+async def _namespace(request: Request, engine: EngineDep) -> Namespace:
+    key = key_of(request)
+    return Namespace(engine.registry, key.tenant if key else SHARED, key.name if key else "")
 
 
 RegistryDep: TypeAlias = Annotated[Namespace, Depends(_namespace)]

@@ -10,9 +10,9 @@ from server.engine.sequence import Sequence
 class PrefixCache:
     """Gives sequences that generate the cache blocks that hold their first rows already.
 
-    A full block is known by a hash chained over the digest of the delta's version, the request's
-    salt and every token up to the block's end. Two blocks of one key hold the same, and no key
-    is common to two versions or two salts.
+    A full block is known by a hash chained over the digest of the delta's version, the tenant for
+    whom it is computed, the request's salt and every token up to the block's end. Two blocks of one
+    key hold the same, and no key is common to two versions, two tenants or two salts.
     `queries` and `hits` count the tokens of all admitted sequences and those of them found.
     """
 
@@ -70,6 +70,6 @@ class PrefixCache:
 
 
 def _root(sequence: Sequence) -> bytes:
-    # A digest is hexadecimal, so that no other pair reads the same.
-    root = f"{sequence.version.ref.digest}\n{sequence.salt}"
+    # Neither digests nor tenants have a line's end in them: nothing else reads the same.
+    root = f"{sequence.version.ref.digest}\n{sequence.tenant}\n{sequence.salt}"
     return sha256(root.encode(errors="surrogatepass")).digest()

@@ -19,6 +19,7 @@ from server.model.batch import Item
 from server.model.judge import Judged
 from server.model.rules import Rule
 from server.model.sampling import Sampling
+from server.registry.names import SHARED
 from server.registry.version import Version
 
 Key: TypeAlias = tuple[str, int]
@@ -55,6 +56,7 @@ class Sequence:
     matcher: Matcher | None = None
     salt: str = ""
     caller: str = ""
+    tenant: str = SHARED
     background: bool = False
     judges: bool = False
     prompt: int = 0
@@ -189,6 +191,7 @@ def sequences_of(
             judges=judges and index == 0,
             salt=request.cache_salt,
             caller=request.call.caller,
+            tenant=request.call.tenant,
             background=request.background,
         )
         for index in range(request.sampling.n if generates else 1)

@@ -35,7 +35,8 @@ _T = TypeVar("_T")
 class Keeper:
     """Keeps catalogue, rollout and store at one; thread-safe.
 
-    `on_forgotten` is told of a version that nothing needs any more.
+    `on_forgotten` is told of a version that nothing needs any more, `on_changes` that something
+    changed, of tasks or of what else the database holds.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Keeper:
         supply: Supply | None = None,
     ) -> None:
         self.on_forgotten: Callable[[DeltaRef], None] = lambda _: None
+        self.on_changes: Callable[[], None] = lambda: None
         self.rollout = Rollout(bare, self._forget)
         self._store = store
         self._catalogue = catalogue
@@ -99,7 +101,10 @@ class Keeper:
     def look(self) -> None:
         """Take over what other servers changed, and remove what has had its time."""
         looked = time.monotonic()
-        self._seen, names = self._catalogue.changes(self._seen)
+        seen, names = self._catalogue.changes(self._seen)
+        if seen != self._seen:
+            self.on_changes()
+        self._seen = seen
         self._looked = looked
         # What fails is tried again with the next look, and keeps none of the others.
         self._pending |= names

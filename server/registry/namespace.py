@@ -5,8 +5,9 @@ from contextlib import AbstractContextManager
 from typing import TypedDict, Unpack
 
 from deltas.strict_json import Json
+from server.errors import TaskNotFound
 from server.registry.condition import Condition
-from server.registry.names import TaskName
+from server.registry.names import SHARED, TaskName, shared
 from server.registry.registration import Registration
 from server.registry.registry import Registry
 from server.registry.staging import Staging
@@ -28,11 +29,12 @@ class Terms(TypedDict, total=False):
 class Namespace:
     """A tenant's view of the registry: it reads its own tasks and the shared, and changes its own.
 
-    Methods are the registry's, which says what they raise.
+    `by` is who puts what is put. Methods are the registry's, which says what they raise.
     """
 
-    def __init__(self, registry: Registry, tenant: str) -> None:
+    def __init__(self, registry: Registry, tenant: str, by: str = "") -> None:
         self._registry = registry
+        self._by = by
         self._tenant = tenant
 
     def stage(self) -> AbstractContextManager[Staging]:
@@ -43,7 +45,7 @@ class Namespace:
         self, name: str, staging: Staging, **terms: Unpack[Terms]
     ) -> tuple[Registration, bool]:
         """Check a delta, then make it the active version; True if that changed anything."""
-        return self._registry.put_staged(self._named(name), staging, **terms)
+        return self._registry.put_staged(self._named(name), staging, by=self._by, **terms)
 
     def remove(self, name: str, *, if_match: Condition = None, forever: bool = False) -> None:
         """Have a task answer no more."""
@@ -51,7 +53,12 @@ class Namespace:
 
     def versions(self, name: str) -> Task:
         """A task with all its versions, be it removed."""
-        return self._registry.versions(self._named(name))
+        try:
+            return self._registry.versions(self._named(name))
+        except TaskNotFound:
+            if self._tenant == SHARED:
+                raise
+        return self._registry.versions(shared(name))
 
     def activate(self, name: str, which: str | int, *, if_match: Condition = None) -> Registration:
         """Have an earlier version answer again."""

@@ -18,11 +18,13 @@ from server.errors import Conflict, RequestError
 from server.registry.blobs import Blobs
 from server.registry.catalogue.catalogue import Catalogue
 from server.registry.catalogue.database import Database
+from server.registry.catalogue.keys import Keys
 from server.registry.catalogue.mend import sound
 from server.registry.checker import Checker
 from server.registry.condition import Condition, check_condition
 from server.registry.keeper import Keeper
 from server.registry.keyed_lock import KeyedLock
+from server.registry.keys import KeyRing
 from server.registry.layout import DATABASE
 from server.registry.lease import Lease
 from server.registry.names import SHARED, TaskName, check_alias, check_name, is_plain
@@ -74,17 +76,21 @@ class Registry:
         self._supply = supply
         self._blobs = Blobs(store, base, dtype, supply)
         self._checker = Checker(store, base, dtype, vet)
-        self._catalogue = Catalogue(
-            database or sound(store.root / DATABASE), base.fingerprint, max_tasks
-        )
+        database = database or sound(store.root / DATABASE)
+        self._catalogue = Catalogue(database, base.fingerprint, max_tasks)
+        self._keys = Keys(database)
+        self.keys = KeyRing()
+        """The keys that requests need, if there are any."""
         bare = Version.bare(base.family.causal)
         self._keeper = Keeper(
             store, self._catalogue, retention or Retention(), bare, self.tally, supply
         )
         self._keeper.on_forgotten = lambda ref: self.on_forgotten(ref)
         self._rollout = self._keeper.rollout
+        self._keeper.on_changes = self._read_keys
         self._writing = KeyedLock()
         self._keeper.start()
+        self._read_keys()
 
     @property
     def scratch(self) -> Path:
@@ -154,6 +160,7 @@ class Registry:
         staging: Staging,
         *,
         source: str = "",
+        by: str = "",
         lifetime: float | None = None,
         activate: bool | None = None,
         if_match: Condition = None,
@@ -165,12 +172,12 @@ class Registry:
         its traffic and nothing is said of it.
 
         Returns the task as it is at that moment: puts and removals of one name run one after
-        another. `source` says where the files came from; after `lifetime` seconds the task is
-        removed. Raises DeltaError or InvalidRequest with the
-        reason, PreconditionFailed if the active version is none of `if_match` (versions, digests,
-        or `*` for any), Conflict if `if_none_match` and the name holds another delta,
-        InsufficientStorage if the store or the number of tasks is at its limit, InsufficientMemory
-        if there is too little for the delta; nothing has changed then.
+        another. `source` says where the files came from, `by` who put them; after `lifetime`
+        seconds the task is removed. Raises DeltaError or InvalidRequest with the reason,
+        PreconditionFailed if the active version is none of `if_match` (versions, digests, or `*`
+        for any), Conflict if `if_none_match` and the name holds another delta, InsufficientStorage
+        if the store or the number of tasks is at its limit, InsufficientMemory if there is too
+        little for the delta; nothing has changed then.
         """
         check_name(name)
         formats.judge(staging.path, self._base)
@@ -191,7 +198,7 @@ class Registry:
             def put(task: Task) -> Task:
                 # Another server may have been faster.
                 check(task)
-                return task.put(replace(version, source=source), now, expires, activate)
+                return task.put(replace(version, source=source, by=by), now, expires, activate)
 
             return self._keeper.change(name, f"put {ref.version}", put)
 
@@ -414,6 +421,9 @@ class Registry:
         except BaseException:
             self._rollout.drop(ref)
             raise
+
+    def _read_keys(self) -> None:
+        self.keys = self._keys.ring()
 
     def _there(self, task: Task) -> Task:
         if not task.whole().versions:

@@ -15,7 +15,14 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from deltas.errors import DeltaError, PolydeltaError, UnsafeDelta
-from server.errors import Conflict, InvalidRequest, RequestError, ServerError, Unavailable
+from server.errors import (
+    Conflict,
+    InvalidRequest,
+    RequestError,
+    ServerError,
+    Unauthorized,
+    Unavailable,
+)
 from server.registry.names import NAME_RULE
 
 logger = logging.getLogger(__name__)
@@ -161,6 +168,8 @@ def _of_ours(error: PolydeltaError) -> Problem:
         # Whole seconds are the standard's; OpenAI's clients and ours read milliseconds first.
         headers["retry-after"] = str(max(1, ceil(error.retry_after)))
         headers["retry-after-ms"] = str(ceil(error.retry_after * 1e3))
+    if isinstance(error, Unauthorized):
+        headers["www-authenticate"] = "Bearer"
     if isinstance(error, Conflict):
         # OpenAI's clients repeat a 409 unless told not to.
         headers["x-should-retry"] = "false"

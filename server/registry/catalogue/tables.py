@@ -55,6 +55,20 @@ TRAFFIC = Table(
 )
 """A row for each task whose versions share its traffic."""
 
+KEYS = Table(
+    "keys",
+    METADATA,
+    Column("name", _NAME, primary_key=True),
+    Column("tenant", _KEY, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("digest", _KEY, nullable=False, unique=True),
+    Column("created", Float, nullable=False),
+    Column("expires", Float),
+    Column("revoked", Float),
+    Column("seal", String(64), nullable=False),
+)
+"""A row for each API key, of which only a digest is kept; revoked ones stay."""
+
 CHANGES = Table(
     "changes",
     METADATA,
