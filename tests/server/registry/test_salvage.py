@@ -12,7 +12,7 @@ import pytest
 
 from deltas.base import BaseSpec
 from deltas.delta import DeltaRef, TaskType
-from server.errors import InsufficientStorage
+from server.errors import InsufficientStorage, InvalidSettings
 from server.registry.catalogue.catalogue import Catalogue
 from server.registry.catalogue.mend import mend
 from server.registry.catalogue.sqlite import Sqlite
@@ -235,3 +235,18 @@ def test_a_mending_that_was_killed_is_done_again(
 def query(path: Path, statement: str) -> list[tuple[str, ...]]:
     with closing(sqlite3.connect(path)) as connection:
         return connection.execute(statement).fetchall()
+
+
+def test_where_all_keys_are_lost_no_server_starts_without_any(
+    record: tuple[bytes, Truth], tmp_path: Path
+) -> None:
+    path = tmp_path / DATABASE
+    recorded(path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        row = ("ops", "", "admin", "d" * 64, 1.0, None, None, "no seal")
+        connection.execute("INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+    data = path.read_bytes()
+    path.write_bytes(bytes(100) + data[100:])
+    with pytest.raises(InvalidSettings, match="keys are lost"):
+        mend(path)
+    assert path.read_bytes()[:100] == bytes(100)
