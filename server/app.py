@@ -24,6 +24,7 @@ from server.api.routes import (
     completions,
     embed,
     embeddings,
+    events,
     generate,
     health,
     hub,
@@ -46,6 +47,7 @@ from server.api.routes import (
     versions,
 )
 from server.api.scopes import check_declared
+from server.api.snapshots import Snapshots
 from server.api.writes import Writes
 from server.engine.engine import Engine
 from server.engine.resolver import Resolver
@@ -60,7 +62,7 @@ from server.traces.setup import traced
 _RESOURCES = (
     infer, batch, tasks, versions, traffic, completions, chat, responses, embeddings, models, lora,
     classify, pooling, score, rerank, tokenize, server_info, pause, embed, predict, info, generate,
-    hub, page, health, metrics, blobs
+    hub, page, health, metrics, blobs, events
 )  # fmt: skip
 
 
@@ -91,6 +93,7 @@ def create_app(engine: Engine, settings: Settings, max_requests: int) -> FastAPI
     if settings.resolve:
         engine.resolver = Resolver(engine.registry, sources, settings.resolve)
     app.state.metrics = Metrics(engine)
+    app.state.snapshots = Snapshots(engine, app.state.metrics)
     engine.observer = traced(app.state.metrics)
     for resource in _RESOURCES:
         app.include_router(resource.router)

@@ -28,7 +28,7 @@ PUT /v1/tasks/{name}/aliases/{alias}  DELETE /v1/tasks/{name}/aliases/{alias}
 PUT /v1/tasks/{name}/traffic  DELETE /v1/tasks/{name}/traffic
 POST /v1/load_lora_adapter  POST /v1/unload_lora_adapter
 """
-_OPERATORS_READ = "GET /metrics  GET /server_info"
+_OPERATORS_READ = "GET /metrics  GET /server_info  GET /v1/events"
 _OPERATORS = "POST /pause  POST /resume"
 # Servers of a registry show each other a secret of their own for blobs.
 _OPEN = """

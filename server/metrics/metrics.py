@@ -1,15 +1,21 @@
 """Metrics: what the engine does, under the names that vLLM's routers and dashboards read."""
 
+from collections import deque
+
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
 from deltas.delta import DeltaRef
 from server.engine.engine import Engine
+from server.engine.loaded import Loaded, loaded
 from server.engine.timeline import Timeline
 from server.metrics.readings import Readings
 from server.metrics.registry import RegistryReadings
+from server.metrics.snapshot import FailureBody, SlotBody, Snapshot
+from server.system.memory import resident
 
 _MAX_TASKS = 256
 _OTHER_TASKS = "(other)"
+_FAILURES = 20
 
 _STEP_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _LOAD_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -23,6 +29,8 @@ class Metrics:
     """
 
     def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._failures = deque[FailureBody](maxlen=_FAILURES)
         self._registry = CollectorRegistry()
         self._registry.register(Readings(engine))
         self._registry.register(RegistryReadings(engine.registry))
@@ -55,6 +63,37 @@ class Metrics:
     def text(self) -> bytes:
         """All metrics in Prometheus' text format."""
         return generate_latest(self._registry)
+
+    def snapshot(self, now: float) -> Snapshot:
+        """What the server does at this moment, `now` in Unix seconds."""
+        stats = self._engine.stats()
+        in_memory = loaded(self._engine.core.residency, self._engine.registry)
+        first, written = _within(self._first_token), _within(self._inter_token)
+        return Snapshot(
+            time=now,
+            running=stats.running,
+            waiting=stats.waiting,
+            expected_wait=stats.expected_wait,
+            cache_usage=stats.cache_usage,
+            slots=stats.max_deltas,
+            device_deltas=stats.device_deltas,
+            host_deltas=stats.host_deltas,
+            prefix_queries=stats.prefix_queries,
+            prefix_hits=stats.prefix_hits,
+            # Texts under way count, which they do not among generated tokens until they end.
+            tokens=first[-1][1] + written[-1][1],
+            refused=_count(self._refused),
+            memory=resident(),
+            first_token=first,
+            tasks=[
+                SlotBody(task=each.task, pinned=each.pinned) for each in in_memory if each.on_device
+            ],
+            errors=list(self._failures),
+        )
+
+    def failed(self, failure: FailureBody) -> None:
+        """Remember a request that was not answered well."""
+        self._failures.appendleft(failure)
 
     def admitted(self, prompt_tokens: int) -> None:
         """Count a request's prompt."""
@@ -102,3 +141,23 @@ class Metrics:
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, registry=self._registry)
+
+
+def _slot(task: Loaded) -> SlotBody:
+    return SlotBody(task=task.task, pinned=task.pinned)
+
+
+def _within(histogram: Histogram) -> list[tuple[float | None, int]]:
+    """How much was observed up to each bound, and at all under None."""
+    (family,) = histogram.collect()
+    found = [
+        (sample.labels["le"], int(sample.value))
+        for sample in family.samples
+        if sample.name.endswith("_bucket")
+    ]
+    return [(None if bound == "+Inf" else float(bound), count) for bound, count in found]
+
+
+def _count(counter: Counter) -> int:
+    (family,) = counter.collect()
+    return int(next(each.value for each in family.samples if each.name.endswith("_total")))

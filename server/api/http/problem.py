@@ -1,6 +1,7 @@
 """Problems: every refusal as one body that is both RFC 9457 and OpenAI's."""
 
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
@@ -23,6 +24,7 @@ from server.errors import (
     Unauthorized,
     Unavailable,
 )
+from server.metrics.snapshot import FailureBody
 from server.registry.names import NAME_RULE
 
 logger = logging.getLogger(__name__)
@@ -124,7 +126,21 @@ def _respond(request: Request, error: Exception) -> Response:
         problem = Problem.of(InvalidRequest(NAME_RULE, "name"))
     if problem.status == HTTPStatus.METHOD_NOT_ALLOWED:
         problem = replace(problem, headers={"allow": ", ".join(_methods(request))})
+    _remember(request, problem)
     return problem.response(request.state.request_id)
+
+
+def _remember(request: Request, problem: Problem) -> None:
+    # Neither the path nor the message: both may name what is another caller's.
+    route = request.scope.get("route")
+    failure = FailureBody(
+        time=time.time(),
+        status=problem.status,
+        code=problem.code,
+        route=f"{request.method} {getattr(route, 'path', '(no route)')}",
+        request_id=request.state.request_id,
+    )
+    request.app.state.metrics.failed(failure)
 
 
 def _methods(request: Request) -> list[str]:

@@ -2,6 +2,7 @@
 
 import { html, render, useEffect, useState } from "./html.js";
 import { Login } from "./login.js";
+import { NowView } from "./now/view.js";
 import { BASE, loadTasks, tasks } from "./registry.js";
 import { TasksView } from "./tasks/view.js";
 import { Toast } from "./toast.js";
@@ -10,6 +11,7 @@ import { TryView } from "./try/view.js";
 const VIEWS = [
   { name: "try", title: "Try", view: TryView },
   { name: "tasks", title: "Tasks", view: TasksView },
+  { name: "now", title: "Now", view: NowView },
 ];
 
 const named = () => location.hash.slice(1).split("/");

@@ -22,3 +22,5 @@ export const count = (number, one, many = `${one}s`) =>
 
 export const date = (unix) =>
   new Date(unix * 1000).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
+
+export const clock = (unix) => new Date(unix * 1000).toLocaleTimeString("en-GB");

@@ -38,7 +38,12 @@ def _chosen(page: Page) -> None:
     page.get_by_role("button", name="labels").click()
 
 
+def _listened(page: Page) -> None:
+    expect(page.locator(".chart canvas").first).to_be_visible()
+
+
 VIEWS = {
+    "now": ("now", _listened),
     "try": ("try", _asked),
     "code": ("try", _copied),
     "tasks": ("tasks", _chosen),
