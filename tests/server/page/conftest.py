@@ -15,10 +15,15 @@ LABELS = ("ham", "spam", "odd")
 CHROMIUM = ("chromium-headless-shell", "chromium", "google-chrome")
 
 
+def chromium() -> str | None:
+    """Where the system's Chromium is."""
+    names = [os.environ.get("CHROMIUM", ""), *CHROMIUM]
+    return next((path for path in map(shutil.which, names) if path), None)
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    names = [os.environ.get("CHROMIUM", ""), *CHROMIUM]
-    found = next((path for path in map(shutil.which, names) if path), None)
+    found = chromium()
     if found is None:
         pytest.skip("There is no Chromium: `make browser` installs Debian's.")
     with sync_playwright() as playwright:

@@ -55,6 +55,7 @@ def test_listeners_hear_the_same_and_cost_nothing_when_they_leave(live: Live) ->
 def test_more_listeners_than_there_may_be_are_refused(live: Live, monkeypatch: Any) -> None:
     monkeypatch.setattr(snapshots, "_MOST_LISTENERS", 1)
     with live.http.stream("GET", "/v1/events") as first:
-        _heard(first.iter_lines())
+        lines = first.iter_lines()
+        _heard(lines)
         refused = live.http.get("/v1/events")
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "overloaded")
