@@ -85,9 +85,7 @@ class Metrics:
             refused=_count(self._refused),
             memory=resident(),
             first_token=first,
-            tasks=[
-                SlotBody(task=each.task, pinned=each.pinned) for each in in_memory if each.on_device
-            ],
+            tasks=[_slot(each) for each in in_memory if each.on_device],
             errors=list(self._failures),
         )
 
