@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from deltas.delta import DeltaRef
 from deltas.errors import PolydeltaError
-from server.registry.catalogue.catalogue import Catalogue, Change, Edit, Key
+from server.registry.catalogue.catalogue import NO_CHANGE, Catalogue, Change, Edit, Key
 from server.registry.follower import Follower
 from server.registry.keyed_lock import KeyedLock
 from server.registry.names import TaskName
@@ -59,7 +59,7 @@ class Keeper:
         self._telling = KeyedLock()
         self._sweeper = Sweeper(store, catalogue, self.rollout)
         self._follower: Follower | None = None
-        self._seen = 0
+        self._seen = NO_CHANGE
         self._looked = time.monotonic()
         self._pending: set[TaskName] = set()
         self._rules_due = 0.0
@@ -69,13 +69,8 @@ class Keeper:
         self._store.quota.make_room = self._make_room
         # Before the tasks: what changes in between is looked at twice, and not missed.
         self._seen = self._catalogue.newest()
-        if self._catalogue.is_new and not self._seen and self._store.digests():
-            _log.error(
-                "The store has deltas and its registry is new, so there are no tasks: they are set "
-                "aside as %s. To have them again, stop, restore the registry's database and rename "
-                "this to blobs.",
-                self._store.set_aside(),
-            )
+        if self._catalogue.is_new:
+            self._set_aside()
         blobs = self._store.digests()
         tasks = self._catalogue.tasks()
         for task in tasks:
@@ -107,7 +102,7 @@ class Keeper:
         self._seen = seen
         self._looked = looked
         # What fails is tried again with the next look, and keeps none of the others.
-        self._pending |= names
+        self._pending |= self._all() if names is None else names
         errors = [
             *_for_each(list(self._pending), self.take_over),
             *_for_each(self._overdue(time.time()), self._keep_to_rules),
@@ -131,6 +126,22 @@ class Keeper:
         if self._follower is not None:
             self._follower.close()
         self._sweeper.close()
+
+    def _all(self) -> set[TaskName]:
+        """Whatever task there is or was here: another database is in the place of the last one."""
+        self._set_aside()
+        return self._catalogue.names() | self.rollout.names()
+
+    def _set_aside(self) -> None:
+        """Keep blobs from being removed that a database without any change knows nothing of."""
+        blobs = self._store.digests()
+        if self._seen == NO_CHANGE and blobs and not self._catalogue.needed(blobs):
+            _log.error(
+                "The store has deltas and its registry is new, so there are no tasks: they are set "
+                "aside as %s. To have them again, stop, restore the registry's database and rename "
+                "this to blobs.",
+                self._store.set_aside(),
+            )
 
     def take_over(self, name: TaskName) -> None:
         """Serve a task as the catalogue has it, and have those of its files fetched that lack."""

@@ -34,6 +34,11 @@ _ASKED = 500
 Key: TypeAlias = tuple[str, TaskName]
 """A base's fingerprint and a task's name."""
 
+Mark: TypeAlias = tuple[int, float]
+"""A change: its number, and when it was made, by which it is told from one of another database."""
+
+NO_CHANGE: Mark = (0, 0.0)
+
 Edit: TypeAlias = Callable[[Task], Task]
 """Makes the next state of a task of the last one, or raises; a task without versions is none."""
 
@@ -104,18 +109,29 @@ class Catalogue:
         with self._database.reading() as connection:
             self._check_place(connection, name)
 
-    def newest(self) -> int:
-        """The number of the last change there is."""
+    def newest(self) -> Mark:
+        """The last change there is."""
         with self._database.reading() as connection:
-            return connection.scalar(select(func.max(CHANGES.c.revision))) or 0
+            return _newest(connection)
 
-    def changes(self, after: int) -> tuple[int, set[TaskName]]:
-        """The number of the last change there is, and the tasks that changed after another."""
+    def changes(self, after: Mark) -> tuple[Mark, set[TaskName] | None]:
+        """The last change there is, and the tasks that changed after another.
+
+        None instead where that one is not among those that are remembered: the database is not
+        the one that it was, such as one restored from a back-up, or very much has changed.
+        """
         with self._database.reading() as connection:
-            newer = select(CHANGES).where(CHANGES.c.revision > after)
-            rows = [dict(row) for row in connection.execute(newer).mappings()]
-        names = {name_of(row, "task") for row in rows if row["base"] == self.base}
-        return max((row["revision"] for row in rows), default=after), names
+            newer = select(CHANGES).where(CHANGES.c.revision >= after[0])
+            found = connection.execute(newer.order_by(CHANGES.c.revision)).mappings()
+            rows = [dict(row) for row in found]
+            newest = _newest(connection)
+        if (_mark(rows[0]) if rows else NO_CHANGE) != after:
+            return newest, None
+        return newest, {name_of(row, "task") for row in rows if row["base"] == self.base}
+
+    def names(self) -> set[TaskName]:
+        """The names of all tasks, removed ones included."""
+        return {name for _, name in self._keys(TASKS.c.base == self.base)}
 
     def removed(self, until: float = math.inf) -> list[Key]:
         """Tasks of any base that were removed until some moment, the one removed first first."""
@@ -199,6 +215,16 @@ class Catalogue:
             rows_of = [version_row(self.base, after.name, each) for each in come]
             connection.execute(insert(VERSIONS), rows_of)
         return frozenset(row["digest"] for row in gone) - digests_of(after)
+
+
+def _newest(connection: Connection) -> Mark:
+    wanted = select(CHANGES).order_by(CHANGES.c.revision.desc()).limit(1)
+    rows = connection.execute(wanted).mappings().all()
+    return _mark(dict(rows[0])) if rows else NO_CHANGE
+
+
+def _mark(row: Row) -> Mark:
+    return row["revision"], row["at"]
 
 
 def _rows(connection: Connection, table: Table, **key: str) -> list[Row]:
