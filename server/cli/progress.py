@@ -1,10 +1,12 @@
 """Progress of what takes minutes, on standard error."""
 
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
 
+from polydelta_client import Source
 from server.cli.printing import err
 
 
@@ -17,12 +19,33 @@ def progress(title: str, total: int) -> Generator[Callable[[], None]]:
 
 
 @contextmanager
+def upload(name: str, source: str) -> Generator[Source]:
+    """Show bars while the files of a directory here, or a file, are sent; yields what to send.
+
+    Where no terminal shows them, or nothing is sent, that is the source itself.
+    """
+    path = Path(source).expanduser()
+    if not err.is_terminal or not path.exists():
+        with err.status(f"Adding {name} …"):
+            yield source
+        return
+    inside = sorted(path.iterdir()) if path.is_dir() else [path]
+    files = [each for each in inside if each.is_file() and not each.name.startswith(".")]
+    with ExitStack() as stack, _sizes() as shown:
+        opened = {
+            each.name: stack.enter_context(shown.open(each, "rb", description=each.name))
+            for each in files
+        }
+        yield opened or source
+
+
+@contextmanager
 def downloads() -> Generator[Callable[[str, int, int], None]]:
     """Show a bar for each thing that is fetched.
 
     Yields what to tell of its name, how many bytes have come, and of how many.
     """
-    shown = Progress(TextColumn("{task.description}"), BarColumn(), DownloadColumn(), console=err)
+    shown = _sizes()
     bars: dict[str, TaskID] = {}
 
     def tell(name: str, received: int, known: int) -> None:
@@ -36,3 +59,8 @@ def downloads() -> Generator[Callable[[str, int, int], None]]:
         yield tell
     finally:
         shown.stop()
+
+
+def _sizes() -> Progress:
+    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn()
+    return Progress(*columns, console=err)

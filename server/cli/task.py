@@ -7,6 +7,7 @@ import typer
 from polydelta_client import Polydelta, Task, Version
 from server.cli.flags import Format, Url, flag
 from server.cli.printing import err, moment, print_json, print_table, size
+from server.cli.progress import upload
 from server.cli.traffic import traffic
 
 app = typer.Typer(
@@ -46,8 +47,8 @@ def add(
     url: Url = None,
 ) -> None:
     """Add a task, or give it a new delta, which answers from then on unless told otherwise."""
-    with Polydelta(url) as client, err.status(f"Adding {name} …"):
-        task = client.tasks.put(name, source, activate=activate)
+    with Polydelta(url) as client, upload(name, source) as files:
+        task = client.tasks.put(name, files, activate=activate)
     err.print(f"{task.id}: version {task.version}, {task.kind}, {size(task.bytes)}")
     newest = max(task.versions, key=lambda version: version.number)
     if not newest.active:

@@ -8,6 +8,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
+from server.cli import printing
 from tests.deltas.formats.peft_checkpoints import quietly
 from tests.server.cli.conftest import LABELS, Polydelta
 
@@ -59,6 +60,18 @@ def test_a_task_is_added_shown_and_removed(polydelta: Polydelta, spam: Path) -> 
     assert "lora+head" in polydelta("task", "show", "other").out
     assert polydelta("task", "rm", "other").code == 0
     assert "other" not in polydelta("task", "ls").out
+
+
+def test_an_upload_is_shown_on_a_terminal_alone(
+    polydelta: Polydelta, spam: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "delta.safetensors" not in polydelta("task", "add", "other", str(spam)).err
+    monkeypatch.setattr(printing.err, "_force_terminal", True)
+    shown = polydelta("task", "add", "other", str(spam))
+    assert shown.code == 0
+    assert "delta.safetensors" in shown.err
+    assert "version" in shown.err
+    polydelta("task", "rm", "other", "--forever")
 
 
 def test_versions_are_a_table(polydelta: Polydelta, spam: Path, tmp_path: Path) -> None:
