@@ -67,7 +67,11 @@ def _open_registry(
     database = open_database(settings.registry, settings.store)
     supply = None
     if settings.registry:
-        supply = open_supply(store, database, settings.advertise, settings.blobs)
+        try:
+            supply = open_supply(store, database, settings.advertise, settings.blobs)
+        except PolydeltaError:
+            database.close()
+            raise
     registry = Registry(
         store, spec, base.dtype, settings.max_tasks, templates.vet, retention, database, supply
     )
