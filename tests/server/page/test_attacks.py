@@ -65,7 +65,7 @@ def test_errors_are_text(live: Live, visit: Visit) -> None:
         "**/v1/infer", lambda route: route.fulfill(status=400, body=refusal, headers=JSON)
     )
     visit.page.goto(live.url)
-    visit.page.keyboard.press("Control+Enter")
+    visit.page.get_by_role("button", name="Ask").click()
     expect(visit.page.get_by_role("alert").first).to_have_text(ATTACK)
     _unharmed(visit)
 
@@ -99,6 +99,6 @@ def test_a_key_that_the_server_wants_is_asked_for_and_sent(live: Live, visit: Vi
     visit.page.keyboard.press("Enter")
     expect(visit.page.get_by_role("article").first).to_be_visible()
     assert visit.page.evaluate("Object.keys(localStorage).length") == 0
-    visit.page.keyboard.press("Control+Enter")
+    visit.page.get_by_role("button", name="Ask").click()
     expect(visit.page.locator(".verdict")).to_be_visible()
     assert sent[-1] == "Bearer the-key"
