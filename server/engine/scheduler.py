@@ -1,7 +1,6 @@
 """The scheduler: who computes how many rows in the next step, in integers alone."""
 
-from collections import Counter, deque
-from collections.abc import Callable, Hashable, Iterable
+from collections import deque
 from dataclasses import dataclass
 
 from deltas.errors import PolydeltaError
@@ -11,15 +10,10 @@ from server.engine.blocks import BlockPool
 from server.engine.prefix_cache import PrefixCache
 from server.engine.residency import Residency
 from server.engine.sequence import Sequence
+from server.engine.turns import Turns
 
 _PATIENCE = 256
 """Steps after which a sequence without a slot keeps younger ones from taking one."""
-
-_AGEING = 8
-"""Of so many places that others get, the next goes to the sequence that waits longest."""
-
-_REMEMBERED = 1024
-"""Tasks and callers whose last turn is known; whoever had none for longer has none any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +43,7 @@ class Scheduler:
         max_rows: int,
         max_sequences: int,
         prefixes: PrefixCache | None = None,
+        turns: Turns | None = None,
     ) -> None:
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []
@@ -64,9 +59,7 @@ class Scheduler:
         self._max_rows = max_rows
         self._max_sequences = max_sequences
         self._failed: list[tuple[Sequence, PolydeltaError]] = []
-        self._since_oldest = 0
-        self._last_turns: dict[Hashable, int] = {}
-        self._turns = 0
+        self._turns = turns or Turns()
 
     def add(self, sequence: Sequence) -> None:
         """Queue a new sequence."""
@@ -80,6 +73,8 @@ class Scheduler:
         self.lacks_blocks = not self._continue(self.running, self._max_rows, chosen)
         if self.waiting and not self.lacks_blocks:
             self._admit(chosen)
+        for each in chosen:
+            self._turns.charge(each.sequence, each.rows)
         if self.background:
             self._fill(chosen)
         return sorted(chosen, key=lambda scheduled: scheduled.sequence.slot or BASE_SLOT)
@@ -169,7 +164,7 @@ class Scheduler:
         budget = self._max_rows - sum(scheduled.rows for scheduled in chosen)
         starving = False
         # Those that wait are many: they are put in order only where one of them may begin.
-        in_turn = self._in_turn() if self._has_place(budget) else ()
+        in_turn = self._turns.order(self.waiting, self.running) if self._has_place(budget) else ()
         for sequence in in_turn:
             if not self._has_place(budget):
                 return
@@ -184,7 +179,7 @@ class Scheduler:
                 self.lacks_blocks = True
                 return
             rows = min(rows, sequence.pending)
-            self._remember(sequence)
+            self._turns.take(sequence, oldest=sequence is self.waiting[0])
             self.waiting.remove(sequence)
             self.running.append(sequence)
             self._reserve(sequence, rows)
@@ -193,46 +188,6 @@ class Scheduler:
 
     def _has_place(self, budget: int) -> bool:
         return len(self.running) < self._max_sequences and budget > 0
-
-    def _in_turn(self) -> list[Sequence]:
-        """Waiting sequences: tasks take turns, within a task its callers, of one caller the oldest.
-
-        Now and then the oldest of all is first, so that nobody waits for ever.
-        """
-        order = self._taking_turns(self.waiting, _party)
-        order = self._taking_turns(order, _task)
-        if self._since_oldest >= _AGEING:
-            order.remove(self.waiting[0])
-            order.insert(0, self.waiting[0])
-        return order
-
-    def _taking_turns(
-        self, waiting: Iterable[Sequence], whose: Callable[[Sequence], Hashable]
-    ) -> list[Sequence]:
-        """Let those whose sequences they are take turns, each keeping its own order.
-
-        What one has running already counts as its turns, and what was preempted has had its own.
-        Among equals comes first whose last turn is longest ago.
-        """
-        turns = Counter(map(whose, self.running))
-        order: list[tuple[tuple[int, int], Sequence]] = []
-        for sequence in waiting:
-            one = whose(sequence)
-            turn = -1 if sequence.preempted else turns[one]
-            order.append(((turn, self._last_turns.get(one, 0)), sequence))
-            turns[one] += 1
-        return [sequence for _, sequence in sorted(order, key=lambda pair: pair[0])]
-
-    def _remember(self, sequence: Sequence) -> None:
-        """Note whose turn it is, and for how long it has not been the oldest's."""
-        self._since_oldest = 0 if sequence is self.waiting[0] else self._since_oldest + 1
-        self._turns += 1
-        for one in (_task(sequence), _party(sequence)):
-            # Put last again: the first is then the one whose turn is longest ago.
-            self._last_turns.pop(one, None)
-            self._last_turns[one] = self._turns
-        while len(self._last_turns) > _REMEMBERED:
-            del self._last_turns[next(iter(self._last_turns))]
 
     def _first_rows(self, sequence: Sequence, budget: int, *, alone: bool) -> int:
         if self.blocks is not None:
@@ -300,11 +255,3 @@ class Scheduler:
         if not sequence.is_base:
             self._residency.release(sequence.version.ref)
         sequence.reset()
-
-
-def _task(sequence: Sequence) -> str:
-    return sequence.version.ref.task
-
-
-def _party(sequence: Sequence) -> tuple[str, str]:
-    return sequence.version.ref.task, sequence.caller
