@@ -1,5 +1,6 @@
 """Faults of a database's file, as SQLite itself tells them."""
 
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -39,8 +40,13 @@ def _unlike_its_revision(connection: sqlite3.Connection) -> list[str]:
     if revision == HEAD and not fits:
         return [f"its tables are not those of its revision {HEAD}"]
     if revision not in revisions() and (fits or (revision is None and found)):
-        return ["its revision cannot be read"]
+        return [] if _is_later(revision) else ["its revision cannot be read"]
     return []
+
+
+def _is_later(revision: object) -> bool:
+    """Whether a revision may be a later release's, whose tables may be like ours: not to be mended."""
+    return re.fullmatch(r"\d{4}", str(revision)) is not None and str(revision) > HEAD
 
 
 def is_damage(error: sqlite3.Error) -> bool:

@@ -101,11 +101,11 @@ def left(data: bytes, directory: Path) -> Truth:
     path.write_bytes(data)
     try:
         mend(path)
+        database = Sqlite(path)
     except InvalidSettings:
-        # What looks like keys that are lost: no server starts then.
+        # What looks like keys that are lost, or like a later release's: no server starts then.
         return {}
     assert not list(path.parent.glob("mending-*"))
-    database = Sqlite(path)
     tasks = {task.name.name: task for task in Catalogue(database, BASE).tasks()}
     database.close()
     return tasks
@@ -254,3 +254,18 @@ def test_where_all_keys_are_lost_no_server_starts_without_any(
     with pytest.raises(InvalidSettings, match="keys are lost"):
         mend(path)
     assert path.read_bytes()[:100] == bytes(100)
+
+
+def test_a_later_releases_database_is_left_alone_though_its_tables_are_the_same(
+    record: tuple[bytes, Truth], tmp_path: Path
+) -> None:
+    path = tmp_path / DATABASE
+    path.write_bytes(record[0])
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0999'")
+    data = path.read_bytes()
+    mend(path)
+    assert path.read_bytes() == data
+    with pytest.raises(InvalidSettings, match="later release"):
+        Sqlite(path)
+    assert not list(tmp_path.glob("damaged-*"))
