@@ -45,7 +45,7 @@ def _unlike_its_revision(connection: sqlite3.Connection) -> list[str]:
 
 
 def _is_later(revision: object) -> bool:
-    """Whether a revision may be a later release's, whose tables may be like ours: not to be mended."""
+    """Whether a revision may be of a later release, whose tables may be as ours are."""
     return re.fullmatch(r"\d{4}", str(revision)) is not None and str(revision) > HEAD
 
 
