@@ -1,6 +1,6 @@
 """Kill a process that changes tasks, again and again, and hold what it leaves to what it promised.
 
-    python -m tests.server.registry.kills ROOT ROUNDS SEED [URL]
+    python -m tests.server.registry.kills ROOT ROUNDS SEED LIVING [URL]
 
 Each round forks a process that opens the registry and changes it until it is killed: at a named
 point, or after a random time. What it was told had happened must have, what it was at must have
@@ -27,6 +27,8 @@ from server.registry.retention import Retention
 from server.registry.store import Store
 from tests.models import tiny_model
 from tests.server.registry.known import KEPT, Known
+from tests.server.registry.neighbour import NAME as NEIGHBOUR
+from tests.server.registry.neighbour import Neighbour
 from tests.server.registry.prompts import number_of, write_prompt
 
 POINTS = (
@@ -147,8 +149,11 @@ def expected(tasks: Tasks) -> State:
     return {name: (known.active, known.versions, known.shares) for name, known in tasks.items()}
 
 
-def judge(place: Place, tasks: Tasks, log: bytes) -> Tasks:
-    """Follow what a process told, and return what there is now, which must be what it promised."""
+def judge(place: Place, tasks: Tasks, log: bytes, living: int) -> Tasks:
+    """Follow what a process told, and return what there is now, which must be what it promised.
+
+    So many other servers of the store live.
+    """
     pending: Step | None = None
     for line in log.decode().splitlines():
         word, _, told = line.partition(" ")
@@ -160,24 +165,28 @@ def judge(place: Place, tasks: Tasks, log: bytes) -> Tasks:
     registry = place.open()
     registry.settle()
     now = state(registry)
+    now.pop(NEIGHBOUR, None)
     if pending is not None and now != expected(tasks):
         tasks = known_after(tasks, pending)
     assert now == expected(tasks), f"{now} instead of {expected(tasks)}, at {pending}"
     digests = {version.ref.digest for task in registry.all() for version in task.versions}
     assert {path.name for path in (place.root / "store" / "blobs").iterdir()} == digests
     registry.close()
-    assert not list((place.root / "store").glob("run-*"))
+    assert len(list((place.root / "store").glob("run-*"))) == living
     return tasks
 
 
-def main(root: Path, rounds: int, seed: int, url: str | None = None) -> None:
+def main(root: Path, rounds: int, seed: int, living: int, url: str | None = None) -> None:
     random = Random(seed)
     base = describe(tiny_model("llama"), "tiny")
     place = Place(root, base, url)
     sources = [write_prompt(root / str(number), base, number) for number in range(DELTAS)]
+    neighbours = [Neighbour(place.open, sources) for _ in range(living)]
     tasks: Tasks = {}
     steps = 0
     for _ in range(rounds):
+        for neighbour in neighbours:
+            neighbour.wake()
         reading, writing = os.pipe()
         child = os.fork()
         if child == 0:
@@ -190,9 +199,13 @@ def main(root: Path, rounds: int, seed: int, url: str | None = None) -> None:
         with open(reading, "rb") as log:  # noqa: PTH123
             told = log.read()
         steps += told.count(b"done")
-        tasks = judge(place, tasks, told)
+        for neighbour in neighbours:
+            neighbour.rest()
+        tasks = judge(place, tasks, told, living)
+    for neighbour in neighbours:
+        neighbour.end()
     sys.stdout.write(f"{rounds} kills, {steps} changes told\n")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:])
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), *sys.argv[5:])

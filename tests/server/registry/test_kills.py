@@ -10,8 +10,8 @@ import pytest
 from tests.postgres import Cluster
 
 
-def kill(root: Path, rounds: int, *url: str) -> int:
-    """Kill so often, and return how many changes were told done."""
+def kill(root: Path, rounds: int, *url: str, living: int = 0) -> int:
+    """Kill so often, beside so many servers that live; return how many changes were told done."""
     command = [
         sys.executable,
         "-m",
@@ -19,6 +19,7 @@ def kill(root: Path, rounds: int, *url: str) -> int:
         str(root),
         str(rounds),
         "1",
+        str(living),
         *url,
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -30,6 +31,10 @@ def kill(root: Path, rounds: int, *url: str) -> int:
 
 def test_kills_lose_nothing_and_leave_nothing(tmp_path: Path) -> None:
     assert kill(tmp_path, 25) > 0
+
+
+def test_kills_beside_a_server_that_lives_cost_it_nothing(tmp_path: Path) -> None:
+    assert kill(tmp_path, 12, living=1) > 0
 
 
 def test_kills_over_postgres(tmp_path: Path, postgres: Cluster) -> None:
