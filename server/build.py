@@ -73,7 +73,15 @@ def _open_registry(
             database.close()
             raise
     registry = Registry(
-        store, spec, base.dtype, settings.max_tasks, templates.vet, retention, database, supply
+        store,
+        spec,
+        base.dtype,
+        settings.max_tasks,
+        templates.vet,
+        retention,
+        database,
+        supply,
+        require_keys=settings.require_keys,
     )
     # What the operator names may be as large as what the store takes.
     bounds = Bounds(store.max_bytes, settings.source_timeout)

@@ -166,6 +166,9 @@ class Settings(BaseSettings):
         default=None,
         description="where other servers of the registry reach this one, as http://HOST:8000",
     )
+    require_keys: bool = Field(
+        default=False, description="serve nobody without an API key, even while there is none"
+    )
     keep_versions: PositiveInt = Field(
         default=5, description="versions of a task that are kept to go back to"
     )

@@ -47,6 +47,7 @@ def add(
 ) -> None:
     """Make a key, and show it this once. From the first one on, every request needs a key."""
     from server.registry.keys import Scope, new_key
+    from server.registry.requirement import Requirement
 
     wanted = [Scope(each.strip()) for each in scopes.split(",")]
     expires = None if days is None else time.time() + days * _DAY
@@ -54,6 +55,8 @@ def add(
     with _keys(store, registry) as keys:
         first = not keys.ring().required
         keys.add(made)
+    if registry is None:
+        Requirement(store or user_store()).remember()
     out.print(text, markup=False, highlight=False, soft_wrap=True)
     err.print("It is shown this once and kept nowhere. Servers know it within a second.")
     if first:
@@ -62,9 +65,12 @@ def add(
 
 @app.command()
 def ls(store: Root = None, registry: Url = None, output: Format = "text") -> None:
-    """List the keys there ever were, without what opens anything."""
+    """List the keys there ever were, without what opens anything.
+
+    A damaged one opens nothing either; revoking takes it out.
+    """
     with _keys(store, registry) as keys:
-        found = keys.all()
+        found, damaged = keys.all()
     if output == "json":
         return print_json(
             [
@@ -79,6 +85,7 @@ def ls(store: Root = None, registry: Url = None, output: Format = "text") -> Non
                 }
                 for key in found
             ]
+            + [{"name": each, "damaged": True, "good": False} for each in damaged]
         )
     rows = [
         (
@@ -90,13 +97,14 @@ def ls(store: Root = None, registry: Url = None, output: Format = "text") -> Non
         )
         for key in found
     ]
+    rows += [(name, "", "", "", "damaged") for name in damaged]
     print_table(("KEY", "TENANT", "SCOPES", "SINCE", "UNTIL"), rows)
     return None
 
 
 @app.command()
 def revoke(name: Name, store: Root = None, registry: Url = None) -> None:
-    """Let a key be used no more; servers know within a second."""
+    """Let a key be used no more, or take a damaged one out; servers know within a second."""
     with _keys(store, registry) as keys:
         keys.revoke(name)
     err.print(f"Revoked {name}.", markup=False)

@@ -12,5 +12,8 @@ DATABASE = "registry.sqlite3"
 DAMAGED = "damaged-"
 """How database files begin that were set aside, since they were damaged."""
 
+KEYED = "has-keys"
+"""The file that tells that requests need API keys, should the database with them be lost."""
+
 RUN = "run-"
 """How directories begin that are of one server alone."""

@@ -29,6 +29,7 @@ from server.registry.layout import DATABASE
 from server.registry.lease import Lease
 from server.registry.names import SHARED, TaskName, check_alias, check_name, is_plain
 from server.registry.registration import Registration
+from server.registry.requirement import Requirement
 from server.registry.retention import Retention
 from server.registry.sharing import traffic_of
 from server.registry.staging import Staging
@@ -54,7 +55,7 @@ class Registry:
     becomes active, `on_forgotten` is called once nothing needs a version any more, both on
     whichever thread; the same delta may have been put again by then. `vet` is asked of a delta that
     is put, and raises DeltaError where it finds more that is wrong. The bare base is a task named
-    `base`.
+    `base`. Where keys are required, nobody is served without one, even while there is none.
     """
 
     def __init__(
@@ -67,6 +68,8 @@ class Registry:
         retention: Retention | None = None,
         database: Database | None = None,
         supply: Supply | None = None,
+        *,
+        require_keys: bool = False,
     ) -> None:
         self.on_checked: Callable[[DeltaRef, Delta], None] = _ignore
         self.on_forgotten: Callable[[DeltaRef], None] = _ignore
@@ -79,7 +82,8 @@ class Registry:
         database = database or sound(store.root / DATABASE)
         self._catalogue = Catalogue(database, base.fingerprint, max_tasks)
         self._keys = Keys(database)
-        self.keys = KeyRing()
+        self._requirement = Requirement(store.root, always=require_keys)
+        self.keys = KeyRing(required=True)
         """The keys that requests need, if there are any."""
         bare = Version.bare(base.family.causal)
         self._keeper = Keeper(
@@ -423,7 +427,9 @@ class Registry:
             raise
 
     def _read_keys(self) -> None:
-        self.keys = self._keys.ring()
+        ring = self._keys.ring()
+        ring.required = self._requirement.holds(ring)
+        self.keys = ring
 
     def _there(self, task: Task) -> Task:
         if not task.whole().versions:

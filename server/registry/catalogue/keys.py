@@ -4,14 +4,16 @@ import json
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, insert, select
 
 from server.errors import Conflict, TaskNotFound
 from server.registry.catalogue.database import Database
 from server.registry.catalogue.tables import CHANGES, KEYS, is_sound, sealed
 from server.registry.keys import Key, KeyRing, Scope
+from server.registry.names import SHARED
 
 _log = logging.getLogger(__name__)
 
@@ -25,9 +27,11 @@ class Keys:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def all(self) -> list[Key]:
-        """Every key there ever was, by name; damaged ones are logged and left out."""
-        return [key for row in self._rows() if (key := _read(row)) is not None]
+    def all(self) -> tuple[list[Key], list[str]]:
+        """Every key there ever was, by name, and the names of those that are damaged."""
+        rows = self._rows()
+        keys = [key for row in rows if (key := _read(row)) is not None]
+        return keys, [str(row["name"]) for row in rows if not is_sound(row)]
 
     def ring(self) -> KeyRing:
         """What requests are held to: a damaged key opens nothing, and still one is required."""
@@ -36,45 +40,62 @@ class Keys:
         return KeyRing((key for key in keys if key is not None), required=bool(rows))
 
     def add(self, key: Key) -> None:
-        """Keep a key; raises Conflict where one of its name is in use."""
+        """Keep a key; raises Conflict where one of its name is in use, or damaged."""
         with self._database.transaction() as connection:
-            known = self._named(connection, key.name)
+            row = _named(connection, key.name)
+            known = None if row is None else _read(row)
+            if row is not None and known is None:
+                raise Conflict(
+                    f"The key '{key.name}' is damaged in the registry; take it out first "
+                    f"(polydelta key revoke {key.name})."
+                )
             if known is not None and known.is_good(time.time()):
                 raise Conflict(f"There is a key '{key.name}' already; revoke it first.")
             self._write(connection, key, "added")
 
     def revoke(self, name: str) -> None:
-        """Let a key be used no more; raises TaskNotFound if there is none of that name."""
+        """Let a key be used no more, and remove it if it is damaged.
+
+        Raises TaskNotFound if there is none of that name.
+        """
         with self._database.transaction() as connection:
-            key = self._named(connection, name)
-            if key is None:
+            row = _named(connection, name)
+            if row is None:
                 raise TaskNotFound(f"There is no key '{name}'; polydelta key ls shows all.")
-            revoked = Key(
-                key.name,
-                key.tenant,
-                key.scopes,
-                key.digest,
-                key.created,
-                key.expires,
-                key.revoked or time.time(),
-            )
-            self._write(connection, revoked, "revoked")
+            key = _read(row)
+            if key is None:
+                connection.execute(delete(KEYS).where(_is(row)))
+                self._note(connection, SHARED, f"key {name} removed, since it was damaged")
+            else:
+                revoked = replace(key, revoked=key.revoked or time.time())
+                self._write(connection, revoked, "revoked")
 
     def _rows(self) -> list[Mapping[str, Any]]:
         with self._database.reading() as connection:
             read = connection.execute(select(KEYS).order_by(KEYS.c.name)).mappings()
             return [dict(row) for row in read]
 
-    def _named(self, connection: Connection, name: str) -> Key | None:
-        row = connection.execute(select(KEYS).filter_by(name=name)).mappings().first()
-        return None if row is None else _read(dict(row))
-
     def _write(self, connection: Connection, key: Key, what: str) -> None:
         connection.execute(delete(KEYS).filter_by(name=key.name))
         connection.execute(insert(KEYS).values(_row(key)))
-        change = {"base": NO_BASE, "tenant": key.tenant, "task": "", "at": time.time()}
-        connection.execute(insert(CHANGES).values({**change, "what": f"key {key.name} {what}"}))
+        self._note(connection, key.tenant, f"key {key.name} {what}")
+
+    def _note(self, connection: Connection, tenant: str, what: str) -> None:
+        change = {"base": NO_BASE, "tenant": tenant, "task": "", "at": time.time(), "what": what}
+        connection.execute(insert(CHANGES).values(change))
         self._database.tell(connection)
+
+
+def _named(connection: Connection, name: str) -> Mapping[str, Any] | None:
+    """A key's row, sound or not, by its name as it is shown."""
+    # A damaged name is shown with other characters than it has.
+    rows = map(dict, connection.execute(select(KEYS)).mappings())
+    return next((row for row in rows if str(row["name"]) == name), None)
+
+
+def _is(row: Mapping[str, Any]) -> ColumnElement[bool]:
+    """Whether a row is this one, by its name or, where that cannot be read, by its digest."""
+    return (KEYS.c.name == row["name"]) | (KEYS.c.digest == row["digest"])
 
 
 def _row(key: Key) -> dict[str, Any]:

@@ -11,13 +11,12 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
-from server.errors import InvalidSettings
 from server.registry.catalogue.faults import faults
 from server.registry.catalogue.salvage import Salvage, empty, salvage
 from server.registry.catalogue.sqlite import Sqlite
 from server.registry.catalogue.tables import KEYS
 from server.registry.directory import DirectoryLock, sync
-from server.registry.layout import DAMAGED
+from server.registry.layout import DAMAGED, KEYED
 from server.registry.staging import storage_errors
 
 _log = logging.getLogger(__name__)
@@ -47,21 +46,17 @@ def mend(path: Path) -> None:
         with storage_errors(), _scratch(path.parent) as work:
             aside = _set_aside(path)
             found = salvage(aside, work)
-            _require_keys(found, aside)
+            _require_keys(found, path.parent)
             new = empty(work, found.revision)
             found.fill(new)
             _put(new, path)
     _tell(path, aside, told[0], found)
 
 
-def _require_keys(found: Salvage, aside: Path) -> None:
+def _require_keys(found: Salvage, root: Path) -> None:
     """Let nobody in without a key because all keys are lost."""
-    had = any(lost for shape, lost in found.lost.items() if shape.table == KEYS.name)
-    if had and not any(rows for shape, rows in found.rows.items() if shape.table == KEYS.name):
-        raise InvalidSettings(
-            f"The registry's database is damaged, kept as {aside.name}, and all API keys are lost, "
-            "without which anyone may use the server. Restore a back-up of it."
-        )
+    if any(lost for shape, lost in found.lost.items() if shape.table == KEYS.name):
+        (root / KEYED).touch()
 
 
 @contextmanager
