@@ -16,6 +16,8 @@ from server.api.http.intake import Intake
 from server.api.http.keys import KeyCheck
 from server.api.http.limits import BodyLimits
 from server.api.http.origins import TrustedOrigins
+from server.api.http.rate_limits import RateLimits
+from server.api.rates import RATE_HEADERS, Rates
 from server.api.routes import (
     batch,
     blobs,
@@ -50,6 +52,7 @@ from server.api.scopes import check_declared
 from server.api.snapshots import Snapshots
 from server.api.writes import Writes
 from server.engine.engine import Engine
+from server.engine.observers import Observers
 from server.engine.resolver import Resolver
 from server.metrics import Metrics
 from server.registry.sources.sources import Sources
@@ -94,12 +97,13 @@ def create_app(engine: Engine, settings: Settings, max_requests: int) -> FastAPI
         engine.resolver = Resolver(engine.registry, sources, settings.resolve)
     app.state.metrics = Metrics(engine)
     app.state.snapshots = Snapshots(engine, app.state.metrics)
-    engine.observer = traced(app.state.metrics)
+    rates = Rates(engine.registry)
+    engine.observer = Observers(traced(app.state.metrics), rates)
     for resource in _RESOURCES:
         app.include_router(resource.router)
     check_declared(app.routes)
     problem.install(app)
-    _guard(app, engine, settings, max_requests)
+    _guard(app, engine, settings, max_requests, rates)
     return app
 
 
@@ -114,13 +118,16 @@ def _sources(settings: Settings, tally: Tally) -> Sources:
     )
 
 
-def _guard(app: FastAPI, engine: Engine, settings: Settings, max_requests: int) -> None:
+def _guard(
+    app: FastAPI, engine: Engine, settings: Settings, max_requests: int, rates: Rates
+) -> None:
     """Put what refuses requests around an application, the innermost first.
 
     The outermost gives even a refused request an id.
     """
     app.add_middleware(AnsweredBy)
     app.add_middleware(BodyLimits, max_upload_bytes=settings.max_body_mb << 20)
+    app.add_middleware(RateLimits, rates=rates)
     app.add_middleware(KeyCheck, registry=engine.registry)
     app.add_middleware(Intake, engine=engine, limit=max_requests)
     app.add_middleware(TrustedOrigins, trusted=settings.cors_origins)
@@ -130,7 +137,13 @@ def _guard(app: FastAPI, engine: Engine, settings: Settings, max_requests: int) 
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=["*"],
-            expose_headers=["etag", "retry-after", "x-polydelta-version", "x-request-id"],
+            expose_headers=[
+                "etag",
+                "retry-after",
+                "x-polydelta-version",
+                "x-request-id",
+                *RATE_HEADERS,
+            ],
         )
     app.add_middleware(TrustedHosts, listening=settings.host, trusted=settings.trusted_hosts)
     app.add_middleware(RequestIds)

@@ -14,6 +14,7 @@ PolydeltaError                  (deltas.errors, with its delta branch)
     │   └── PreconditionFailed  412
     ├── Unavailable             trying again may help; carries `retry_after` in seconds
     │   ├── TooManyAttempts     429  too many wrong keys from one address
+    │   ├── RateLimited         429  the tenant has used what it may have in a minute
     │   ├── QueueFull           429  no place is expected soon enough
     │   ├── Overloaded          503
     │   ├── DeadlineExceeded    504  its turn did not come within the time that its client gave
@@ -127,6 +128,13 @@ class TooManyAttempts(Unavailable):
 
     status = 429
     code = "too_many_attempts"
+
+
+class RateLimited(Unavailable):
+    """The caller's tenant has used what it may have in a minute."""
+
+    status = 429
+    code = "rate_limit_exceeded"
 
 
 class QueueFull(Unavailable):

@@ -10,7 +10,7 @@ from rich.markup import escape
 import polydelta_client
 from deltas.errors import PolydeltaError
 from polydelta_client import APIConnectionError
-from server.cli import bench, key, store, task
+from server.cli import bench, key, store, task, tenant
 from server.cli.demo import demo
 from server.cli.doctor import doctor
 from server.cli.infer import infer
@@ -33,6 +33,7 @@ for command in (serve, demo, infer):
 app.add_typer(task.app, name="task", help="The tasks of a running server.")
 app.add_typer(store.app, name="store", help="The store, in which tasks last.")
 app.add_typer(key.app, name="key", help="The API keys of a store's servers.")
+app.add_typer(tenant.app, name="tenant", help="What the tenants of a store may use.")
 app.add_typer(bench.app, name="bench")
 for command in (train, doctor):
     app.command()(command)

@@ -297,6 +297,7 @@ class Answer:
             prompt_tokens=usage.prompt_tokens,
             cached_tokens=usage.cached_tokens,
             tokens=usage.completion_tokens,
+            tenant=self.request.call.tenant,
         )
 
 

@@ -35,6 +35,7 @@ from server.engine.start import Start
 from server.engine.stats import Stats, stats_of
 from server.engine.templates import Templates
 from server.engine.traffic import TrafficControl
+from server.engine.turns import Turns
 from server.errors import (
     Aborted,
     CapabilityMismatch,
@@ -259,8 +260,9 @@ class Engine:
         )
         pool = BlockPool(blocks, BLOCK) if blocks else None
         prefixes = PrefixCache(pool) if pool is not None and limits.prefix_cache else None
+        turns = Turns(lambda tenant: self.registry.tenant(tenant).weight)
         scheduler = Scheduler(
-            residency, pool, limits.max_batch_tokens, limits.max_sequences, prefixes
+            residency, pool, limits.max_batch_tokens, limits.max_sequences, prefixes, turns
         )
         return EngineCore(
             runner,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from deltas.delta import DeltaRef
+from server.registry.names import SHARED
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +26,4 @@ class Timeline:
     prompt_tokens: int
     cached_tokens: int
     tokens: int
+    tenant: str = SHARED

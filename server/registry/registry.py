@@ -20,6 +20,7 @@ from server.registry.catalogue.catalogue import Catalogue
 from server.registry.catalogue.database import Database
 from server.registry.catalogue.keys import Keys
 from server.registry.catalogue.mend import sound
+from server.registry.catalogue.tenants import Tenants
 from server.registry.checker import Checker
 from server.registry.condition import Condition, check_condition
 from server.registry.keeper import Keeper
@@ -38,6 +39,7 @@ from server.registry.store import Store
 from server.registry.supply.supply import Supply
 from server.registry.tally import Tally, change
 from server.registry.task import Task
+from server.registry.tenant import Tenant
 from server.registry.traffic import Bound
 from server.registry.version import BASE_NAME, Version
 from server.registry.which import check_apart, split, version_of
@@ -83,6 +85,8 @@ class Registry:
         self._catalogue = Catalogue(database, base.fingerprint, max_tasks)
         self._keys = Keys(database)
         self._requirement = Requirement(store.root, always=require_keys)
+        self._tenants = Tenants(database)
+        self._limits: Mapping[str, Tenant] = {}
         self.keys = KeyRing(required=True)
         """The keys that requests need, if there are any."""
         bare = Version.bare(base.family.causal)
@@ -91,10 +95,10 @@ class Registry:
         )
         self._keeper.on_forgotten = lambda ref: self.on_forgotten(ref)
         self._rollout = self._keeper.rollout
-        self._keeper.on_changes = self._read_keys
+        self._keeper.on_changes = self._read_access
         self._writing = KeyedLock()
         self._keeper.start()
-        self._read_keys()
+        self._read_access()
 
     @property
     def scratch(self) -> Path:
@@ -394,6 +398,10 @@ class Registry:
         """What a tenant calls at most so many tasks that do something, the bare base first."""
         return self._rollout.able(does, most, tenant)
 
+    def tenant(self, name: str) -> Tenant:
+        """What a tenant may use; nothing waits for this."""
+        return self._limits.get(name) or Tenant(name)
+
     def stats(self) -> RegistryStats:
         """What there is now, and how far behind other servers this one may be."""
         tasks, versions = self._rollout.counts()
@@ -426,10 +434,11 @@ class Registry:
             self._rollout.drop(ref)
             raise
 
-    def _read_keys(self) -> None:
+    def _read_access(self) -> None:
         ring = self._keys.ring()
         ring.required = self._requirement.holds(ring)
         self.keys = ring
+        self._limits = {tenant.name: tenant for tenant in self._tenants.all()}
 
     def _there(self, task: Task) -> Task:
         if not task.whole().versions:

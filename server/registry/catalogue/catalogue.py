@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Table, bindparam, delete, func
 
 from server.errors import InsufficientStorage
 from server.registry.catalogue.database import Database
+from server.registry.catalogue.quotas import check_bytes, check_tasks
 from server.registry.catalogue.rows import (
     Row,
     Rows,
@@ -86,7 +87,8 @@ class Catalogue:
 
         `what` says for whoever reads the log of changes what was done. Nothing is written where
         `edit` leaves the task as it is. Raises RegistryUnavailable where it leaves it damaged,
-        InsufficientStorage where it would be one too many that answers.
+        InsufficientStorage where it would be one too many that answers, or more than its tenant may
+        have.
         """
         with self._database.transaction() as connection:
             rows = self._rows(connection, name)
@@ -96,6 +98,7 @@ class Catalogue:
                 return Change(before)
             if before.active is None and after.active is not None:
                 self._check_place(connection, name)
+            check_bytes(connection, self.base, before, after)
             lost = self._write(connection, before, after.whole(), rows)
             row = {**self._own(name), "task": name.name, "at": time.time(), "what": what}
             revision = connection.scalar(insert(CHANGES).values(row).returning(CHANGES.c.revision))
@@ -181,6 +184,7 @@ class Catalogue:
         )
 
     def _check_place(self, connection: Connection, name: TaskName) -> None:
+        check_tasks(connection, self.base, name)
         if self._max_tasks is None:
             return
         other = (TASKS.c.tenant != name.tenant) | (TASKS.c.name != name.name)

@@ -69,6 +69,15 @@ KEYS = Table(
 )
 """A row for each API key, of which only a digest is kept; revoked ones stay."""
 
+TENANTS = Table(
+    "tenants",
+    METADATA,
+    Column("name", _KEY, primary_key=True),
+    Column("about", Text, nullable=False),
+    Column("seal", String(64), nullable=False),
+)
+"""A row for each tenant for whom a limit or a weight was set."""
+
 CHANGES = Table(
     "changes",
     METADATA,
