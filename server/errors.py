@@ -24,6 +24,7 @@ PolydeltaError                  (deltas.errors, with its delta branch)
     │   ├── SourceUnavailable   502  where a delta is to come from does not give it
     │   └── RegistryUnavailable 503  the registry's database could not be used
     ├── InvalidSettings         what the server was told does not fit; it does not start
+    ├── InvalidArchive          what is to be imported is no sound archive of a store
     ├── BaseNotFound            the base's weights are not here; it does not start
     ├── EngineDead              503  the server must be restarted
     ├── RowFailed               500  this request alone failed
@@ -196,6 +197,12 @@ class InvalidSettings(ServerError):
     """What the server was told does not fit; it does not start."""
 
     code = "invalid_settings"
+
+
+class InvalidArchive(ServerError):
+    """What is to be imported is no archive of a store, or not a sound one."""
+
+    code = "invalid_archive"
 
 
 class BaseNotFound(ServerError):

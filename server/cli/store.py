@@ -1,7 +1,8 @@
 """`polydelta store …`: looking after a store, beside running servers or without any."""
 
-from contextlib import ExitStack
-from dataclasses import replace
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace as changed
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -20,6 +21,8 @@ Root: TypeAlias = Annotated[
     Path | None, flag("store", help="The store's directory.", show_default="as for servers")
 ]
 
+_Archive: TypeAlias = Annotated[Path, typer.Argument(metavar="FILE.tar", show_default=False)]
+
 
 @app.command()
 def check(store: Root = None, output: Format = "text") -> None:
@@ -27,11 +30,8 @@ def check(store: Root = None, output: Format = "text") -> None:
     # The rest of the command line answers at once because only this waits for Torch.
     from server.registry.upkeep.check import check as look_at
 
-    with ExitStack() as shown:
-        report = look_at(
-            store or user_store(),
-            lambda total: shown.enter_context(progress("Reading blobs", total)),
-        )
+    with _bar("Reading blobs") as begin:
+        report = look_at(store or user_store(), begin)
     if output == "json":
         print_json(report)
     elif report.findings:
@@ -69,7 +69,7 @@ def collect(
 
     told = {"versions": keep_versions, "hours": keep_hours, "removed_hours": keep_removed_hours}
     given = {name: value for name, value in told.items() if value is not None}
-    rules = replace(Retention(), **given) if given else None
+    rules = changed(Retention(), **given) if given else None
     freed = collect_from(store or user_store(), rules, pretend=dry_run)
     if output == "json":
         print_json(freed)
@@ -78,3 +78,77 @@ def collect(
         f"{freed.blobs} blobs and {freed.leftovers} leftovers {word}, {size(freed.bytes)}; "
         f"{freed.tasks} tasks with fewer versions"
     )
+
+
+@app.command()
+def export(
+    archive: _Archive,
+    store: Root = None,
+    task: Annotated[
+        list[str] | None,
+        flag("task", twin="export-task", help="One to take, else all; a tenant's is TENANT/NAME."),
+    ] = None,
+    output: Format = "text",
+) -> None:
+    """Write tasks with all their versions and files into one file, for `store import`.
+
+    Exits with 1 if damaged ones had to be left out.
+    """
+    from server.registry.upkeep.exporting import export as write
+
+    with _bar("Writing blobs") as begin:
+        written = write(store or user_store(), archive, task or (), begin)
+    if output == "json":
+        print_json(written)
+    err.print(
+        f"{written.tasks} tasks, {written.versions} versions, {written.blobs} blobs: "
+        f"{size(written.bytes)}"
+    )
+    if written.left_out:
+        err.print(f"left out, since they are damaged: {', '.join(written.left_out)}", markup=False)
+        raise typer.Exit(1)
+
+
+@app.command("import")
+def import_archive(
+    archive: _Archive,
+    store: Root = None,
+    replace: Annotated[
+        bool,
+        flag(
+            "replace",
+            twin="import-replace",
+            help="Also in the place of tasks that are there and differ.",
+        ),
+    ] = False,
+    store_gb: Annotated[float, flag("store-gb", min=0, help="Disk that deltas may take.")] = 50.0,
+    output: Format = "text",
+) -> None:
+    """Add the tasks of a file that `store export` wrote; exits with 1 if one is refused."""
+    from server.registry.upkeep.importing import import_archive as read
+    from server.system.memory import GIGABYTE
+
+    with _bar("Reading blobs") as begin:
+        found = read(
+            store or user_store(),
+            archive,
+            begin,
+            quota=int(store_gb * GIGABYTE),
+            replace=replace,
+        )
+    if output == "json":
+        print_json(found)
+    else:
+        rows = [(each.task, each.result, each.reason) for each in found.tasks]
+        print_table(("TASK", "RESULT", "REASON"), rows)
+    if found.fault:
+        err.print(found.fault, markup=False)
+    if found.fault or any(each.result == "refused" for each in found.tasks):
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _bar(title: str) -> Generator[Callable[[int], Callable[[], None]]]:
+    """A bar that is shown once it is told how many steps there will be."""
+    with ExitStack() as shown:
+        yield lambda total: shown.enter_context(progress(title, total))

@@ -200,10 +200,12 @@ class Catalogue:
         self, connection: Connection, before: Task, after: Task, rows: Rows
     ) -> frozenset[str]:
         """Write a task in the place of what there is of it; return the digests that it loses."""
-        # Versions never change: a number tells one. What could not be read goes.
-        had = {each.number for each in before.versions}
+        # Versions never change, but one of an archive may replace another of its number. What
+        # could not be read goes.
+        had = {each.number: each for each in before.versions}
         has = {each.number: each for each in after.versions}
-        gone = [row for row in rows.versions if row["number"] not in had & has.keys()]
+        kept = {number for number in had.keys() & has.keys() if had[number] == has[number]}
+        gone = [row for row in rows.versions if row["number"] not in kept]
         own, name = self._own(after.name), after.name.name
         connection.execute(delete(TASKS).filter_by(**own, name=name))
         connection.execute(delete(TRAFFIC).filter_by(**own, task=name))
@@ -215,7 +217,7 @@ class Catalogue:
             connection.execute(insert(TASKS).values(task_row(self.base, after)))
         if after.traffic is not None:
             connection.execute(insert(TRAFFIC).values(traffic_row(self.base, after)))
-        if come := [has[number] for number in sorted(has.keys() - had)]:
+        if come := [has[number] for number in sorted(has.keys() - kept)]:
             rows_of = [version_row(self.base, after.name, each) for each in come]
             connection.execute(insert(VERSIONS), rows_of)
         return frozenset(row["digest"] for row in gone) - digests_of(after)

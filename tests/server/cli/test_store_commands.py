@@ -49,3 +49,27 @@ def test_what_no_task_needs_is_removed(polydelta: Polydelta, root: Path) -> None
     assert "1 blobs" in polydelta("store", "gc", "--dry-run").err
     assert "2 blobs" in polydelta("store", "gc", "--keep-versions", "1").err
     assert len(list((root / "blobs").iterdir())) == 1
+
+
+def test_tasks_are_exported_and_imported(polydelta: Polydelta, root: Path, tmp_path: Path) -> None:
+    archive, new = str(tmp_path / "spam.tar"), ("--store", str(tmp_path / "new"))
+    written = polydelta("store", "export", archive, "--task", "spam")
+    assert written.code == 0
+    assert "1 tasks, 2 versions, 2 blobs" in written.err
+    assert "imported" in polydelta("store", "import", archive, *new).out
+    assert polydelta("store", "check", *new).code == 0
+    again = json.loads(polydelta("store", "import", archive, *new, "-o", "json").out)
+    assert [(each["task"], each["result"]) for each in again["tasks"]] == [("spam", "unchanged")]
+
+
+def test_what_is_not_imported_is_told_by_the_code(
+    polydelta: Polydelta, root: Path, tmp_path: Path
+) -> None:
+    archive, new = tmp_path / "spam.tar", ("--store", str(tmp_path / "new"))
+    assert polydelta("store", "export", str(archive), "--task", "ham").code == 1
+    polydelta("store", "export", str(archive))
+    archive.write_bytes(archive.read_bytes()[:-1600])
+    result = polydelta("store", "import", str(archive), *new)
+    assert result.code == 1
+    assert "refused" in result.out
+    assert "cut off" in result.err

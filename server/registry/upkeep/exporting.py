@@ -1,0 +1,92 @@
+"""Exporting: a store's tasks with all their files into one archive, beside running servers."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from server.errors import DeltaUnavailable, InvalidSettings, TaskNotFound
+from server.registry.layout import BLOBS, DATABASE
+from server.registry.names import TaskName
+from server.registry.upkeep.archive import Writer, writing
+from server.registry.upkeep.check import Begin
+from server.registry.upkeep.contents import Contents
+from server.registry.upkeep.manifest import Blob, Entry, Manifest, ordered
+from server.registry.upkeep.snapshot import snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What is in an archive, and the damaged tasks and versions that are not."""
+
+    tasks: int
+    versions: int
+    blobs: int
+    bytes: int
+    left_out: tuple[str, ...]
+
+
+def export(root: Path, target: Path, names: Collection[str], begin: Begin) -> Exported:
+    """Write all tasks of a store, or those of some names, as they are at one moment.
+
+    Of a tenant's task the name is `TENANT/NAME`. Raises InvalidSettings where there is no store or
+    the file cannot be written, TaskNotFound, DeltaUnavailable where files of a version are not
+    sound, RegistryUnavailable where the database is not; nothing is written then.
+    """
+    if not (root / BLOBS).is_dir():
+        raise InvalidSettings(f"{root} is no store: it has no {BLOBS}. Name another (--store).")
+    with snapshot(root / DATABASE) as database:
+        contents = Contents.of(database)
+    entries = _chosen(contents, names)
+    tasks = [entry.task for entry in entries]
+    users = {v.ref.digest: f"{t.name}@{v.number}" for t in tasks for v in t.versions}
+    blobs = tuple(_blob(root, digest, users) for digest in ordered(tasks))
+    advance = begin(len(blobs))
+    with writing(target) as file:
+        archive = Writer(file, Manifest(entries, blobs))
+        for blob in blobs:
+            try:
+                whole = archive.add(blob, root / BLOBS / blob.digest)
+            except (FileNotFoundError, IsADirectoryError):
+                whole = False
+            if not whole:
+                raise _unsound(users[blob.digest])
+            advance()
+        archive.finish()
+    left_out = contents.damaged + contents.damaged_versions
+    return Exported(
+        tasks=len(tasks),
+        versions=sum(len(task.versions) for task in tasks),
+        blobs=len(blobs),
+        bytes=target.stat().st_size,
+        left_out=tuple(each for each in left_out if not names or each.split("@")[0] in names),
+    )
+
+
+def _chosen(contents: Contents, names: Collection[str]) -> tuple[Entry, ...]:
+    entries = tuple(
+        Entry(base, task) for base, tasks in sorted(contents.tasks.items()) for task in tasks
+    )
+    there = {entry.task.name for entry in entries}
+    for name in names:
+        if TaskName.of(name) in there:
+            continue
+        if name in contents.damaged:
+            raise TaskNotFound(f"The task '{name}' is damaged: polydelta store check tells more.")
+        raise TaskNotFound(f"There is no task '{name}' in the store.", param="task")
+    wanted = {TaskName.of(name) for name in names} or there
+    return tuple(entry for entry in entries if entry.task.name in wanted)
+
+
+def _blob(root: Path, digest: str, users: Mapping[str, str]) -> Blob:
+    try:
+        files = sorted((root / BLOBS / digest).iterdir())
+        return Blob(digest, {path.name: path.stat().st_size for path in files})
+    except FileNotFoundError:
+        raise _unsound(users[digest]) from None
+
+
+def _unsound(version: str) -> DeltaUnavailable:
+    return DeltaUnavailable(
+        f"The files of {version} are damaged or gone. If a server removed it meanwhile, export "
+        "again; else polydelta store check tells what to do."
+    )
