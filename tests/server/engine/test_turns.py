@@ -1,14 +1,23 @@
 """Turns of tenants: rows are served by weight while several wait, and nobody saves any up."""
 
+import asyncio
 from collections import Counter
+from dataclasses import replace
 from itertools import count
+from pathlib import Path
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis.strategies import integers, lists, sampled_from
 
+from server.engine.request import Call, Request
 from server.engine.scheduler import Scheduler
 from server.engine.sequence import Sequence
 from server.engine.turns import Turns
+from server.model.sampling import Sampling
+from server.registry.catalogue.sqlite import Sqlite
+from server.registry.catalogue.tenants import Tenants
+from server.registry.layout import DATABASE
+from tests.server.engine.engines import ask, serving, tiny_base, tiny_engine, tiny_limits
 from tests.server.engine.test_scheduler import TASKS, Everywhere, of_party, sequence
 
 WEIGHTS = {"light": 1, "heavy": 3, "silent": 2}
@@ -59,6 +68,7 @@ class Load:
 SIZES = lists(integers(1, LONGEST), min_size=1, max_size=7)
 
 
+@settings(deadline=None, max_examples=25)
 @given(places=sampled_from([1, 2, 4, 16]), prompts=SIZES, lengths=SIZES)
 def test_rows_are_shared_by_weight_while_both_wait(
     places: int, prompts: list[int], lengths: list[int]
@@ -116,3 +126,24 @@ def test_tasks_take_turns_within_their_tenant() -> None:
     scheduler.schedule()
     places = Counter((one.tenant, one.version.ref.task) for one in scheduler.running)
     assert places == {("a", TASKS[2]): 1, ("a", TASKS[3]): 1, ("b", TASKS[2]): 2}
+
+
+async def test_an_engine_knows_what_weight_was_set(tmp_path: Path) -> None:
+    engine = tiny_engine(tiny_base("llama"), {}, tmp_path, tiny_limits(max_sequences=1))
+    database = Sqlite(tmp_path / DATABASE)
+    Tenants(database).change("heavy", lambda tenant: replace(tenant, weight=3))
+    database.close()
+    engine.registry.look()
+    answered: list[str] = []
+
+    async def one(number: int, tenant: str) -> None:
+        call = Call(tenant, tenant=tenant)
+        sampling = Sampling(max_tokens=8, ignore_eos=True)
+        await ask(engine, Request(f"{tenant}-{number}", "base", (7, 8), sampling, call=call))
+        answered.append(tenant)
+
+    async with serving(engine):
+        asked = (one(number, tenant) for number in range(40) for tenant in ("light", "heavy"))
+        await asyncio.gather(*asked)
+    # The first begin before all have come, and at the end the heavy one has none left.
+    assert 13 <= answered[10:30].count("heavy") <= 17
