@@ -36,12 +36,24 @@ Name: TypeAlias = Annotated[str, typer.Argument(help="What the key is called.")]
 def add(
     name: Name,
     tenant: Annotated[
-        str, typer.Option(help="Whose tasks it sees and changes; without, the shared ones.")
+        str,
+        flag(
+            "tenant",
+            twin="key-tenant",
+            help="Whose tasks it sees and changes; without, the shared ones.",
+        ),
     ] = "",
     scopes: Annotated[
-        str, typer.Option(help="Of infer, read, write and admin, which has all, with commas.")
+        str,
+        flag(
+            "scopes",
+            twin="key-scopes",
+            help="Of infer, read, write and admin, which has all, with commas.",
+        ),
     ] = "infer",
-    days: Annotated[float | None, typer.Option(min=0, help="For how long it is good.")] = None,
+    days: Annotated[
+        float | None, flag("days", twin="key-days", min=0, help="For how long it is good.")
+    ] = None,
     store: Root = None,
     registry: Url = None,
 ) -> None:
