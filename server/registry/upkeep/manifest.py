@@ -165,6 +165,9 @@ def _check_traffic(traffic: Traffic) -> None:
         len(traffic.shares) <= MAX_VERSIONS and all(0 <= share < _MAX_NUMBER for share in shares),
         "its traffic has wrong shares.",
     )
+    if (bound := traffic.bound) is not None:
+        sound = 0 <= bound.errors <= 1 and bound.window > 0 and bound.requests > 0
+        _require(sound, "its traffic has a wrong bound.")
 
 
 def _check_version(version: Version, task: str) -> None:

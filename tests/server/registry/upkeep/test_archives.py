@@ -4,6 +4,7 @@ import io
 import json
 import shutil
 import signal
+import sqlite3
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -162,6 +163,16 @@ def test_a_damaged_blob_is_named_and_no_file_is_left(
     with pytest.raises(DeltaUnavailable, match="a@2"):
         export(root, tmp_path / "sound.tar", (), begin)
     assert not list(tmp_path.glob("*sound.tar*"))
+
+
+def test_rows_that_are_damaged_are_left_out_and_told(root: Path, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(root / DATABASE)) as connection, connection:
+        connection.execute("UPDATE tasks SET latest = 9 WHERE name = 'b'")
+    exported = export(root, tmp_path / "sound.tar", (), begin)
+    assert (exported.tasks, exported.left_out) == (3, ("b",))
+    assert export(root, tmp_path / "sound.tar", ("a",), begin).left_out == ()
+    with pytest.raises(TaskNotFound, match="'b' is damaged"):
+        export(root, tmp_path / "sound.tar", ("b",), begin)
 
 
 def test_a_file_that_cannot_be_written_is_told(root: Path, tmp_path: Path) -> None:
@@ -376,6 +387,9 @@ HOSTILE: dict[str, Edit] = {
     "an alias of no version": lambda m: first(m)["aliases"].update(x=9),
     "very many aliases": lambda m: first(m)["aliases"].update({f"x{n}": 1 for n in range(70)}),
     "a share below 0": lambda m: first(m)["traffic"]["shares"].update({"1": -1}),
+    "a bound that is no share": lambda m: first(m)["traffic"].update(
+        bound={"errors": 2.0, "window": 60.0, "requests": 20}
+    ),
     "another task's version": lambda m: first(m)["versions"][0]["ref"].update(task="b"),
     "an unknown kind": lambda m: first(m)["versions"][0].update(kinds=["other"]),
     "a measure below 0": lambda m: first(m)["versions"][0].update(rank=-1),
