@@ -116,6 +116,8 @@ def test_a_new_store_gets_all_that_was_there(
     assert tasks(new, base) == tasks(root, base)
     assert blobs(new) == blobs(root)
     assert not list(new.glob("run-*"))
+    export(new, new.parent / "again.tar", (), begin)
+    assert (new.parent / "again.tar").read_bytes() == archive.read_bytes()
     with closing(Registry(Store(new), base)) as registry:
         assert number_of(registry.load(registry.get(shared("a@2")).version.ref)) == 2
 
