@@ -19,6 +19,7 @@ from server.api.http.origins import TrustedOrigins
 from server.api.http.rate_limits import RateLimits
 from server.api.rates import RATE_HEADERS, Rates
 from server.api.routes import (
+    audit,
     batch,
     blobs,
     chat,
@@ -65,7 +66,7 @@ from server.traces.setup import traced
 _RESOURCES = (
     infer, batch, tasks, versions, traffic, completions, chat, responses, embeddings, models, lora,
     classify, pooling, score, rerank, tokenize, server_info, pause, embed, predict, info, generate,
-    hub, page, health, metrics, blobs, events
+    hub, page, health, metrics, blobs, events, audit
 )  # fmt: skip
 
 

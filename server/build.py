@@ -58,7 +58,12 @@ def _open_registry(
     store = Store(settings.store, int(settings.store_gb * GIGABYTE))
     # A delta must leave room not in what the base could hold, but in what this server does.
     spec = replace(base.spec, context=context_of(base, limits))
-    retention = Retention(settings.keep_versions, settings.keep_hours, settings.keep_removed_hours)
+    retention = Retention(
+        settings.keep_versions,
+        settings.keep_hours,
+        settings.keep_removed_hours,
+        settings.audit_days,
+    )
     if settings.registry is None and (settings.advertise or settings.blobs):
         raise InvalidSettings(
             "Servers that share a store fetch nothing from elsewhere (--advertise, --blobs); name "

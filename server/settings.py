@@ -30,6 +30,7 @@ LogFormat: TypeAlias = Literal["text", "json"]
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 Gigabytes: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Hours: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Days: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Seconds: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 _ORIGIN = re.compile(r"\*|https?://[^/\s]+")
@@ -175,6 +176,9 @@ class Settings(BaseSettings):
     keep_hours: Hours = Field(default=0.0, description="hours for which all versions are kept")
     keep_removed_hours: Hours = Field(
         default=24.0, description="hours for which a removed task can be brought back"
+    )
+    audit_days: Days = Field(
+        default=90.0, description="days for which is told who changed what (polydelta audit)"
     )
     source_roots: list[Path] = Field(
         default_factory=list[Path],

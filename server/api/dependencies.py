@@ -37,7 +37,9 @@ def key_of(request: Request) -> Key | None:
 
 async def _namespace(request: Request, engine: EngineDep) -> Namespace:
     key = key_of(request)
-    return Namespace(engine.registry, key.tenant if key else SHARED, key.name if key else "")
+    if key is None:
+        return Namespace(engine.registry, SHARED)
+    return Namespace(engine.registry, key.tenant, key.name)
 
 
 RegistryDep: TypeAlias = Annotated[Namespace, Depends(_namespace)]

@@ -28,6 +28,7 @@ PUT /v1/tasks/{name}/aliases/{alias}  DELETE /v1/tasks/{name}/aliases/{alias}
 PUT /v1/tasks/{name}/traffic  DELETE /v1/tasks/{name}/traffic
 POST /v1/load_lora_adapter  POST /v1/unload_lora_adapter
 """
+_ADMIN = "GET /v1/audit"
 _OPERATORS_READ = "GET /metrics  GET /server_info  GET /v1/events"
 _OPERATORS = "POST /pause  POST /resume"
 # Servers of a registry show each other a secret of their own for blobs.
@@ -64,6 +65,7 @@ NEEDS = {
     **dict.fromkeys(_listed(_NAMES), Need((Scope.INFER, Scope.READ))),
     **dict.fromkeys(_listed(_READ), Need((Scope.READ,))),
     **dict.fromkeys(_listed(_WRITE), Need((Scope.WRITE,))),
+    **dict.fromkeys(_listed(_ADMIN), Need((Scope.ADMIN,))),
     **dict.fromkeys(_listed(_OPERATORS_READ), Need((Scope.READ,), operators=True)),
     **dict.fromkeys(_listed(_OPERATORS), Need((Scope.ADMIN,), operators=True)),
     **dict.fromkeys(_listed(_OPEN), Need()),

@@ -14,6 +14,7 @@ from server.cli.printing import err, out, print_json, print_table
 from server.user_directories import user_store
 
 if TYPE_CHECKING:
+    from server.registry.catalogue.database import Database
     from server.registry.catalogue.keys import Keys
 
 app = typer.Typer(
@@ -126,11 +127,19 @@ def revoke(name: Name, store: Root = None, registry: Url = None) -> None:
 def _keys(store: Path | None, registry: str | None) -> "Generator[Keys]":
     # The rest of the command line answers at once because only this waits for SQLAlchemy.
     from server.registry.catalogue.keys import Keys
+
+    with opened(store, registry) as database:
+        yield Keys(database)
+
+
+@contextmanager
+def opened(store: Path | None, registry: str | None) -> "Generator[Database]":
+    """The database of a store, or of servers on many machines, until the end."""
     from server.registry.catalogue.opening import open_database
 
     database = open_database(registry, store or user_store())
     try:
-        yield Keys(database)
+        yield database
     finally:
         database.close()
 

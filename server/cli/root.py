@@ -11,6 +11,7 @@ import polydelta_client
 from deltas.errors import PolydeltaError
 from polydelta_client import APIConnectionError
 from server.cli import bench, key, store, task, tenant
+from server.cli.audit import audit
 from server.cli.demo import demo
 from server.cli.doctor import doctor
 from server.cli.infer import infer
@@ -35,7 +36,7 @@ app.add_typer(store.app, name="store", help="The store, in which tasks last.")
 app.add_typer(key.app, name="key", help="The API keys of a store's servers.")
 app.add_typer(tenant.app, name="tenant", help="What the tenants of a store may use.")
 app.add_typer(bench.app, name="bench")
-for command in (train, doctor):
+for command in (audit, train, doctor):
     app.command()(command)
 
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from deltas.delta import DeltaRef
 from deltas.errors import PolydeltaError
+from server.registry.audit import Act
 from server.registry.catalogue.catalogue import NO_CHANGE, Catalogue, Change, Edit, Key
 from server.registry.follower import Follower
 from server.registry.keyed_lock import KeyedLock
@@ -87,9 +88,9 @@ class Keeper:
         """From now on take over what other servers change, and remove what has had its time."""
         self._follower = Follower(self.look, self._catalogue.wait)
 
-    def change(self, name: TaskName, what: str, edit: Edit) -> Task:
+    def change(self, name: TaskName, act: Act, edit: Edit) -> Task:
         """Change a task durably, then for requests; what its retention does not hold goes."""
-        change = self._change((self._catalogue.base, name), what, edit)
+        change = self._change((self._catalogue.base, name), act, edit)
         self._sweeper.soon(change.lost)
         return change.task
 
@@ -153,7 +154,7 @@ class Keeper:
         self._pending.discard(name)
 
     def _keep_to_rules(self, key: Key) -> None:
-        self._sweeper.soon(self._change(key, "kept by the rules", lambda task: task).lost)
+        self._sweeper.soon(self._change(key, Act("retire"), lambda task: task).lost)
 
     def _overdue(self, now: float) -> Iterable[Key]:
         """Tasks that have had their time; now and then also those with versions that have.
@@ -165,6 +166,7 @@ class Keeper:
             return [(base, name) for name in self.rollout.expired(now)]
         self._rules_due = now + _RULES_EVERY
         self._store.recount()
+        self._catalogue.audit.forget(self._retention.told(now))
         # What a server elsewhere let go of may be here.
         self._sweeper.soon(self._store.digests())
         tasks = self.rollout.tasks()
@@ -179,9 +181,9 @@ class Keeper:
             for key in self._catalogue.removed():
                 if self._store.quota.has(size):
                     return
-                self._sweeper.now(self._change(key, "made room", _given_up).lost)
+                self._sweeper.now(self._change(key, Act("make_room"), _given_up).lost)
 
-    def _change(self, key: Key, what: str, edit: Edit) -> Change:
+    def _change(self, key: Key, act: Act, edit: Edit) -> Change:
         """Change a task of any base durably, then for requests."""
         base, name = key
         retired = 0
@@ -194,9 +196,9 @@ class Keeper:
             return left
 
         if base != self._catalogue.base:
-            return self._catalogue.of(base).change(name, what, kept)
+            return self._catalogue.of(base).change(name, act, kept)
         with self._telling.hold(name):
-            change = self._catalogue.change(name, what, kept)
+            change = self._catalogue.change(name, act, kept)
             self.rollout.serve(change.task)
         if retired:
             self._tally.add(Counted.RETIRED, amount=retired)

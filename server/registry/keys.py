@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from server.errors import InvalidRequest
+from server.registry.audit import NO_KEYS
 from server.registry.names import SHARED, is_plain
 
 _PREFIX = "pd_"
@@ -63,6 +64,8 @@ def new_key(
             "Names of keys and tenants are of the characters A-Z a-z 0-9 . _ - and begin with a "
             "letter or a digit."
         )
+    if name in NO_KEYS:
+        raise InvalidRequest(f"The audit log calls somebody else '{name}'; choose another name.")
     if len(tenant) > MAX_TENANT:
         raise InvalidRequest(f"A tenant's name has at most {MAX_TENANT} characters.")
     text = _PREFIX + secrets.token_urlsafe(_BYTES)

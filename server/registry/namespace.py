@@ -6,6 +6,7 @@ from typing import TypedDict, Unpack
 
 from deltas.strict_json import Json
 from server.errors import TaskNotFound
+from server.registry.audit import ANONYMOUS, Entry
 from server.registry.condition import Condition
 from server.registry.names import SHARED, TaskName, shared
 from server.registry.registration import Registration
@@ -29,10 +30,10 @@ class Terms(TypedDict, total=False):
 class Namespace:
     """A tenant's view of the registry: it reads its own tasks and the shared, and changes its own.
 
-    `by` is who puts what is put. Methods are the registry's, which says what they raise.
+    `by` is who changes what is changed. Methods are the registry's, which says what they raise.
     """
 
-    def __init__(self, registry: Registry, tenant: str, by: str = "") -> None:
+    def __init__(self, registry: Registry, tenant: str, by: str = ANONYMOUS) -> None:
         self._registry = registry
         self._by = by
         self._tenant = tenant
@@ -49,7 +50,7 @@ class Namespace:
 
     def remove(self, name: str, *, if_match: Condition = None, forever: bool = False) -> None:
         """Have a task answer no more."""
-        self._registry.remove(self._named(name), if_match=if_match, forever=forever)
+        self._registry.remove(self._named(name), by=self._by, if_match=if_match, forever=forever)
 
     def versions(self, name: str) -> Task:
         """A task with all its versions, be it removed."""
@@ -62,13 +63,13 @@ class Namespace:
 
     def activate(self, name: str, which: str | int, *, if_match: Condition = None) -> Registration:
         """Have an earlier version answer again."""
-        return self._registry.activate(self._named(name), which, if_match=if_match)
+        return self._registry.activate(self._named(name), which, by=self._by, if_match=if_match)
 
     def alias(
         self, name: str, alias: str, which: str | int | None, *, if_match: Condition = None
     ) -> Task:
         """Give a free name to a version of a task, or take it away."""
-        return self._registry.alias(self._named(name), alias, which, if_match=if_match)
+        return self._registry.alias(self._named(name), alias, which, by=self._by, if_match=if_match)
 
     def share(
         self,
@@ -80,11 +81,17 @@ class Namespace:
         if_match: Condition = None,
     ) -> Task:
         """Have versions share a task's requests."""
-        return self._registry.share(self._named(name), shares, shadow, bound, if_match=if_match)
+        return self._registry.share(
+            self._named(name), shares, shadow, bound, by=self._by, if_match=if_match
+        )
 
     def unshare(self, name: str, *, if_match: Condition = None) -> Task:
         """Have a task's active version answer alone."""
-        return self._registry.unshare(self._named(name), if_match=if_match)
+        return self._registry.unshare(self._named(name), by=self._by, if_match=if_match)
+
+    def audit(self, limit: int, before: int | None, name: str | None) -> list[Entry]:
+        """What was done of late to the tenant's own tasks, or to one; the shared one sees all."""
+        return self._registry.audit(limit, before, tenant=self._tenant, task=name)
 
     def version(self, name: str) -> Version:
         """The version that would answer."""

@@ -12,9 +12,11 @@ import torch
 from deltas import formats
 from deltas.base import BaseSpec
 from deltas.delta import Delta, DeltaRef
+from deltas.errors import PolydeltaError
 from deltas.folder import Folder, opened
 from deltas.strict_json import Json
 from server.errors import Conflict, RequestError
+from server.registry.audit import NO_KEYS, SERVER, Act, Entry
 from server.registry.blobs import Blobs
 from server.registry.catalogue.catalogue import Catalogue
 from server.registry.catalogue.database import Database
@@ -43,6 +45,9 @@ from server.registry.tenant import Tenant
 from server.registry.traffic import Bound
 from server.registry.version import BASE_NAME, Version
 from server.registry.which import check_apart, split, version_of
+
+_TOLD = 500
+"""Characters of shares that the audit log tells."""
 
 
 def _ignore(*_: object) -> None:
@@ -168,7 +173,7 @@ class Registry:
         staging: Staging,
         *,
         source: str = "",
-        by: str = "",
+        by: str = SERVER,
         lifetime: float | None = None,
         activate: bool | None = None,
         if_match: Condition = None,
@@ -206,9 +211,11 @@ class Registry:
             def put(task: Task) -> Task:
                 # Another server may have been faster.
                 check(task)
-                return task.put(replace(version, source=source, by=by), now, expires, activate)
+                key = "" if by in NO_KEYS else by
+                return task.put(replace(version, source=source, by=key), now, expires, activate)
 
-            return self._keeper.change(name, f"put {ref.version}", put)
+            act = Act("put", by, ref.version, lambda task: task.number_of(ref.digest))
+            return self._keeper.change(name, act, put)
 
         with self._store.gate.passed(), self._writing.hold(name):
             current = check(self._catalogue.task(name))
@@ -223,7 +230,14 @@ class Registry:
                 return self._rollout.show(commit(version)), True
 
     @change("remove")
-    def remove(self, name: TaskName, *, if_match: Condition = None, forever: bool = False) -> None:
+    def remove(
+        self,
+        name: TaskName,
+        *,
+        by: str = SERVER,
+        if_match: Condition = None,
+        forever: bool = False,
+    ) -> None:
         """Have a task answer no more; requests under way keep their version.
 
         `activate` brings it back for as long as the retention says, unless it is removed forever,
@@ -240,7 +254,8 @@ class Registry:
             return Task(name) if forever else task.removed(time.time())
 
         with self._store.gate.passed(), self._writing.hold(name):
-            self._keeper.change(name, "removed", removed)
+            about = "forever" if forever else ""
+            self._keeper.change(name, Act("remove", by, about), removed)
 
     def versions(self, name: TaskName) -> Task:
         """A task with all its versions, be it removed; raises TaskNotFound."""
@@ -249,7 +264,7 @@ class Registry:
 
     @change("activate")
     def activate(
-        self, name: TaskName, which: str | int, *, if_match: Condition = None
+        self, name: TaskName, which: str | int, *, by: str = SERVER, if_match: Condition = None
     ) -> Registration:
         """Have an earlier version answer again, or the task if it was removed.
 
@@ -269,12 +284,19 @@ class Registry:
                 # An alias may name another by now, whose files nobody has looked at.
                 return task.activated(version_of(task, ref.digest).number, time.time())
 
-            task = self._keeper.change(name, f"activated {ref.version}", activated)
+            act = Act("activate", by, ref.version, lambda task: task.active)
+            task = self._keeper.change(name, act, activated)
             return self._rollout.show(task)
 
     @change("alias")
     def alias(
-        self, name: TaskName, alias: str, which: str | int | None, *, if_match: Condition = None
+        self,
+        name: TaskName,
+        alias: str,
+        which: str | int | None,
+        *,
+        by: str = SERVER,
+        if_match: Condition = None,
     ) -> Task:
         """Give a free name to a version of a task, or take it away; a version with one is kept.
 
@@ -291,9 +313,10 @@ class Registry:
             check_apart(task, alias, version)
             return task.aliased(alias, version.number)
 
-        what = f"no alias {alias}" if which is None else f"alias {alias} of {which}"
+        about = f"{alias} taken away" if which is None else alias
+        act = Act("alias", by, about, lambda task: task.aliases.get(alias))
         with self._store.gate.passed(), self._writing.hold(name):
-            return self._keeper.change(name, what, aliased)
+            return self._keeper.change(name, act, aliased)
 
     @change("share")
     def share(
@@ -303,6 +326,7 @@ class Registry:
         shadow: str | int | None = None,
         bound: Bound | None = None,
         *,
+        by: str = SERVER,
         if_match: Condition = None,
     ) -> Task:
         """Have versions share a task's requests, and one perhaps answer all of them unseen.
@@ -316,11 +340,13 @@ class Registry:
             check_condition(self._there(task), if_match)
             return task.shared(traffic_of(task, shares, shadow, bound))
 
+        about = ", ".join(f"{which}: {share}" for which, share in shares.items())[:_TOLD]
+
         with self._store.gate.passed(), self._writing.hold(name):
-            return self._keeper.change(name, "traffic shared", shared)
+            return self._keeper.change(name, Act("share", by, about), shared)
 
     @change("unshare")
-    def unshare(self, name: TaskName, *, if_match: Condition = None) -> Task:
+    def unshare(self, name: TaskName, *, by: str = SERVER, if_match: Condition = None) -> Task:
         """Have a task's active version answer alone; raises as `share` does."""
         check_name(name)
 
@@ -329,7 +355,7 @@ class Registry:
             return task.shared(None)
 
         with self._store.gate.passed(), self._writing.hold(name):
-            return self._keeper.change(name, "traffic no more shared", alone)
+            return self._keeper.change(name, Act("unshare", by), alone)
 
     @change("step_back")
     def step_back(self, name: TaskName, number: int, reason: str) -> bool:
@@ -343,7 +369,8 @@ class Registry:
             return after
 
         with self._store.gate.passed(), self._writing.hold(name):
-            self._keeper.change(name, f"step back from version {number}: {reason}", stepped_back)
+            act = Act("step_back", about=reason, version=lambda _: number)
+            self._keeper.change(name, act, stepped_back)
         return done
 
     def lease(self, name: TaskName) -> Lease:
@@ -401,6 +428,31 @@ class Registry:
     def tenant(self, name: str) -> Tenant:
         """What a tenant may use; nothing waits for this."""
         return self._limits.get(name) or Tenant(name)
+
+    def audit(
+        self,
+        limit: int,
+        before: int | None = None,
+        *,
+        tenant: str = SHARED,
+        task: str | None = None,
+    ) -> list[Entry]:
+        """What was done of late, the newest first: to a tenant's tasks, for the shared one to all.
+
+        `before` is the number of an entry, and `task` what the tenant calls one.
+        """
+        named = None if task is None else TaskName(tenant, task)
+        only = None if tenant == SHARED else tenant
+        audit = self._catalogue.audit
+        return audit.entries(limit, before=before, tenant=only, task=named)
+
+    def refused(self, kind: str, name: TaskName, by: str, code: str) -> None:
+        """Note in the audit log that a change was refused to somebody else than a server."""
+        if by == SERVER or not is_plain(name.name):
+            return
+        # What is to be told is why it was refused, and not that this cannot be noted.
+        with suppress(PolydeltaError):
+            self._catalogue.audit.refused(name, kind, by, code)
 
     def stats(self) -> RegistryStats:
         """What there is now, and how far behind other servers this one may be."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from server.registry.task import Task
 
 _HOUR = 3600.0
+_DAY = 24 * _HOUR
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,16 +13,21 @@ class Retention:
     """Keeps the `versions` newest of a task and all younger than `hours`.
 
     What has an alias and what answers is kept in any case. A removed task is kept whole for
-    `removed_hours`.
+    `removed_hours`, what the audit log tells for `audit_days`.
     """
 
     versions: int = 5
     hours: float = 0.0
     removed_hours: float = 24.0
+    audit_days: float = 90.0
 
     def over(self, now: float) -> float:
         """Tasks that were removed until then have had their time."""
         return now - _HOUR * self.removed_hours
+
+    def told(self, now: float) -> float:
+        """What happened until then is told no more."""
+        return now - _DAY * self.audit_days
 
     def kept(self, task: Task, now: float) -> Task:
         """What is left of a task by these rules, perhaps no version at all."""

@@ -7,7 +7,10 @@ from functools import wraps
 from threading import Lock
 from typing import Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar
 
-from deltas.errors import PolydeltaError
+from deltas.errors import DeltaError, PolydeltaError
+from server.errors import RequestError
+from server.registry.audit import SERVER
+from server.registry.names import TaskName
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -72,20 +75,27 @@ class Tally:
 class _Tallied(Protocol):
     tally: Tally
 
+    def refused(self, kind: str, name: TaskName, by: str, code: str) -> None: ...
+
 
 S = TypeVar("S", bound=_Tallied)
 
 
-def change(
-    kind: str,
-) -> Callable[[Callable[Concatenate[S, P], T]], Callable[Concatenate[S, P], T]]:
-    """Decorates a method: each call of it counts as a change of a kind."""
+Method: TypeAlias = Callable[Concatenate[S, TaskName, P], T]
 
-    def decorated(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
+
+def change(kind: str) -> Callable[[Method[S, P, T]], Method[S, P, T]]:
+    """Decorates a method: each call counts as a change of a kind; it is noted who is refused."""
+
+    def decorated(method: Method[S, P, T]) -> Method[S, P, T]:
         @wraps(method)
-        def counting(self: S, *args: P.args, **kwargs: P.kwargs) -> T:
+        def counting(self: S, name: TaskName, /, *args: P.args, **kwargs: P.kwargs) -> T:
             with self.tally.outcome(Counted.CHANGES, kind):
-                return method(self, *args, **kwargs)
+                try:
+                    return method(self, name, *args, **kwargs)
+                except (RequestError, DeltaError) as error:
+                    self.refused(kind, name, str(kwargs.get("by", SERVER)), error.code)
+                    raise
 
         return counting
 

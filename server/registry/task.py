@@ -64,6 +64,11 @@ class Task:
         """The version with these very files."""
         return next((each for each in self.versions if each.ref.digest == digest), None)
 
+    def number_of(self, digest: str) -> int | None:
+        """The number of the version with these very files."""
+        version = self.of_digest(digest)
+        return None if version is None else version.number
+
     def chosen(self, key: str) -> Version | None:
         """The version that answers a request with a key, of those that share the traffic."""
         if self.traffic is None:

@@ -10,6 +10,8 @@ from typing import TypeAlias
 from sqlalchemy import ColumnElement, Connection, Table, bindparam, delete, func, insert, select
 
 from server.errors import InsufficientStorage
+from server.registry.audit import Act
+from server.registry.catalogue.audit import Audit, note
 from server.registry.catalogue.database import Database
 from server.registry.catalogue.quotas import check_bytes, check_tasks
 from server.registry.catalogue.rows import (
@@ -65,6 +67,11 @@ class Catalogue:
         self._max_tasks = max_tasks
 
     @property
+    def audit(self) -> Audit:
+        """Who changed what."""
+        return Audit(self._database)
+
+    @property
     def is_new(self) -> bool:
         """Whether the database was not there before this server."""
         return self._database.is_new
@@ -82,10 +89,10 @@ class Catalogue:
         with self._database.reading() as connection:
             return read_task(name, self._rows(connection, name))
 
-    def change(self, name: TaskName, what: str, edit: Edit) -> Change:
-        """Make a task what `edit` makes of it, in one step.
+    def change(self, name: TaskName, act: Act, edit: Edit) -> Change:
+        """Make a task what `edit` makes of it, in one step, of which the audit log tells by `act`.
 
-        `what` says for whoever reads the log of changes what was done. Nothing is written where
+        Nothing is written where
         `edit` leaves the task as it is. Raises RegistryUnavailable where it leaves it damaged,
         InsufficientStorage where it would be one too many that answers, or more than its tenant may
         have.
@@ -100,10 +107,12 @@ class Catalogue:
                 self._check_place(connection, name)
             check_bytes(connection, self.base, before, after)
             lost = self._write(connection, before, after.whole(), rows)
-            row = {**self._own(name), "task": name.name, "at": time.time(), "what": what}
+            row = {**self._own(name), "task": name.name, "at": time.time(), "what": str(act)}
             revision = connection.scalar(insert(CHANGES).values(row).returning(CHANGES.c.revision))
             if revision and revision % _LOGGED == 0:
                 connection.execute(delete(CHANGES).where(CHANGES.c.revision <= revision - _LOGGED))
+            version = act.version(after)
+            note(connection, name, act.kind, act.who, version=version, about=act.about)
             self._database.tell(connection)
         return Change(after, lost)
 

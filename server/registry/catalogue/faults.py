@@ -25,6 +25,9 @@ def faults(path: Path) -> list[str]:
         with closing(opened(path)) as connection:
             told = [row[0] for row in connection.execute(f"PRAGMA integrity_check({_SHOWN})")]
             return told if told != ["ok"] else _unlike_its_revision(connection)
+    except UnicodeDecodeError:
+        # SQLite's own words name what it found, which may be no text.
+        return ["its schema cannot be read"]
     except sqlite3.DatabaseError as error:
         if is_damage(error):
             return [str(error)]

@@ -10,10 +10,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, delete, insert, select
 
 from server.errors import Conflict, TaskNotFound
+from server.registry.audit import OPERATOR
+from server.registry.catalogue.audit import note
 from server.registry.catalogue.database import Database
 from server.registry.catalogue.tables import CHANGES, KEYS, is_sound, sealed
 from server.registry.keys import Key, KeyRing, Scope
-from server.registry.names import SHARED
+from server.registry.names import SHARED, TaskName
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +53,7 @@ class Keys:
                 )
             if known is not None and known.is_good(time.time()):
                 raise Conflict(f"There is a key '{key.name}' already; revoke it first.")
-            self._write(connection, key, "added")
+            self._write(connection, key, "add_key")
 
     def revoke(self, name: str) -> None:
         """Let a key be used no more, and remove it if it is damaged.
@@ -65,22 +67,24 @@ class Keys:
             key = _read(row)
             if key is None:
                 connection.execute(delete(KEYS).where(_is(row)))
-                self._note(connection, SHARED, f"key {name} removed, since it was damaged")
+                self._note(connection, SHARED, name, "revoke_key")
             else:
                 revoked = replace(key, revoked=key.revoked or time.time())
-                self._write(connection, revoked, "revoked")
+                self._write(connection, revoked, "revoke_key")
 
     def _rows(self) -> list[Mapping[str, Any]]:
         with self._database.reading() as connection:
             read = connection.execute(select(KEYS).order_by(KEYS.c.name)).mappings()
             return [dict(row) for row in read]
 
-    def _write(self, connection: Connection, key: Key, what: str) -> None:
+    def _write(self, connection: Connection, key: Key, kind: str) -> None:
         connection.execute(delete(KEYS).filter_by(name=key.name))
         connection.execute(insert(KEYS).values(_row(key)))
-        self._note(connection, key.tenant, f"key {key.name} {what}")
+        self._note(connection, key.tenant, key.name, kind)
 
-    def _note(self, connection: Connection, tenant: str, what: str) -> None:
+    def _note(self, connection: Connection, tenant: str, name: str, kind: str) -> None:
+        note(connection, TaskName(tenant, ""), kind, OPERATOR, about=name)
+        what = f"{kind} {name}"
         change = {"base": NO_BASE, "tenant": tenant, "task": "", "at": time.time(), "what": what}
         connection.execute(insert(CHANGES).values(change))
         self._database.tell(connection)

@@ -21,7 +21,7 @@ def rows(connection: sqlite3.Connection, table: str, last: int) -> Iterator[tupl
     while seeks < _SEEKS and after <= last:
         # The driver reads a row ahead, and loses the one before a page that cannot be read.
         for query in (wanted, f"{wanted} LIMIT 1"):
-            with suppress(sqlite3.Error, MemoryError):
+            with suppress(sqlite3.Error, UnicodeDecodeError, MemoryError):
                 for rowid, *values in connection.execute(query, (after + 1,)):
                     if rowid <= after:
                         # Out of order: this page is damaged.
@@ -38,7 +38,7 @@ def keys(connection: sqlite3.Connection, table: str, columns: Sequence[str]) -> 
         met: set[Values] = set()
         order = ", ".join(f"{column} {direction}" for column in columns)
         wanted = f"SELECT rowid, {', '.join(columns)} FROM {table} ORDER BY {order}"  # noqa: S608
-        with suppress(sqlite3.Error, MemoryError):
+        with suppress(sqlite3.Error, UnicodeDecodeError, MemoryError):
             for rowid, *key in connection.execute(wanted):
                 if tuple(key) in met:
                     # Damaged pages may lead back to others.
@@ -50,7 +50,7 @@ def keys(connection: sqlite3.Connection, table: str, columns: Sequence[str]) -> 
 
 def first(connection: sqlite3.Connection, query: str) -> Any:
     """The first value that a query gives, or None where it gives none or cannot be answered."""
-    with suppress(sqlite3.Error, MemoryError):
+    with suppress(sqlite3.Error, UnicodeDecodeError, MemoryError):
         return next((row[0] for row in connection.execute(query)), None)
     return None
 
@@ -64,7 +64,7 @@ def tables(connection: sqlite3.Connection) -> list[str]:
 
 def columns(connection: sqlite3.Connection, table: str) -> dict[str, bool]:
     """A table's columns in order, and whether each is part of its key; none if it is not there."""
-    with suppress(sqlite3.Error, MemoryError):
+    with suppress(sqlite3.Error, UnicodeDecodeError, MemoryError):
         told = connection.execute(f"PRAGMA table_info({table})")
         return {name: bool(key) for _, name, _, _, _, key in told}
     return {}

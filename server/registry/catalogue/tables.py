@@ -78,6 +78,22 @@ TENANTS = Table(
 )
 """A row for each tenant for whom a limit or a weight was set."""
 
+AUDIT = Table(
+    "audit",
+    METADATA,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("at", Float, nullable=False, index=True),
+    Column("who", _NAME, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("tenant", _KEY, nullable=False),
+    Column("task", _NAME, nullable=False),
+    Column("version", Integer),
+    Column("about", Text, nullable=False),
+    Column("outcome", String(64), nullable=False),
+    Column("seal", String(64), nullable=False),
+)
+"""A row for each change of a task or a key, and for each that was refused: who wanted it, when."""
+
 CHANGES = Table(
     "changes",
     METADATA,

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from server.errors import InvalidSettings, RegistryUnavailable
+from server.registry.audit import OPERATOR, Act
 from server.registry.catalogue.catalogue import Catalogue
 from server.registry.catalogue.faults import faults
 from server.registry.catalogue.sqlite import Sqlite
@@ -83,7 +84,7 @@ def _remove(root: Path, rules: Retention | None) -> None:
 def _keep_to(rules: Retention, catalogue: Catalogue) -> None:
     for task in catalogue.tasks():
         if rules.kept(task, time.time()) != task:
-            catalogue.change(task.name, "kept by the rules", partial(_kept, rules))
+            catalogue.change(task.name, Act("retire", OPERATOR), partial(_kept, rules))
 
 
 def _kept(rules: Retention, task: Task) -> Task:

@@ -9,6 +9,7 @@ from pathlib import Path
 from deltas import formats
 from deltas.errors import InvalidDelta, PolydeltaError
 from server.errors import Conflict, InvalidArchive, InvalidSettings, RegistryUnavailable
+from server.registry.audit import OPERATOR, Act
 from server.registry.catalogue.catalogue import Catalogue, Key
 from server.registry.catalogue.faults import faults
 from server.registry.catalogue.sqlite import Sqlite
@@ -189,7 +190,7 @@ class _Import:
         try:
             for digest in digests & self._faults.keys():
                 raise InvalidDelta(self._faults[digest])
-            change = self._catalogue.of(base).change(name, "imported", edit)
+            change = self._catalogue.of(base).change(name, Act("import", OPERATOR), edit)
             self._unneeded |= change.lost
             there = "restored" if before == task else "replaced"
             self._tell(key, there if _is_there(before) else "imported")

@@ -71,7 +71,7 @@ def server(decoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture(scope="module")
 def operator(server: Server) -> str:
-    key = server.key("operator")
+    key = server.key("chief")
     wait_until(lambda: server.http.get("/v1/models").status_code == 401)
     return key
 

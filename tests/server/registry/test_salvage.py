@@ -13,6 +13,7 @@ import pytest
 from deltas.base import BaseSpec
 from deltas.delta import DeltaRef, TaskType
 from server.errors import InsufficientStorage, InvalidSettings
+from server.registry.audit import Act
 from server.registry.catalogue.catalogue import Catalogue
 from server.registry.catalogue.mend import mend
 from server.registry.catalogue.sqlite import Sqlite
@@ -43,9 +44,9 @@ def recorded(path: Path) -> Truth:
             task = task.put(version, float(step))
             return task.aliased("first", task.versions[0].number) if step % 3 == 0 else task
 
-        catalogue.change(shared(name), "put", put)
+        catalogue.change(shared(name), Act("put"), put)
         if step % 8 == 0:
-            catalogue.change(shared(name), "removed", lambda task: Task(task.name))
+            catalogue.change(shared(name), Act("remove"), lambda task: Task(task.name))
     truth = {task.name.name: task for task in catalogue.tasks()}
     database.close()
     return truth
