@@ -33,6 +33,7 @@ from server.api.routes import (
     hub,
     infer,
     info,
+    keys,
     lora,
     metrics,
     models,
@@ -66,7 +67,7 @@ from server.traces.setup import traced
 _RESOURCES = (
     infer, batch, tasks, versions, traffic, completions, chat, responses, embeddings, models, lora,
     classify, pooling, score, rerank, tokenize, server_info, pause, embed, predict, info, generate,
-    hub, page, health, metrics, blobs, events, audit
+    hub, page, health, metrics, blobs, events, audit, keys
 )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ POST /embed  POST /predict  POST /generate  POST /generate_stream
 POST /v1/infer  POST /v1/infer/batch  POST /v1/completions  POST /v1/chat/completions
 POST /v1/responses  POST /v1/embeddings
 """
+_OWN = "GET /v1/keys/self"
 _NAMES = "GET /v1/models  GET /v1/models/{name}  GET /info  GET /version"
 _READ = """
 GET /v1/tasks  GET /v1/tasks/{name}  GET /v1/tasks/{name}/versions  GET /v1/tasks/{name}/card
@@ -62,6 +63,7 @@ def _listed(text: str) -> list[Place]:
 
 NEEDS = {
     **dict.fromkeys(_listed(_INFER), Need((Scope.INFER,))),
+    **dict.fromkeys(_listed(_OWN), Need(tuple(Scope))),
     **dict.fromkeys(_listed(_NAMES), Need((Scope.INFER, Scope.READ))),
     **dict.fromkeys(_listed(_READ), Need((Scope.READ,))),
     **dict.fromkeys(_listed(_WRITE), Need((Scope.WRITE,))),

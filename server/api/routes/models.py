@@ -5,6 +5,7 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import BaseModel
 
+from deltas.delta import TaskType
 from server.api.dependencies import EngineDep, ModelId, RegistryDep
 from server.api.fields import fields
 from server.engine.engine import Engine
@@ -15,7 +16,10 @@ router = APIRouter(prefix="/v1/models", tags=["openai"], dependencies=[fields(ta
 
 
 class Model(BaseModel):
-    """The base, or a task whose parent is the base; `created` in Unix seconds."""
+    """The base, or a task whose parent is the base; `created` in Unix seconds.
+
+    `type` and `kind` say what it answers and how it changes the base, as in `/v1/tasks`.
+    """
 
     id: str
     object: Literal["model"] = "model"
@@ -24,6 +28,8 @@ class Model(BaseModel):
     root: str
     parent: str | None
     max_model_len: int
+    type: TaskType
+    kind: str
 
 
 class ModelList(BaseModel):
@@ -48,7 +54,14 @@ def show_model(name: ModelId, engine: EngineDep, registry: RegistryDep) -> Model
 
 
 def _base(engine: Engine) -> Model:
-    return Model(id=BASE_NAME, root=engine.base.name, parent=None, max_model_len=engine.context)
+    return Model(
+        id=BASE_NAME,
+        root=engine.base.name,
+        parent=None,
+        max_model_len=engine.context,
+        type=TaskType.GENERATE if engine.base.generates else TaskType.EMBED,
+        kind=BASE_NAME,
+    )
 
 
 def room_of(version: Version, engine: Engine) -> int:
@@ -63,4 +76,6 @@ def _task(task: Registration, engine: Engine) -> Model:
         root=task.name,
         parent=BASE_NAME,
         max_model_len=room_of(task.version, engine),
+        type=task.version.type,
+        kind=task.version.kind,
     )

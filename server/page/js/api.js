@@ -20,9 +20,8 @@ export const headers = () => {
   return key ? { authorization: `Bearer ${key}` } : {};
 };
 
-export function useKey(key) {
-  if (key) sessionStorage.setItem(KEY, key);
-  else sessionStorage.removeItem(KEY);
+export function keepKey(key) {
+  sessionStorage.setItem(KEY, key);
   asked.set(null);
 }
 
@@ -54,7 +53,7 @@ export function refusal(status, text) {
   } catch {
     // The status has to do.
   }
-  if (status === 401) asked.set(message);
+  if (status === 401 || code === "too_many_attempts") asked.set(message);
   return new ApiError(message, status, code);
 }
 

@@ -1,17 +1,20 @@
 // The page: a heading, and the view that the address names after its '#'.
 
+import { access, may, mayWatch } from "./access.js";
+import { asked } from "./api.js";
 import { html, render, useEffect, useState } from "./html.js";
 import { Login } from "./login.js";
 import { NowView } from "./now/view.js";
 import { BASE, loadTasks, tasks } from "./registry.js";
 import { TasksView } from "./tasks/view.js";
+import { Notice } from "./notice.js";
 import { Toast } from "./toast.js";
 import { TryView } from "./try/view.js";
 
 const VIEWS = [
-  { name: "try", title: "Try", view: TryView },
-  { name: "tasks", title: "Tasks", view: TasksView },
-  { name: "now", title: "Now", view: NowView },
+  { name: "try", title: "Try", view: TryView, allowed: () => true },
+  { name: "tasks", title: "Tasks", view: TasksView, allowed: () => may("read") || may("write") },
+  { name: "now", title: "Now", view: NowView, allowed: mayWatch },
 ];
 
 const named = () => location.hash.slice(1).split("/");
@@ -26,7 +29,12 @@ function usePlace() {
   return place;
 }
 
-function Heading({ current }) {
+function KeyButton({ name, scopes }) {
+  const change = () => asked.set(`In use is ${name}, which is good for ${scopes.join(", ")}.`);
+  return html`<button type="button" class="link" title=${`In use is ${name}`} onClick=${change}>Key</button>`;
+}
+
+function Heading({ views, current, own }) {
   const { list } = tasks.use();
   const base = list?.find((task) => task.id === BASE)?.base;
   return html`<header class="top">
@@ -34,21 +42,25 @@ function Heading({ current }) {
       <a class="mark" href="#try"><img src="page/icon.svg" alt="" width="24" height="24" />Polydelta</a>
     </h1>
     <nav aria-label="Views">
-      ${VIEWS.map(
+      ${views.map(
         ({ name, title }) =>
           html`<a href=${`#${name}`} aria-current=${name === current ? "page" : undefined}>${title}</a>`,
       )}
     </nav>
     <p class="base" title="The base that all tasks share">${base}</p>
+    ${own?.name && html`<${KeyButton} ...${own} />`}
   </header>`;
 }
 
 function App() {
   const [first, ...rest] = usePlace();
-  const { name, view: View } = VIEWS.find((each) => each.name === first) ?? VIEWS[0];
+  const own = access.use();
+  const { error } = tasks.use();
+  const views = own ? VIEWS.filter(({ allowed }) => allowed()) : VIEWS;
+  const { name, view: View } = views.find((each) => each.name === first) ?? views[0];
   useEffect(() => void loadTasks(), []);
-  return html`<${Heading} current=${name} />
-    <main id="main"><${View} place=${rest} /></main>
+  return html`<${Heading} views=${views} current=${name} own=${own} />
+    <main id="main">${own ? html`<${View} place=${rest} />` : html`<${Notice} error=${error} />`}</main>
     <${Toast} />
     <${Login} />`;
 }

@@ -1,8 +1,8 @@
 // Asks for an API key when the server wants one.
 
-import { asked, useKey } from "./api.js";
+import { asked, keepKey } from "./api.js";
 import { html, useEffect, useRef } from "./html.js";
-import { loadTasks } from "./registry.js";
+import { loadAnew } from "./registry.js";
 
 export function Login() {
   const why = asked.use();
@@ -14,9 +14,9 @@ export function Login() {
 
   function enter(event) {
     event.preventDefault();
-    useKey(new FormData(event.target).get("key").trim());
+    keepKey(new FormData(event.target).get("key").trim());
     event.target.reset();
-    loadTasks();
+    loadAnew();
   }
 
   return html`<dialog ref=${dialog} class="login" aria-labelledby="login-title" onClose=${() => asked.set(null)}>

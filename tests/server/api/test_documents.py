@@ -13,6 +13,7 @@ def test_the_documents_name_every_route_and_its_problems(live: Live):
         "/v1/infer/batch",
         "/v1/tasks",
         "/v1/tasks/{name}",
+        "/v1/keys/self",
         "/v1/models",
         "/v1/completions",
         "/v1/chat/completions",

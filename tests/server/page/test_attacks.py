@@ -78,27 +78,3 @@ def _forge(visit: Visit, url: str, change: Callable[[dict], dict]) -> None:
         route.fulfill(response=answer, body=json.dumps(change(answer.json())))
 
     visit.page.route(url, forge)
-
-
-def test_a_key_that_the_server_wants_is_asked_for_and_sent(live: Live, visit: Visit) -> None:
-    sent: list[str | None] = []
-
-    def guard(route) -> None:
-        sent.append(route.request.headers.get("authorization"))
-        if sent[-1] == "Bearer the-key":
-            route.continue_()
-        else:
-            body = json.dumps({"error": {"message": "Send an API key.", "code": "no_key"}})
-            route.fulfill(status=401, body=body, headers=JSON)
-
-    visit.page.route("**/v1/**", guard)
-    visit.page.goto(live.url)
-    dialog = visit.page.get_by_role("dialog")
-    expect(dialog).to_contain_text("Send an API key.")
-    dialog.get_by_label("API key").fill("the-key")
-    visit.page.keyboard.press("Enter")
-    expect(visit.page.get_by_role("article").first).to_be_visible()
-    assert visit.page.evaluate("Object.keys(localStorage).length") == 0
-    visit.page.get_by_role("button", name="Ask").click()
-    expect(visit.page.locator(".verdict")).to_be_visible()
-    assert sent[-1] == "Bearer the-key"

@@ -1,4 +1,5 @@
-// The server's snapshots, one a second, for as long as somebody looks; it tries again by itself.
+// The server's snapshots, one a second, for as long as somebody looks. It tries again by itself, but
+// for a key that is refused: another one has all views drawn anew.
 
 import { request } from "../api.js";
 import { events } from "../events.js";
@@ -14,7 +15,9 @@ export function watch(onSnapshot, onError) {
         const response = await request("v1/events", { signal: left.signal });
         for await (const snapshot of events(response)) onSnapshot(snapshot);
       } catch (error) {
-        if (!left.signal.aborted) onError(error);
+        if (left.signal.aborted) return;
+        onError(error);
+        if (error.status === 401 || error.status === 403) return;
       }
       await pause();
     }

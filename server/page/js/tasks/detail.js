@@ -1,5 +1,6 @@
 // One task: what it is, its versions, how they share its requests, its card.
 
+import { may } from "../access.js";
 import { html } from "../html.js";
 import { attempt } from "../toast.js";
 import { bytes, typeWord } from "../words.js";
@@ -30,7 +31,7 @@ export function Detail({ task }) {
     <header>
       <a class="back" href="#tasks">All tasks</a>
       <h2 id="detail-title">${task.id}</h2>
-      <button type="button" class="plain" onClick=${() => attempt(() => remove(task))}>Remove</button>
+      ${may("write") && html`<button type="button" class="plain" onClick=${() => attempt(() => remove(task))}>Remove</button>`}
       <a class="close" href="#tasks" aria-label="Close">×</a>
     </header>
     ${task.warnings.map((warning) => html`<p class="warning">${warning}</p>`)}

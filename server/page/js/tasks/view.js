@@ -1,7 +1,9 @@
 // Tasks: all that there are, one of them in detail, and adding more.
 
+import { may } from "../access.js";
 import { Filter } from "../filter.js";
 import { html, useEffect, useState } from "../html.js";
+import { Notice } from "../notice.js";
 import { BASE, loadTasks, matching, NO_FILTER, tasks } from "../registry.js";
 import { count } from "../words.js";
 import { Detail } from "./detail.js";
@@ -22,16 +24,16 @@ function Sought({ list, current }) {
 export function TasksView({ place }) {
   const { list, error } = tasks.use();
   useEffect(() => void loadTasks(), []);
-  if (error && !list) return html`<p class="notice bad" role="alert">${error.message}</p>`;
-  if (!list) return html`<p class="notice quiet">Loading …</p>`;
+  if (!list) return html`<${Notice} error=${error} />`;
+  if (!may("read")) return html`<section class="registry" aria-label="New tasks"><${Upload} names=${[]} /></section>`;
   const name = place[0] && decodeURIComponent(place[0]);
   const all = list.filter((task) => task.id !== BASE);
   const current = all.find((task) => task.id === name);
   return html`<div class=${name ? "tasks with-detail" : "tasks"}>
     <section class="registry" aria-label="All tasks">
-      <${Upload} names=${all.map((task) => task.id)} />
+      ${may("write") && html`<${Upload} names=${all.map((task) => task.id)} />`}
       ${all.length > 0 && html`<${Sought} list=${all} current=${name} />`}
-      ${!all.length && html`<p class="notice quiet">There are no tasks yet: drop the folder of a delta above.</p>`}
+      ${!all.length && html`<p class="notice quiet">There are no tasks yet${may("write") ? ": drop the folder of a delta above" : ""}.</p>`}
     </section>
     ${current && html`<${Detail} key=${name} task=${current} />`}
     ${name && !current && html`<section class="detail"><p class="quiet">There is no task ${name} now. <a href="#tasks">All tasks</a></p></section>`}

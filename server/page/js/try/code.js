@@ -1,10 +1,14 @@
 // A request as code: for a shell, for Polydelta's Python client, for OpenAI's.
 
+// Where a key is needed, code takes it from the environment, as Polydelta's client does by itself.
+const KEY = "POLYDELTA_API_KEY";
+
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
-export function curl(origin, { body }) {
+export function curl(origin, { body, keyed }) {
   const flags = body.stream ? "-sN" : "-s";
-  return `curl ${flags} ${origin}/v1/infer -H 'content-type: application/json' \\\n    -d ${quoted(JSON.stringify(body))}`;
+  const key = keyed ? `-H "authorization: Bearer $${KEY}" ` : "";
+  return `curl ${flags} ${origin}/v1/infer ${key}-H 'content-type: application/json' \\\n    -d ${quoted(JSON.stringify(body))}`;
 }
 
 // JSON's texts and numbers are Python's, too.
@@ -49,8 +53,9 @@ function chat(body) {
   );
 }
 
-export function openai(origin, { task, body }) {
-  const made = `from openai import OpenAI\n\nclient = OpenAI(base_url=${py(`${origin}/v1`)}, api_key="unused")\n`;
+export function openai(origin, { task, body, keyed }) {
+  const [imported, key] = keyed ? ["import os\n\n", `os.environ["${KEY}"]`] : ["", '"unused"'];
+  const made = `${imported}from openai import OpenAI\n\nclient = OpenAI(base_url=${py(`${origin}/v1`)}, api_key=${key})\n`;
   if (task.type === "generate") return made + chat(body);
   if (task.type === "embed") {
     return `${made}found = client.embeddings.create(model=${py(body.task)}, input=${py(body.input)})\nprint([each.embedding for each in found.data])`;

@@ -1,6 +1,8 @@
 // Try: one input, and what each of the chosen tasks answers, side by side.
 
+import { access, may } from "../access.js";
 import { html, useEffect, useRef } from "../html.js";
+import { Notice } from "../notice.js";
 import { store } from "../store.js";
 import { BASE, tasks } from "../registry.js";
 import { ask } from "./ask.js";
@@ -54,7 +56,7 @@ function useKeys(shown, field) {
     function pressed(event) {
       const typing = event.target.matches("input, textarea");
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) run(shown);
-      else if (event.key === "Escape") running?.abort();
+      else if (event.key === "Escape" && running) running.abort();
       else if (event.key === "i" && !typing) field.current?.focus();
       else return;
       event.preventDefault();
@@ -72,8 +74,8 @@ export function TryView() {
   const shown = names.map((name) => list?.find((task) => task.id === name)).filter(Boolean);
   useKeys(shown, field);
 
-  if (error && !list) return html`<p class="notice bad" role="alert">${error.message}</p>`;
-  if (!list) return html`<p class="notice quiet">Loading …</p>`;
+  if (!may("infer")) return html`<p class="notice quiet">This key asks no task: that takes one with the scope infer.</p>`;
+  if (!list) return html`<${Notice} error=${error} />`;
   const parameters = schemaFault(options.schema) ? {} : parametersOf(options);
   return html`<div class="try">
     <${Picker} list=${list} chosen=${names} onToggle=${(name) => toggle(names, name)} />
@@ -103,7 +105,7 @@ export function TryView() {
               task=${task}
               answer=${answers[task.id]}
               input=${asked ?? text}
-              onCopy=${() => copied.set({ task, body: requestFor(task, text, parameters) })}
+              onCopy=${() => copied.set({ task, body: requestFor(task, text, parameters), keyed: access.get().name !== null })}
               onClose=${() => toggle(names, task.id)}
             />`,
         )}
