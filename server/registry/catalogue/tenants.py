@@ -8,9 +8,12 @@ from typing import Any
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, delete, insert, select
 
+from server.registry.audit import OPERATOR
+from server.registry.catalogue.audit import note
 from server.registry.catalogue.database import Database
 from server.registry.catalogue.keys import NO_BASE
 from server.registry.catalogue.tables import CHANGES, TENANTS, is_sound, sealed
+from server.registry.names import TaskName
 from server.registry.tenant import Tenant
 
 _log = logging.getLogger(__name__)
@@ -39,6 +42,7 @@ class Tenants:
             connection.execute(insert(TENANTS).values(sealed({"name": name, "about": about})))
             change = {"base": NO_BASE, "tenant": name, "task": "", "at": time.time()}
             connection.execute(insert(CHANGES).values({**change, "what": "limits set"}))
+            note(connection, TaskName(name, ""), "set_limits", OPERATOR)
             self._database.tell(connection)
         return after
 

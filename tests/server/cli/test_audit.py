@@ -134,6 +134,8 @@ def test_tenants_read_what_was_done_to_their_own_tasks(
         "operator", "revoke_key", "theirs"
     )  # fmt: skip
     assert [each["about"] for each in made[:0:-1]] == ["chief", "ours", "writer", "theirs"]
+    polydelta("tenant", "set", "acme", "--weight", "2", *where)
+    assert [audited.log(ours)[0][each] for each in ("who", "kind")] == ["operator", "set_limits"]
     shown = polydelta("audit", "--task", "acme/own", *where).out
     assert "writer" in shown
 
