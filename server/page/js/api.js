@@ -20,10 +20,7 @@ export const headers = () => {
   return key ? { authorization: `Bearer ${key}` } : {};
 };
 
-export function keepKey(key) {
-  sessionStorage.setItem(KEY, key);
-  asked.set(null);
-}
+export const keepKey = (key) => sessionStorage.setItem(KEY, key);
 
 // An answer whose status is good; raises ApiError for others, and where there is no server.
 export async function request(path, options = {}) {

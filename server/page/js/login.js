@@ -1,5 +1,6 @@
 // Asks for an API key when the server wants one.
 
+import { access } from "./access.js";
 import { asked, keepKey } from "./api.js";
 import { html, useEffect, useRef } from "./html.js";
 import { loadAnew } from "./registry.js";
@@ -12,11 +13,13 @@ export function Login() {
     if (!why) dialog.current.close();
   }, [why]);
 
-  function enter(event) {
+  // It stays open until a key is taken.
+  async function enter(event) {
     event.preventDefault();
     keepKey(new FormData(event.target).get("key").trim());
     event.target.reset();
-    loadAnew();
+    await loadAnew();
+    if (access.get()) asked.set(null);
   }
 
   return html`<dialog ref=${dialog} class="login" aria-labelledby="login-title" onClose=${() => asked.set(null)}>
