@@ -66,7 +66,7 @@ def main() -> None:
     try:
         app()
     except APIConnectionError as error:
-        _fail(f"{error}. Is the server running? polydelta demo starts one.")
+        _fail(f"{error}. Does a server run there (--url)? polydelta demo starts one.")
     except (PolydeltaError, polydelta_client.PolydeltaError, OSError, ValueError) as error:
         _fail(str(error))
 
