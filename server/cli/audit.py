@@ -4,9 +4,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from server.cli.flags import Format
+from server.cli.flags import Format, flag
 from server.cli.key import Root, Url, opened
 from server.cli.printing import moment, print_json, print_table
 
@@ -16,12 +14,16 @@ if TYPE_CHECKING:
 
 def audit(
     task: Annotated[
-        str | None, typer.Option(help="Of one task, written TENANT/NAME if it is a tenant's.")
+        str | None,
+        flag("task", twin="audit-task", help="Of one task, TENANT/NAME if it is a tenant's."),
     ] = None,
     since: Annotated[
-        datetime | None, typer.Option(help="From that day, or moment, where you are.")
+        datetime | None,
+        flag("since", twin="audit-since", help="From that day, or moment, where you are."),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 1000,
+    limit: Annotated[
+        int, flag("limit", twin="audit-limit", min=1, help="At most so many, the newest.")
+    ] = 1000,
     store: Root = None,
     registry: Url = None,
     output: Format = "text",

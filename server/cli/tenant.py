@@ -1,25 +1,19 @@
 """`polydelta tenant …`: what tenants may use, in a store's registry, servers running or not."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from server.cli.flags import Format, flag
-from server.cli.key import Root, Url
+from server.cli.key import Root, Url, opened
 from server.cli.printing import err, print_json, print_table
-from server.registry.tenant import MAX_WEIGHT, check_tenant
-from server.user_directories import user_store
-
-if TYPE_CHECKING:
-    from server.registry.catalogue.tenants import Tenants
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="What the tenants of a store may use."
 )
+
+_MAX_WEIGHT = 1000
 
 
 def _limit(name: str, what: str) -> Any:
@@ -43,7 +37,7 @@ def set_(
             "weight",
             twin="tenant-weight",
             min=1,
-            max=MAX_WEIGHT,
+            max=_MAX_WEIGHT,
             help="Its share of rows while others wait, too.",
         ),
     ] = None,
@@ -51,6 +45,10 @@ def set_(
     registry: Url = None,
 ) -> None:
     """Set limits of a tenant; what is not given stays. Servers know within a second."""
+    # The rest of the command line answers at once because only this waits for SQLAlchemy.
+    from server.registry.catalogue.tenants import Tenants
+    from server.registry.tenant import check_tenant
+
     check_tenant(name)
     limits = {
         "requests_per_minute": requests_per_minute,
@@ -63,31 +61,20 @@ def set_(
         given["weight"] = weight
     if not given:
         raise typer.BadParameter("Give a limit or a weight; polydelta tenant set --help.")
-    with _tenants(store, registry) as tenants:
-        tenants.change(name, lambda known: replace(known, **given))
+    with opened(store, registry) as database:
+        Tenants(database).change(name, lambda known: replace(known, **given))
     err.print(f"Set {name}.", markup=False)
 
 
 @app.command()
 def ls(store: Root = None, registry: Url = None, output: Format = "text") -> None:
     """List the tenants for whom something was set."""
-    with _tenants(store, registry) as tenants:
-        found = tenants.all()
+    from server.registry.catalogue.tenants import Tenants
+
+    with opened(store, registry) as database:
+        found = Tenants(database).all()
     if output == "json":
         return print_json([asdict(each) for each in found])
     rows = [["-" if each is None else each for each in asdict(tenant).values()] for tenant in found]
     print_table(("TENANT", "REQUESTS/MIN", "TOKENS/MIN", "TASKS", "GIB", "WEIGHT"), rows)
     return None
-
-
-@contextmanager
-def _tenants(store: Path | None, registry: str | None) -> "Generator[Tenants]":
-    # The rest of the command line answers at once because only this waits for SQLAlchemy.
-    from server.registry.catalogue.opening import open_database
-    from server.registry.catalogue.tenants import Tenants
-
-    database = open_database(registry, store or user_store())
-    try:
-        yield Tenants(database)
-    finally:
-        database.close()

@@ -1,13 +1,10 @@
 """Tenants: what each may use of the servers of a registry."""
 
 from dataclasses import dataclass
-from typing import Final
 
 from server.errors import InvalidRequest
 from server.registry.keys import MAX_TENANT
 from server.registry.names import is_plain
-
-MAX_WEIGHT: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
