@@ -21,8 +21,9 @@ def chromium() -> str | None:
     return next((path for path in map(shutil.which, names) if path), None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Ends with its module, since Playwright has an event loop run for as long as it is there."""
     found = chromium()
     if found is None:
         pytest.skip("There is no Chromium: `make browser` installs Debian's.")
