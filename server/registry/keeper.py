@@ -63,6 +63,7 @@ class Keeper:
         self._seen = NO_CHANGE
         self._looked = time.monotonic()
         self._pending: set[TaskName] = set()
+        self._failed = 0
         self._rules_due = 0.0
 
     def start(self) -> None:
@@ -104,10 +105,9 @@ class Keeper:
         self._looked = looked
         # What fails is tried again with the next look, and keeps none of the others.
         self._pending |= self._all() if names is None else names
-        errors = [
-            *_for_each(list(self._pending), self.take_over),
-            *_for_each(self._overdue(time.time()), self._keep_to_rules),
-        ]
+        failed = _for_each(list(self._pending), self.take_over)
+        self._failed = len(failed)
+        errors = [*failed, *_for_each(self._overdue(time.time()), self._keep_to_rules)]
         if errors:
             raise errors[0]
 
@@ -116,7 +116,7 @@ class Keeper:
         """Seconds since changes of others were last looked at, and tasks that failed then."""
         if self._follower is None:
             return 0.0, 0
-        return time.monotonic() - self._looked, len(self._pending)
+        return time.monotonic() - self._looked, self._failed
 
     def settle(self) -> None:
         """Wait until what nothing needs any more is removed from the store."""
