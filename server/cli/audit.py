@@ -4,8 +4,8 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
-from server.cli.flags import Format, flag
-from server.cli.key import Root, Url, opened
+from server.cli.flags import Format, Root, flag
+from server.cli.key import Url, opened
 from server.cli.printing import moment, print_json, print_table
 
 if TYPE_CHECKING:

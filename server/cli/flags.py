@@ -1,5 +1,6 @@
 """Flags that several commands share, each with its variable."""
 
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
@@ -35,3 +36,6 @@ Url: TypeAlias = Annotated[
 ]
 Format: TypeAlias = Annotated[Literal["text", "json"], flag("output", "-o", help="How to print.")]
 """How a command prints its result; its default is "text"."""
+Root: TypeAlias = Annotated[
+    Path | None, flag("store", help="The store's directory.", show_default="as for servers")
+]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from server.cli.flags import Format, flag
+from server.cli.flags import Format, Root, flag
 from server.cli.printing import err, out, print_json, print_table
 from server.user_directories import user_store
 
@@ -23,9 +23,6 @@ app = typer.Typer(
 
 _DAY = 86_400.0
 
-Root: TypeAlias = Annotated[
-    Path | None, flag("store", help="The store's directory.", show_default="as for servers")
-]
 Url: TypeAlias = Annotated[
     str | None,
     typer.Option("--registry", envvar="POLYDELTA_REGISTRY", help="As for servers."),

@@ -8,7 +8,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from server.cli.flags import Format, flag
+from server.cli.flags import Format, Root, flag
 from server.cli.printing import err, print_json, print_table, size
 from server.cli.progress import progress
 from server.user_directories import user_store
@@ -17,9 +17,6 @@ app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="The store, in which tasks last."
 )
 
-Root: TypeAlias = Annotated[
-    Path | None, flag("store", help="The store's directory.", show_default="as for servers")
-]
 
 _Archive: TypeAlias = Annotated[Path, typer.Argument(metavar="FILE.tar", show_default=False)]
 

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from server.cli.flags import Format, flag
-from server.cli.key import Root, Url, opened
+from server.cli.flags import Format, Root, flag
+from server.cli.key import Url, opened
 from server.cli.printing import err, print_json, print_table
 
 app = typer.Typer(

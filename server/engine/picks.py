@@ -50,5 +50,6 @@ def _in_time(
 
 def _row(writer: Sequence, mask: TokenMask | None) -> Row:
     """What a sequence's next token depends on."""
-    generated = len(writer.generated)
-    return Row(writer.sampling, writer.generator, writer.text, generated, writer.acting, mask)
+    return Row(
+        writer.sampling, writer.generator, writer.text, writer.generated, writer.acting, mask
+    )

@@ -99,9 +99,9 @@ class Sequence:
         return self.tokens[self.extent.rows :]
 
     @property
-    def generated(self) -> Tokens[int]:
-        """The generated tokens."""
-        return self.tokens[self.prompt :]
+    def generated(self) -> int:
+        """How many tokens are generated."""
+        return len(self.tokens) - self.prompt
 
     @property
     def cached_tokens(self) -> int:
@@ -111,8 +111,7 @@ class Sequence:
     @property
     def acting(self) -> Tokens[Rule]:
         """The rules that the next token is subject to."""
-        generated = len(self.generated)
-        return [rule for rule in self.rules if not rule.is_over(generated)]
+        return [rule for rule in self.rules if not rule.is_over(self.generated)]
 
     @property
     def forced(self) -> Iterator[int]:

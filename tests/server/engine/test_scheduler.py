@@ -196,7 +196,7 @@ class Machine(RuleBasedStateMachine):
     def grow(self, sequence: Sequence) -> None:
         sequence.tokens.append(9)
         full = sequence.cache_length(sequence.pending) >= CONTEXT
-        if full or len(sequence.generated) >= sequence.sampling.max_tokens:
+        if full or sequence.generated >= sequence.sampling.max_tokens:
             self.open.remove(sequence)
             self.scheduler.end(sequence)
 
@@ -355,7 +355,7 @@ def ends(arrivals: Arrivals, behind: Arrivals) -> dict[int, int]:
         compute(scheduler, *(one for at, one in coming if at == step))
         slots.arrive()
         for one in running(scheduler):
-            if len(one.generated) >= one.sampling.max_tokens:
+            if one.generated >= one.sampling.max_tokens:
                 scheduler.end(one)
                 ended[one.key[1]] = step
     return {at: ended[at] for at in range(len(arrivals))}
