@@ -1,5 +1,7 @@
 """Servers over tiny bases, in this process, so that tests can look at the engine behind them."""
 
+import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -48,6 +50,16 @@ class Live:
 
     def post(self, path: str, **body: Any) -> httpx2.Response:
         return self.http.post(path, json=body)
+
+    def send(self, path: str, **body: Any) -> socket.socket:
+        """Send a request over a connection of its own, whose answer nobody has read yet."""
+        content = json.dumps(body).encode()
+        connection = socket.create_connection(self.address, timeout=PATIENCE)
+        connection.sendall(
+            b"POST %s HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+            b"content-length: %d\r\n\r\n%s" % (path.encode(), len(content), content)
+        )
+        return connection
 
     def infer(self, task: str, text: Any, **parameters: Any) -> Any:
         response = self.post("/v1/infer", task=task, input=text, parameters=parameters)

@@ -1,4 +1,3 @@
-import json
 import socket
 import threading
 from collections.abc import Callable
@@ -32,13 +31,7 @@ STREAMING = [path for path in BODIES if path != "/v1/infer/batch"]
 
 def ask(live: Live, path: str = "/v1/infer", **body: Any) -> socket.socket:
     """Send a long request without reading its answer."""
-    content = json.dumps({**BODIES[path], **body}).encode()
-    connection = socket.create_connection(live.address, timeout=30)
-    connection.sendall(
-        b"POST %s HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
-        b"content-length: %d\r\n\r\n%s" % (path.encode(), len(content), content)
-    )
-    return connection
+    return live.send(path, **{**BODIES[path], **body})
 
 
 def ends_at_once(live: Live, steps: Callable[[int], None]) -> None:
