@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -52,6 +52,12 @@ class BaseSpec:
     tokenizer: TokenizerSpec | None = None
     problem_type: ProblemType | None = None
 
+    @property
+    def layer_paths(self) -> tuple[str, ...]:
+        """The paths of the layers under the backbone, in the order of the modules."""
+        ends = f".{AFTER_ATTENTION}"
+        return tuple(name.removesuffix(ends) for name in self.sites if name.endswith(ends))
+
     def of_role(self, role: Role) -> list[Site]:
         """The sites of one role, in the order of the modules."""
         return [site for site in self.sites.values() if site.role is role]
@@ -76,13 +82,15 @@ def describe(model: PreTrainedModel, name: str, family: Family | None = None) ->
 
 def _described(model: PreTrainedModel, name: str, family: Family) -> BaseSpec:
     config = model.config
+    layers = _layers(model.base_model, family)
+    family = _fitted(family, next(iter(layers.values())))
     sites = {site.name: site for site in _sites(model, config, family)}
     return BaseSpec(
         name=name,
         family=family,
         fingerprint=fingerprint(model),
         sites=sites,
-        layers=len(_layers(model.base_model, family)),
+        layers=len(layers),
         hidden=config.hidden_size,
         vocabulary=config.vocab_size,
         context=_context(config) - family.first_position,
@@ -112,11 +120,12 @@ def _sites(model: PreTrainedModel, config: PreTrainedConfig, family: Family) -> 
     backbone: nn.Module = model.base_model
     table = backbone.get_submodule(family.embedding).get_parameter("weight")
     yield Site(family.embedding, Role.EMBEDDING, *table.shape)
-    for name, module in backbone.named_modules():
-        if name.startswith(f"{family.layers}.") and isinstance(module, LINEARS):
-            yield Site(name, Role.LINEAR, *linear_shape(module))
-    for index, module in enumerate(_layers(backbone, family)):
-        layer = f"{family.layers}.{index}"
+    layers = _layers(backbone, family)
+    for layer, module in layers.items():
+        for name, linear in module.named_modules(prefix=layer):
+            if isinstance(linear, LINEARS):
+                yield Site(name, Role.LINEAR, *linear_shape(linear))
+    for layer, module in layers.items():
         if family.attention is not None:
             heads = _key_heads(module.get_submodule(family.attention), config, family)
             yield Site(f"{layer}.{family.attention}", Role.ATTENTION, hidden, width, heads)
@@ -127,8 +136,27 @@ def _sites(model: PreTrainedModel, config: PreTrainedConfig, family: Family) -> 
     yield Site(HEAD_SITE, Role.HEAD, hidden, hidden)
 
 
-def _layers(backbone: nn.Module, family: Family) -> list[nn.Module]:
-    return list(backbone.get_submodule(family.layers).children())
+def _layers(backbone: nn.Module, family: Family) -> dict[str, nn.Module]:
+    """The layers by their paths."""
+    before, several, behind = family.layers.partition(".*")
+    lists = backbone.get_submodule(before).named_children() if several else ((before, None),)
+    paths = [f"{before}.{name}{behind}" if several else name for name, _ in lists]
+    return {
+        f"{path}.{name}": layer
+        for path in paths
+        for name, layer in backbone.get_submodule(path).named_children()
+    }
+
+
+def _fitted(family: Family, layer: nn.Module) -> Family:
+    """The record as a base's own settings have it."""
+    after_attention, after_feed_forward = (
+        replace(block, residual=block.otherwise)
+        if block.otherwise is not None and getattr(layer, block.residual, None) is None
+        else block
+        for block in (family.after_attention, family.after_feed_forward)
+    )
+    return replace(family, after_attention=after_attention, after_feed_forward=after_feed_forward)
 
 
 def _key_heads(attention: nn.Module, config: PreTrainedConfig, family: Family) -> int:

@@ -39,7 +39,12 @@ _GPT: dict[str, Any] = _ENDS | {
 _ROBERTA: dict[str, Any] = {"max_position_embeddings": CONTEXT + 2, "pad_token_id": 1}
 
 _SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
-    "albert": ("AlbertConfig", _SIZES | {"embedding_size": 16}),
+    "albert": (
+        "AlbertConfig",
+        _SIZES
+        | {"embedding_size": 16, "num_hidden_layers": 4}
+        | {"num_hidden_groups": 2, "inner_group_num": 2},
+    ),
     "apertus": (
         "ApertusConfig",
         _GROUPED | {"rope_parameters": {"rope_theta": 1e4, "rope_type": "default"}},

@@ -73,7 +73,6 @@ _PRE_NORM = (
     "qwen3_moe",
     "seed_oss",
     "smollm3",
-    "stablelm",
     "starcoder2",
 )
 
@@ -106,6 +105,12 @@ DECODERS = (
     ),
     *(replace(_NORM_BEHIND, name=name) for name in ("exaone4", "olmo2", "olmo3")),
     *(replace(_PARALLEL, name=name) for name in ("cohere", "cohere2", "phi")),
+    replace(
+        _LLAMA,
+        name="stablelm",
+        after_feed_forward=Block("mlp", "post_attention_layernorm", otherwise="input_layernorm"),
+        gated=None,
+    ),
     replace(
         _LLAMA,
         name="opt",
@@ -147,7 +152,7 @@ DECODERS = (
         attention="self_attention",
         embedding="word_embeddings",
         after_attention=Block("self_attention", ""),
-        after_feed_forward=Block("mlp", ""),
+        after_feed_forward=Block("mlp", "post_attention_layernorm", otherwise=""),
         prefixes=("transformer",),
         asking=Asking("query_key_value", "dense", "rounded_alibi"),
         key_heads="num_kv_heads",

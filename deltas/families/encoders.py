@@ -68,7 +68,7 @@ ENCODERS = (
     Family(
         "albert",
         causal=False,
-        layers="encoder.albert_layer_groups.0.albert_layers",
+        layers="encoder.albert_layer_groups.*.albert_layers",
         attention="attention",
         embedding="embeddings.word_embeddings",
         after_attention=Block("attention.output_dropout", "attention", 0, "attention.LayerNorm"),

@@ -11,16 +11,17 @@ from dataclasses import dataclass
 class Block:
     """A sub-block of a layer: where its output, its residual and its norm are.
 
-    `output` is the module that returns the sub-block's output before the residual sum;
-    the residual is positional argument `argument` of module `residual` (`""`: the layer);
-    `norm` is the norm behind the sub-block, if any: post-norm architectures apply it to the
-    sum, those with sandwich norms to the output alone.
+    `output` is the module that returns the sub-block's output before the residual sum; the residual
+    is positional argument `argument` of module `residual` (`""`: the layer), or of module
+    `otherwise` where a base's settings leave that out; `norm` is the norm behind the sub-block, if
+    any: post-norm architectures apply it to the sum, those with sandwich norms to the output alone.
     """
 
     output: str
     residual: str
     argument: int = 0
     norm: str | None = None
+    otherwise: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,8 @@ class Asking:
 class Family:
     """The layout of one architecture.
 
-    `layers`, `embedding` and `pooler` are paths under the backbone; `attention` is the module
+    `layers`, `embedding` and `pooler` are paths under the backbone, of the layers one with a `*`
+    where they are in several lists; `attention` is the module
     that calls the attention function, or that is made to as `asking` says, and `key_heads` its
     attribute that counts the heads of keys where the configuration does not. An encoder of another
     sort has no `attention`: its sequences are computed one by one. `first_position` is the

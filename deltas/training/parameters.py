@@ -158,7 +158,7 @@ def _chosen(sites: Iterable[Site], base: BaseSpec, layers: int | None) -> list[S
         return list(sites)
     if layers > base.layers:
         raise InvalidRecipe(f"layers must be {base.layers} at most, the base's; it is {layers}.")
-    early = tuple(f"{base.family.layers}.{index}." for index in range(base.layers - layers))
+    early = tuple(f"{path}." for path in base.layer_paths[: base.layers - layers])
     return [site for site in sites if not site.name.startswith(early)]
 
 

@@ -1,5 +1,6 @@
 """The base: one frozen Transformers model, its tokenizer and what deltas may know of it."""
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from deltas.errors import UnsupportedBase
 from deltas.families import Family, family_of
 from deltas.modules import freeze
 from deltas.tokenizer import TokenizerSpec
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -107,4 +110,18 @@ def load_base(
     tokenizer.backend_tokenizer.no_truncation()
     tokenizer.backend_tokenizer.no_padding()
     spec = replace(spec, tokenizer=TokenizerSpec.of(tokenizer, Path(directory)))
+    _tell_context(spec, config)
     return Base(spec, model, tokenizer)
+
+
+def _tell_context(spec: BaseSpec, config: PreTrainedConfig) -> None:
+    """Say so where texts may be no longer than those that heads are rotated alike for."""
+    configured = getattr(config, "max_position_embeddings", None)
+    if isinstance(configured, int) and spec.context < configured - spec.family.first_position:
+        _log.warning(
+            "The context of %s is %d tokens, not %d: beyond, its heads are rotated by the length of "
+            "the longest text in a step, so that a text's answer would depend on its neighbours.",
+            spec.name,
+            spec.context,
+            configured,
+        )

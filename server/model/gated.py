@@ -52,7 +52,7 @@ class GatedDecoder(KernelLayers):
         self._rotary = self._backbone.get_submodule("rotary_emb")
         self._embedding = self._backbone.get_submodule(self._family.embedding)
         self._norm = Norm.of(self._backbone.get_submodule("norm"), gated.norm_offset)
-        self._layers = [self._layer(index) for index in range(means.base.spec.layers)]
+        self._layers = [self._layer(path) for path in means.base.spec.layer_paths]
 
     def embed(self, batch: Batch) -> Tensor:
         """The rows' vectors [T, hidden]."""
@@ -109,8 +109,7 @@ class GatedDecoder(KernelLayers):
             found[turn] = cosine[0].contiguous(), sine[0].contiguous()
         return found
 
-    def _layer(self, index: int) -> Layer:
-        path = f"{self._family.layers}.{index}"
+    def _layer(self, path: str) -> Layer:
         layer = self._backbone.get_submodule(path)
         gated, family = self._gated, self._family
         head_norms = None

@@ -49,7 +49,7 @@ class PostNormEncoder(KernelLayers):
             for path in post_norm.embeddings
             if hasattr(self._backbone, path)
         )
-        self._layers = [self._layer(index) for index in range(means.base.spec.layers)]
+        self._layers = [self._layer(path) for path in means.base.spec.layer_paths]
 
     def embed(self, batch: Batch) -> Tensor:
         """The rows' vectors [T, hidden], their positions' among them."""
@@ -76,8 +76,7 @@ class PostNormEncoder(KernelLayers):
         y = half.out(kernels, self._wiring, inner)
         return half.norm(kernels, x, self._deltas_after(half.site, x, y))
 
-    def _layer(self, index: int) -> Layer:
-        path = f"{self._family.layers}.{index}"
+    def _layer(self, path: str) -> Layer:
         layer = self._backbone.get_submodule(path)
         post_norm, family = self._post_norm, self._family
         return Layer(

@@ -55,7 +55,7 @@ def targets_of(family: str) -> list[str]:
 @cache
 def _projections(family: str) -> list[str]:
     base = describe(tiny_model(family), family)
-    layer = f"{base.family.layers}.0."
+    layer = f"{base.layer_paths[0]}."
     names = (site.name for site in base.of_role(Role.LINEAR))
     return [name.removeprefix(layer) for name in names if name.startswith(layer)]
 
