@@ -122,6 +122,7 @@ _SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
         "Phi3Config",
         _GROUPED
         | {
+            "original_max_position_embeddings": 160,
             "rope_parameters": {
                 "rope_type": "longrope",
                 "rope_theta": 10000.0,

@@ -119,8 +119,8 @@ def _tell_context(spec: BaseSpec, config: PreTrainedConfig) -> None:
     configured = getattr(config, "max_position_embeddings", None)
     if isinstance(configured, int) and spec.context < configured - spec.family.first_position:
         _log.warning(
-            "The context of %s is %d tokens, not %d: beyond, its heads are rotated by the length of "
-            "the longest text in a step, so that a text's answer would depend on its neighbours.",
+            "The context of %s is %d tokens, not %d: beyond, its heads are rotated by the length "
+            "of a step's longest text, so that a text's answer would depend on its neighbours.",
             spec.name,
             spec.context,
             configured,
