@@ -21,7 +21,7 @@ pip := $(bin)/python -m pip --disable-pip-version-check
 # An empty file for each thing that is installed, so that a second run starts at once.
 done := .venv/done
 
-.PHONY: run test browser long clients structured fuzz fuzz-api soak dashboard check format lock clean
+.PHONY: run test browser long clients structured fuzz fuzz-api soak pictures dashboard check format lock clean
 .DELETE_ON_ERROR:
 
 run: $(done)/server $(done)/base-$(BASE)
@@ -61,6 +61,10 @@ fuzz-api: $(done)/dev .fuzz/done
 soak: $(done)/dev $(done)/base-smollm2
 	$(bin)/python -m tests.soak $(MINUTES)
 	$(bin)/python -m tests.soak.health
+
+# Writes docs/page*.png, which the tests of the page pass by.
+pictures: $(done)/dev $(done)/base-smollm2 browser
+	$(bin)/pytest --pictures tests/server/page/test_first_minutes.py
 
 dashboard: $(done)/dev
 	$(bin)/python -m tests.dashboard $(PROMETHEUS)

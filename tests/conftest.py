@@ -17,6 +17,11 @@ from tests.postgres import Cluster, cluster
 torch.set_num_threads(1)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Offer to write what docs show."""
+    parser.addoption("--pictures", action="store_true", help="take the page's pictures for docs")
+
+
 def pytest_sessionstart() -> None:
     """Tests of kernels would be skipped, and others slow, where the kernels are not these."""
     if (stale := staleness()) is not None:

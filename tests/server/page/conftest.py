@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests import samples
 from tests.server.api.live import Live, serving
+from tests.server.page.pictures import Pictures
 
 LABELS = ("ham", "spam", "odd")
 CHROMIUM = ("chromium-headless-shell", "chromium", "google-chrome")
@@ -75,3 +76,8 @@ def visit(browser: Browser) -> Iterator[Visit]:
     yield visit
     context.close()
     assert visit.faults == []
+
+
+@pytest.fixture(scope="session")
+def pictures(request: pytest.FixtureRequest) -> Pictures:
+    return Pictures(wanted=request.config.getoption("--pictures"))

@@ -1,31 +1,28 @@
-"""`python -m tests.server.page.pictures URL`: the picture in docs, of a running demo's page."""
+"""Pictures of the page for docs: tests that go where they are taken write them when asked to."""
 
-import os
-import sys
 from pathlib import Path
 
-from playwright.sync_api import expect, sync_playwright
-
-from tests.server.page.conftest import chromium
+from playwright.sync_api import Page
 
 DOCS = Path(__file__).parents[3] / "docs"
-ANSWER_MS = 60_000
 
 
-def main(url: str) -> None:
-    """Ask three tasks and take the picture."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium() or os.devnull)
-        page = browser.new_page(viewport={"width": 1360, "height": 600}, color_scheme="light")
-        page.goto(url)
-        page.get_by_role("article").first.wait_for()
-        page.keyboard.press("Control+Enter")
-        busy = page.locator("article[aria-busy=true]")
-        expect(page.locator(".verdict").first).to_be_visible(timeout=ANSWER_MS)
-        expect(busy).to_have_count(0, timeout=ANSWER_MS)
-        page.screenshot(path=DOCS / "page.png")
-        browser.close()
+class Pictures:
+    """Writes pictures into docs, or nothing where they are not wanted."""
 
+    def __init__(self, *, wanted: bool) -> None:
+        self._wanted = wanted
 
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+    def take(self, page: Page, name: str, height: int) -> None:
+        """Write docs/NAME.png, the top of a wide page."""
+        if not self._wanted:
+            return
+        before = page.viewport_size
+        page.set_viewport_size({"width": 1360, "height": height})
+        page.emulate_media(color_scheme="light", reduced_motion="reduce")
+        page.mouse.move(0, 0)
+        # Playwright would hide the caret by a style of its own, which the page's policy forbids.
+        page.evaluate("document.activeElement.blur()")
+        page.screenshot(path=DOCS / f"{name}.png", caret="initial")
+        if before is not None:
+            page.set_viewport_size(before)
