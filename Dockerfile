@@ -14,10 +14,11 @@ WORKDIR /build
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 RUN python -P -m venv "$VIRTUAL_ENV"
 # The pins come before the sources: an edit of the project does not install torch again.
-COPY requirements.txt requirements-postgres.txt requirements-$BASE.txt ./
+COPY requirements.txt requirements-postgres.txt requirements-signatures.txt requirements-$BASE.txt ./
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip install --no-deps --constraint requirements.txt ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch \
- && pip install --requirement requirements.txt --requirement requirements-postgres.txt
+ && pip install --requirement requirements.txt --requirement requirements-postgres.txt \
+        --requirement requirements-signatures.txt
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip install --no-deps --requirement "requirements-$BASE.txt"
 COPY pyproject.toml hatch_build.py README.md LICENSE ./

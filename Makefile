@@ -101,7 +101,7 @@ $(done)/server: requirements.txt pyproject.toml clients/python/pyproject.toml $(
 	$(pip) install --no-deps --editable . --editable clients/python
 	touch $@
 
-$(done)/dev: requirements-dev.txt requirements-postgres.txt $(done)/server
+$(done)/dev: requirements-dev.txt requirements-postgres.txt requirements-signatures.txt $(done)/server
 	@echo "Installing what the tests need …"
 	$(pip) install --requirement requirements-dev.txt
 	touch $@
@@ -136,9 +136,13 @@ lock:
 	$(freeze) | grep -v '^triton=' > requirements.txt
 	.lock/bin/pip install '.[postgres]' ./clients/python
 	$(freeze) | grep -v '^triton=' | grep -vxFf requirements.txt > requirements-postgres.txt
+	.lock/bin/pip install '.[signatures]' ./clients/python
+	$(freeze) | grep -v '^triton=' | grep -vxFf requirements.txt -f requirements-postgres.txt \
+	    > requirements-signatures.txt
 	.lock/bin/pip install '.[dev]' ./clients/python
-	(printf -- '--requirement %s\n' requirements.txt requirements-postgres.txt; \
-	    $(freeze) | grep -vxFf requirements.txt | grep -vxFf requirements-postgres.txt) > requirements-dev.txt
+	(printf -- '--requirement %s\n' requirements.txt requirements-postgres.txt requirements-signatures.txt; \
+	    $(freeze) | grep -vxFf requirements.txt -f requirements-postgres.txt -f requirements-signatures.txt) \
+	    > requirements-dev.txt
 	rm -rf .lock
 
 freeze = .lock/bin/pip freeze --all --exclude pip --exclude polydelta --exclude polydelta-client \

@@ -21,6 +21,7 @@ from server.registry.catalogue.opening import open_database
 from server.registry.names import shared
 from server.registry.registry import Registry
 from server.registry.retention import Retention
+from server.registry.signatures import Signatures
 from server.registry.sources.sources import Sources, origin
 from server.registry.sources.transfer import Bounds
 from server.registry.store import Store
@@ -44,16 +45,23 @@ def build_engine(settings: Settings, shown: Shown = _unseen) -> Engine:
     Raises PolydeltaError saying which setting to mend.
     """
     keep_to_one()
+    key = settings.require_signature
+    signatures = Signatures(key) if key is not None else None
     base = open_base(settings)
     limits = _limits(settings, base)
     check_need(need_of(base, limits), memory())
     templates = Templates(base.tokenizer.special_tokens_map)
-    registry = _open_registry(settings, base, limits, templates, shown)
+    registry = _open_registry(settings, base, limits, templates, signatures, shown)
     return Engine(base, registry, limits, templates=templates)
 
 
 def _open_registry(
-    settings: Settings, base: Base, limits: Limits, templates: Templates, shown: Shown
+    settings: Settings,
+    base: Base,
+    limits: Limits,
+    templates: Templates,
+    signatures: Signatures | None,
+    shown: Shown,
 ) -> Registry:
     store = Store(settings.store, int(settings.store_gb * GIGABYTE))
     # A delta must leave room not in what the base could hold, but in what this server does.
@@ -86,6 +94,7 @@ def _open_registry(
         retention,
         database,
         supply,
+        signatures,
         require_keys=settings.require_keys,
     )
     # What the operator names may be as large as what the store takes.

@@ -11,7 +11,8 @@ PolydeltaError                  (deltas.errors, with its delta branch)
     │   ├── TaskNotFound        404  names close matches
     │   │   └── ModelNotFound   404  the same, where tasks are called models
     │   ├── Conflict            409  the name holds another delta
-    │   └── PreconditionFailed  412
+    │   ├── PreconditionFailed  412
+    │   └── UnsignedDelta       400  the server takes signed deltas alone
     ├── Unavailable             trying again may help; carries `retry_after` in seconds
     │   ├── TooManyAttempts     429  too many wrong keys from one address
     │   ├── RateLimited         429  the tenant has used what it may have in a minute
@@ -109,6 +110,12 @@ class PreconditionFailed(RequestError):
 
     status = 412
     code = "precondition_failed"
+
+
+class UnsignedDelta(RequestError):
+    """The delta is not signed as the server demands."""
+
+    code = "unsigned_delta"
 
 
 class Unavailable(ServerError):

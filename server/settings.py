@@ -196,6 +196,9 @@ class Settings(BaseSettings):
     resolve: Template | None = Field(
         default=None, description="source of tasks that nobody has put, as hf://OWNER/{task}"
     )
+    require_signature: Path | None = Field(
+        default=None, description="public key (PEM) by which each delta must be signed, else none"
+    )
     source_timeout: Seconds = Field(
         default=600.0, description="seconds that fetching one delta may take"
     )

@@ -44,8 +44,8 @@ def pins() -> dict[str, str]:
     """The pinned version of every distribution, by its canonical name."""
     lines = [
         line
-        for file in ("requirements.txt", "requirements-postgres.txt", "requirements-dev.txt")
-        for line in (ROOT / file).read_text().splitlines()
+        for part in ("", "-postgres", "-signatures", "-dev")
+        for line in (ROOT / f"requirements{part}.txt").read_text().splitlines()
         if not line.startswith(("#", "-"))
     ]
     versions = (line.partition(";")[0].split("==") for line in lines)

@@ -4,6 +4,7 @@ A dialect is one file or package; naming it in DIALECTS is what registers it.
 """
 
 import math
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,16 @@ from deltas.formats.native import Native
 from deltas.formats.peft import Peft
 from deltas.kinds import check
 
-__all__ = ["DIALECTS", "Dialect", "dialect_of", "files_of", "judge", "load", "outline"]
+__all__ = [
+    "DIALECTS",
+    "Dialect",
+    "dialect_of",
+    "files_among",
+    "files_of",
+    "judge",
+    "load",
+    "outline",
+]
 
 DIALECTS: tuple[Dialect, ...] = (Native(), Peft())
 
@@ -49,6 +59,14 @@ def files_of(directory: Path | Folder, *, judged: bool = False) -> frozenset[str
     if not any(name.endswith(".safetensors") for name in names):
         checkpoint.refuse_unsafe()
     return names | (dialect.judged & checkpoint.names) if judged else names
+
+
+def files_among(names: Collection[str]) -> frozenset[str]:
+    """Those of some names that would make up a delta in a directory that holds just these."""
+    for dialect in DIALECTS:
+        if not dialect.markers.isdisjoint(names):
+            return dialect.files.intersection(names)
+    return frozenset()
 
 
 def judge(directory: Path | Folder, base: BaseSpec) -> None:

@@ -7,6 +7,9 @@ from deltas.base import BaseSpec
 from deltas.checkpoint import Checkpoint
 from deltas.delta import Delta
 
+SIGNATURE = "model.sig"
+"""An OpenSSF model signature over the files beside it; whoever demands one reads it."""
+
 
 class Dialect(ABC):
     """One way of laying a delta out in a directory."""

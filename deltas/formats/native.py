@@ -20,7 +20,7 @@ from deltas.errors import InvalidDelta, UnsupportedDelta, WrongBase
 from deltas.folder import Folder
 from deltas.formats.answer_schema import ANSWER_SCHEMA, read_answer_schema
 from deltas.formats.chat_template import TEMPLATE, read_chat_template
-from deltas.formats.dialect import Dialect
+from deltas.formats.dialect import SIGNATURE, Dialect
 from deltas.formats.fields import DIMENSIONS, Fields
 from deltas.kinds import check, kind_named
 from deltas.site import Role
@@ -37,7 +37,7 @@ class Native(Dialect):
 
     name = "native"
     markers = frozenset({CONFIG})
-    files = frozenset({CONFIG, WEIGHTS, TEMPLATE, ANSWER_SCHEMA})
+    files = frozenset({CONFIG, WEIGHTS, TEMPLATE, ANSWER_SCHEMA, SIGNATURE})
 
     def read(self, checkpoint: Checkpoint, base: BaseSpec) -> Delta:
         """Read what `write` wrote for the same base."""
@@ -94,6 +94,7 @@ def write(
     (directory / WEIGHTS).unlink(missing_ok=True)
     (directory / TEMPLATE).unlink(missing_ok=True)
     (directory / ANSWER_SCHEMA).unlink(missing_ok=True)
+    (directory / SIGNATURE).unlink(missing_ok=True)
     if tensors:
         _place(directory / WEIGHTS, safetensors.torch.save(tensors))
     if delta.chat_template:

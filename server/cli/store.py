@@ -22,13 +22,22 @@ _Archive: TypeAlias = Annotated[Path, typer.Argument(metavar="FILE.tar", show_de
 
 
 @app.command()
-def check(store: Root = None, output: Format = "text") -> None:
+def check(
+    store: Root = None,
+    require_signature: Annotated[
+        Path | None,
+        flag("require-signature", help="Name versions that are not signed by this public key."),
+    ] = None,
+    output: Format = "text",
+) -> None:
     """Check the database and every blob, and change nothing; exits with 1 if anything is found."""
     # The rest of the command line answers at once because only this waits for Torch.
+    from server.registry.signatures import Signatures
     from server.registry.upkeep.check import check as look_at
 
+    signatures = Signatures(require_signature) if require_signature else None
     with _bar("Reading blobs") as begin:
-        report = look_at(store or user_store(), begin)
+        report = look_at(store or user_store(), begin, signatures)
     if output == "json":
         print_json(report)
     elif report.findings:

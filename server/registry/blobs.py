@@ -13,7 +13,8 @@ from deltas.delta import Delta, DeltaRef
 from deltas.errors import DeltaError
 from deltas.formats import native
 from deltas.strict_json import Json
-from server.errors import DeltaUnavailable
+from server.errors import DeltaUnavailable, UnsignedDelta
+from server.registry.signatures import Signatures
 from server.registry.store import Store
 from server.registry.supply.supply import Supply
 
@@ -25,17 +26,29 @@ class Blobs:
     """
 
     def __init__(
-        self, store: Store, base: BaseSpec, dtype: torch.dtype, supply: Supply | None
+        self,
+        store: Store,
+        base: BaseSpec,
+        dtype: torch.dtype,
+        supply: Supply | None,
+        signatures: Signatures | None,
     ) -> None:
         self._store = store
         self._base = base
         self._dtype = dtype
         self._supply = supply
+        self._signatures = signatures
 
     def load(self, ref: DeltaRef) -> Delta:
         """Read a version's tensors; of files that have to be fetched nobody waits for here."""
         if not self._store.is_whole(ref.digest):
             raise self._lost(ref)
+        try:
+            self._hold(ref)
+        except UnsignedDelta as error:
+            raise DeltaUnavailable(
+                f"Version {ref.version} of task '{ref.task}' is not served: {error}"
+            ) from error
         with _readable(ref):
             return formats.load(self._store.path(ref.digest), self._base, self._dtype)
 
@@ -45,12 +58,12 @@ class Blobs:
             return native.card_of(self._store.path(ref.digest)) if ref.digest else {}
 
     def check(self, ref: DeltaRef) -> None:
-        """Have a version's files here, whole; reads them all."""
-        if self._store.is_whole(ref.digest):
-            return
-        if self._supply is None:
-            raise self._lost(ref)
-        self._supply.bring(ref.digest).result()
+        """Have a version's files here, whole; reads them all. Raises UnsignedDelta, too."""
+        if not self._store.is_whole(ref.digest):
+            if self._supply is None:
+                raise self._lost(ref)
+            self._supply.bring(ref.digest).result()
+        self._hold(ref)
 
     def coming(self, ref: DeltaRef) -> "Future[None] | None":
         """What to wait for before a version is loaded: its files come from elsewhere."""
@@ -66,6 +79,10 @@ class Blobs:
     def file(self, digest: str, name: str) -> Path | None:
         """Where a file is for another server to fetch."""
         return self._store.file(digest, name)
+
+    def _hold(self, ref: DeltaRef) -> None:
+        if self._signatures is not None:
+            self._signatures.check(self._store.path(ref.digest))
 
     def _lost(self, ref: DeltaRef) -> DeltaUnavailable:
         what = f"The files of version {ref.version} of task '{ref.task}' are gone from the store"

@@ -35,6 +35,7 @@ from server.registry.registration import Registration
 from server.registry.requirement import Requirement
 from server.registry.retention import Retention
 from server.registry.sharing import traffic_of
+from server.registry.signatures import Signatures
 from server.registry.staging import Staging
 from server.registry.stats import RegistryStats
 from server.registry.store import Store
@@ -62,7 +63,8 @@ class Registry:
     becomes active, `on_forgotten` is called once nothing needs a version any more, both on
     whichever thread; the same delta may have been put again by then. `vet` is asked of a delta that
     is put, and raises DeltaError where it finds more that is wrong. The bare base is a task named
-    `base`. Where keys are required, nobody is served without one, even while there is none.
+    `base`. Where keys are required, nobody is served without one, even while there is none. With
+    `signatures` no delta is put or loaded that these do not hold for.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Registry:
         retention: Retention | None = None,
         database: Database | None = None,
         supply: Supply | None = None,
+        signatures: Signatures | None = None,
         *,
         require_keys: bool = False,
     ) -> None:
@@ -84,7 +87,8 @@ class Registry:
         self._store = store
         self._base = base
         self._supply = supply
-        self._blobs = Blobs(store, base, dtype, supply)
+        self._signatures = signatures
+        self._blobs = Blobs(store, base, dtype, supply, signatures)
         self._checker = Checker(store, base, dtype, vet)
         database = database or sound(store.root / DATABASE)
         self._catalogue = Catalogue(database, base.fingerprint, max_tasks)
@@ -186,15 +190,17 @@ class Registry:
 
         Returns the task as it is at that moment: puts and removals of one name run one after
         another. `source` says where the files came from, `by` who put them; after `lifetime`
-        seconds the task is removed. Raises DeltaError or InvalidRequest with the reason,
-        PreconditionFailed if the active version is none of `if_match` (versions, digests, or `*`
-        for any), Conflict if `if_none_match` and the name holds another delta, InsufficientStorage
-        if the store or the number of tasks is at its limit, InsufficientMemory if there is too
-        little for the delta; nothing has changed then.
+        seconds the task is removed. Raises DeltaError, UnsignedDelta or InvalidRequest with the
+        reason, PreconditionFailed if the active version is none of `if_match` (versions, digests,
+        or `*` for any), Conflict if `if_none_match` and the name holds another delta,
+        InsufficientStorage if the store or the number of tasks is at its limit, InsufficientMemory
+        if there is too little for the delta; nothing has changed then.
         """
         check_name(name)
         formats.judge(staging.path, self._base)
         staging.drop_others(formats.files_of(staging.path))
+        if self._signatures is not None:
+            self._signatures.check(staging.path)
         ref = DeltaRef(str(name), staging.digest)
 
         def check(task: Task) -> Version | None:
@@ -269,7 +275,7 @@ class Registry:
         """Have an earlier version answer again, or the task if it was removed.
 
         `which` is as in `version_of`. Raises what that raises, PreconditionFailed,
-        DeltaUnavailable if the version's files are damaged.
+        DeltaUnavailable if the version's files are damaged, UnsignedDelta.
         """
         check_name(name)
 

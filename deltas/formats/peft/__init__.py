@@ -8,7 +8,7 @@ from deltas.checkpoint import Checkpoint
 from deltas.delta import Delta, Part, ProblemType, TaskType
 from deltas.formats.answer_schema import ANSWER_SCHEMA, read_answer_schema
 from deltas.formats.chat_template import TEMPLATE, TOKENIZER_CONFIG, read_chat_template
-from deltas.formats.dialect import Dialect
+from deltas.formats.dialect import SIGNATURE, Dialect
 from deltas.formats.fields import Fields
 from deltas.formats.peft.foreign import refuse_foreign
 from deltas.formats.peft.heads import check_saved_modules, label_count, read_head
@@ -49,7 +49,9 @@ class Peft(Dialect):
 
     name = "peft"
     markers = frozenset({CONFIG})
-    files = frozenset({CONFIG, WEIGHTS, SIDECAR, TEMPLATE, TOKENIZER_CONFIG, ANSWER_SCHEMA})
+    files = frozenset(
+        {CONFIG, WEIGHTS, SIDECAR, TEMPLATE, TOKENIZER_CONFIG, ANSWER_SCHEMA, SIGNATURE}
+    )
 
     judged = frozenset({TOKENIZER, SPECIAL_TOKENS, ADDED_TOKENS})
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from server.errors import InvalidSettings
+from server.errors import InvalidSettings, UnsignedDelta
 from server.registry.catalogue.faults import faults
 from server.registry.catalogue.salvage import salvage
 from server.registry.layout import BLOBS, BLOBS_ASIDE, DAMAGED, DATABASE
 from server.registry.run import ended
+from server.registry.signatures import Signatures
 from server.registry.store import is_digest, size_of
 from server.registry.upkeep.blobs import is_free, places_of, spoiled_of
 from server.registry.upkeep.contents import Contents
@@ -36,8 +37,8 @@ class Report:
     findings: tuple[Finding, ...]
 
 
-def check(root: Path, begin: Begin) -> Report:
-    """Look at a store, while servers may change it.
+def check(root: Path, begin: Begin, signatures: Signatures | None = None) -> Report:
+    """Look at a store, while servers may change it; with `signatures`, at these, too.
 
     Raises InvalidSettings where there is no store, RegistryUnavailable where it cannot be read.
     """
@@ -50,6 +51,8 @@ def check(root: Path, begin: Begin) -> Report:
         # Servers went on meanwhile: what they removed since is not missed.
         latest, _ = _database(root / DATABASE)
         findings += _blobs(contents, latest or contents, places, spoiled)
+        if signatures is not None:
+            findings += _unsigned(latest or contents, places, signatures)
     else:
         contents = Contents({}, (), (), frozenset())
         findings += [_spoiled(digest, []) for digest in spoiled]
@@ -93,6 +96,21 @@ def _blobs(
     for digest in places.keys() - before.digests - latest.digests:
         if is_free(places[digest]):
             yield Finding("leftover", digest, "is a blob of no version", _GC)
+
+
+def _unsigned(
+    contents: Contents, places: Mapping[str, Path], signatures: Signatures
+) -> Iterable[Finding]:
+    names = _names(contents)
+    for digest in names.keys() & places.keys():
+        try:
+            signatures.check(places[digest])
+        except UnsignedDelta as error:
+            fault = "is not signed as --require-signature demands"
+            yield Finding("version", ", ".join(names[digest]), fault, str(error))
+        except OSError:
+            # It went while it was read, or was told of already.
+            continue
 
 
 def _names(contents: Contents) -> Mapping[str, list[str]]:

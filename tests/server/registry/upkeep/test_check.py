@@ -14,9 +14,11 @@ from server.errors import InvalidSettings
 from server.registry.layout import DATABASE
 from server.registry.names import shared
 from server.registry.registry import Registry
+from server.registry.signatures import Signatures
 from server.registry.store import Store
 from server.registry.upkeep.check import Report, check
 from server.registry.upkeep.finding import Finding
+from tests.signing import Pair
 
 Make = Callable[[int], Path]
 
@@ -69,6 +71,16 @@ def test_a_damaged_blob_and_a_lost_one_name_their_versions(root: Path, registry:
         file.write(b"\1")
     shutil.rmtree(root / "blobs" / b)
     assert told(root) == sorted([("blob", a, "is damaged: a@1"), ("blob", b, "is gone: b@1")])
+
+
+def test_versions_without_a_signature_are_named(
+    root: Path, registry: Registry, delta: Make, tmp_path: Path
+) -> None:
+    pair = Pair.make(tmp_path)
+    registry.put(shared("c"), pair.sign(delta(5)))
+    found = check(root, lambda _: lambda: None, Signatures(pair.public)).findings
+    assert [each.where for each in found] == ["a@1", "b@1", "c@1", "c@2"]
+    assert all("model_signing sign key" in each.advice for each in found)
 
 
 def test_what_no_version_has_is_told_unless_a_server_is_at_it(
