@@ -22,6 +22,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip install --no-deps --requirement "requirements-$BASE.txt"
 COPY pyproject.toml hatch_build.py README.md LICENSE ./
+COPY ops ops
 COPY deltas deltas
 COPY server server
 COPY clients/python clients/python

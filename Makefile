@@ -22,6 +22,7 @@ pip := $(bin)/python -m pip --disable-pip-version-check
 done := .venv/done
 
 .PHONY: run test browser long clients structured fuzz fuzz-api soak pictures dashboard check format lock clean
+.PHONY: wheels cross reproducible
 .DELETE_ON_ERROR:
 
 run: $(done)/server $(done)/base-$(BASE)
@@ -79,8 +80,23 @@ format: $(done)/dev
 	$(bin)/ruff check --fix
 	$(bin)/ruff format
 
+# The packages of a release, into dist/: docs/releases.md.
+wheels: .release/done cross
+	.release/bin/python -m release.wheels dist
+
+# The compiler for the other machine is Debian's.
+cross:
+	@if ! command -v aarch64-linux-gnu-g++ >/dev/null \
+	    && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	    echo "Installing the compiler for aarch64, some 200 MB …"; \
+	    apt-get update -qq && apt-get install -qq --no-install-recommends g++-aarch64-linux-gnu; \
+	fi
+
+reproducible: wheels
+	.release/bin/python -m release.reproducible dist
+
 clean:
-	rm -rf .venv .clients .fuzz .lock .structured .*_cache .hypothesis deltas/kernels/built
+	rm -rf .venv .clients .fuzz .lock .release .structured dist .*_cache .hypothesis deltas/kernels/built
 
 $(done)/venv:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else \
@@ -116,6 +132,12 @@ $(done)/base-%: requirements-%.txt | $(done)/server
 	@echo "Installing schemathesis …"
 	$(PYTHON) -m venv .fuzz
 	.fuzz/bin/pip install --requirement $<
+	touch $@
+
+.release/done: requirements-release.txt
+	@echo "Installing what builds packages …"
+	$(PYTHON) -m venv .release
+	.release/bin/pip install --requirement $<
 	touch $@
 
 # Another: clients ask for other releases of what the server needs.

@@ -34,11 +34,13 @@ _X86 = {
     "avx512": ["-march=x86-64-v4"],
     "avx2": ["-march=x86-64-v3"],
 }
+_CROSS = ("x86_64", "aarch64")
+"""Machines that another one may compile for."""
 
 
-def variants() -> dict[str, list[str]]:
-    """The compiler's flags for each instruction set of this architecture, the widest first."""
-    wider = _X86 if platform.machine() in ("x86_64", "AMD64") else {}
+def variants(machine: str = platform.machine()) -> dict[str, list[str]]:
+    """The compiler's flags for each instruction set of a machine, the widest first."""
+    wider = _X86 if machine in ("x86_64", "AMD64") else {}
     return wider | {"baseline": []}
 
 
@@ -54,19 +56,27 @@ def find_compiler() -> str | None:
     return next((path for name in names if name and (path := shutil.which(name))), None)
 
 
-def build() -> bool:
-    """Compile every variant that the compiler can; False where that is none."""
+def target(compiler: str) -> str:
+    """The machine that a compiler builds for, as `platform.machine` calls it."""
+    asked = subprocess.run([compiler, "-dumpmachine"], check=False, capture_output=True, text=True)
+    named = asked.stdout.partition("-")[0]
+    return named if named in _CROSS else platform.machine()
+
+
+def build() -> str | None:
+    """Compile every variant that the compiler can; the machine they are for, None without any."""
     compiler = find_compiler()
     if compiler is None:
-        return False
+        return None
+    machine = target(compiler)
     BUILT.mkdir(exist_ok=True)
     told = f'-DPOLYDELTA_SOURCES="{sources()}"'
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         jobs = [
             threads.submit(_compile, compiler, name, [told, *flags])
-            for name, flags in variants().items()
+            for name, flags in variants(machine).items()
         ]
-    return any(job.result() for job in jobs)
+    return machine if any(job.result() for job in jobs) else None
 
 
 def _compile(compiler: str, name: str, flags: list[str]) -> bool:

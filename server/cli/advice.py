@@ -62,8 +62,9 @@ def _kernels(machine: Machine) -> Iterator[str]:
         yield machine.stale
     elif machine.device == "cpu" and machine.kernels is None:
         yield (
-            "The native kernels are missing, so plain PyTorch runs, several times slower: install "
-            "a C++ compiler and Polydelta again."
+            "The native kernels are missing, so plain PyTorch runs, several times slower. Where "
+            "there is a C++ compiler, pip builds them: "
+            "pip install --force-reinstall --no-deps --no-binary polydelta polydelta"
         )
 
 
