@@ -96,7 +96,7 @@ def create_app(engine: Engine, settings: Settings, max_requests: int) -> FastAPI
     app.state.writes = Writes(settings.max_uploads)
     sources = app.state.sources = _sources(settings, engine.registry.tally)
     if settings.resolve:
-        engine.resolver = Resolver(engine.registry, sources, settings.resolve)
+        engine.finder.resolver = Resolver(engine.registry, sources, settings.resolve)
     app.state.metrics = Metrics(engine)
     app.state.snapshots = Snapshots(engine, app.state.metrics)
     rates = Rates(engine.registry)

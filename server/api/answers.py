@@ -105,7 +105,7 @@ async def _leased(
     """A lease for each request, of one version of each task; leaving the stack releases them."""
     leases: dict[TaskName, list[Lease]] = {}
     for task, count in Counter(request.asked for request in requests).items():
-        leases[task] = await engine.leases(task, count, requests[0].call)
+        leases[task] = await engine.finder.leases(task, count, requests[0].call)
         for lease in leases[task]:
             stack.callback(lease.release)
     return leases

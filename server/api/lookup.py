@@ -20,8 +20,8 @@ class LookUp:
         self._call = call
 
     async def version(self, task: str) -> Version:
-        """The version; see `Engine.version`. The request's body must have been read."""
-        found = self._engine.version(TaskName(self._call.tenant, task), self._call)
+        """The version; see `Finder.version`. The request's body must have been read."""
+        found = self._engine.finder.version(TaskName(self._call.tenant, task), self._call)
         return await while_connected(self._http.receive, found)
 
 

@@ -1,4 +1,4 @@
-"""The core: one thread that decides a step, computes it and reports what came of it."""
+"""The core: decides a step, computes it and reports what came of it."""
 
 import logging
 import threading
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Sequence as List
 from concurrent.futures import Future
 from queue import SimpleQueue
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -25,19 +26,21 @@ from server.model.judge import Judged
 from server.model.rules import TokenMask
 from server.model.runner import Forward, Runner
 from server.model.sampler import Chosen, Lack
-from server.model.threads import take
 
 _log = logging.getLogger(__name__)
 
-_STOP_SECONDS = 60.0
+Allow: TypeAlias = Callable[[List[Matcher]], Future[list[TokenMask]]]
+"""Begins to find, for each of some texts, the tokens that its grammar allows next."""
+
+Deliver: TypeAlias = Callable[[List[Event]], None]
 
 
 class EngineCore:
-    """Runs steps until told to stop; everything else speaks to it through its inbox.
+    """Does steps on one thread; everything else speaks to it through its inbox.
 
-    `deliver` gets a step's events at once and `died` the error that ended the core, if one did;
-    both are called on the core's thread. Ringing `bell` makes an idle core look again. `allow`
-    finds which tokens grammars allow next while the step computes.
+    `deliver` gets a step's events at once, on the step's thread. Ringing `bell` tells that there
+    may be something to compute. `allow` finds which tokens grammars allow next while the step
+    computes.
     """
 
     def __init__(
@@ -47,42 +50,21 @@ class EngineCore:
         scheduler: Scheduler,
         context: int,
         bell: threading.Event,
-        allow: Callable[[List[Matcher]], Future[list[TokenMask]]],
-        deliver: Callable[[List[Event]], None],
-        died: Callable[[Exception], None],
-        threads: int | None = None,
+        allow: Allow,
+        deliver: Deliver,
     ) -> None:
         self.residency = residency
         self.scheduler = scheduler
         self.pace = Pace()
-        self.busy_since: float | None = None
-        """When the step under way began, by the monotonic clock; None between steps."""
         self._runner = runner
         self._context = context
         self._bell = bell
         self._allow = allow
         self._deliver = deliver
-        self._died = died
-        self._threads = threads
         self._end_tokens = runner.base.end_tokens
         self._events: list[Event] = []
         self._sequences: dict[Key, Sequence] = {}
         self._inbox: SimpleQueue[Sequence | Key] = SimpleQueue()
-        self._stopping = False
-        self._resting = False
-        self._at_rest = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="engine-core", daemon=True)
-
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop after the step under way and wait for the thread, unless that step never ends."""
-        self._stopping = True
-        self._bell.set()
-        self._thread.join(_STOP_SECONDS)
-        self.residency.close()
 
     def submit(self, sequences: Iterable[Sequence]) -> None:
         """Hand over new sequences."""
@@ -91,22 +73,6 @@ class EngineCore:
     def abort(self, keys: Iterable[Key]) -> None:
         """Drop sequences before the next step; unknown and ended ones are ignored."""
         self._tell(keys)
-
-    def rest(self) -> None:
-        """Begin no step until `go_on`."""
-        self._at_rest.clear()
-        self._resting = True
-        self._bell.set()
-
-    def wait_for_rest(self) -> None:
-        """Wait until the step under way has ended, or until `go_on`."""
-        self._at_rest.wait(_STOP_SECONDS)
-
-    def go_on(self) -> None:
-        """Begin steps again."""
-        self._resting = False
-        self._at_rest.set()
-        self._bell.set()
 
     def step(self) -> bool:
         """Do one step; returns False if there was nothing to compute."""
@@ -129,31 +95,6 @@ class EngineCore:
         for item in news:
             self._inbox.put(item)
         self._bell.set()
-
-    def _run(self) -> None:
-        if self._threads is not None:
-            take(self._threads, self._runner.kernels)
-        try:
-            while not self._stopping:
-                if self._resting:
-                    self._rest()
-                    continue
-                self.busy_since = time.monotonic()
-                worked = self.step()
-                self.busy_since = None
-                # Told to stop while the step cleared the bell, nothing would ring it again.
-                if not worked and not self._stopping:
-                    self._bell.wait()
-        except Exception as error:
-            _log.exception("The engine stopped.")
-            self._died(error)
-
-    def _rest(self) -> None:
-        self._bell.clear()
-        self._at_rest.set()
-        # Told otherwise before the bell was cleared, nothing would ring it again.
-        if self._resting and not self._stopping:
-            self._bell.wait()
 
     def _drain(self) -> None:
         while not self._inbox.empty():

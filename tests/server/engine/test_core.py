@@ -59,7 +59,6 @@ class Hand:
             self.arrived,
             Grammars(base).allow,
             self._deliver,
-            self._died,
         )
 
     def submit(self, key: str, tokens: int, version: Version | None = None) -> Sequence:
@@ -83,9 +82,6 @@ class Hand:
 
     def _deliver(self, events: List[Event]) -> None:
         self.events += events
-
-    def _died(self, error: Exception) -> None:
-        raise error
 
 
 @pytest.fixture
