@@ -3,8 +3,6 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import dataclass, field, replace
-from itertools import chain
 from types import TracebackType
 from typing import Self
 
@@ -12,48 +10,20 @@ from transformers import PreTrainedTokenizerFast
 
 from deltas.delta import TaskType
 from deltas.errors import PolydeltaError
-from server.engine.detokenizer import Detokenizer
+from server.engine.choice import Choice
 from server.engine.event import Event, PromptJudged, Scores, Started, Token
-from server.engine.message import ToolCall
 from server.engine.observer import Observer
-from server.engine.output import (
-    FinishReason,
-    Generated,
-    Output,
-    Piece,
-    ScoredToken,
-    TokenLogprob,
-    Usage,
-    joined,
-)
+from server.engine.output import Output, Piece, Usage, generated_of
 from server.engine.prompt import Prompt
 from server.engine.reading import read_scores
-from server.engine.reply import Reply
 from server.engine.request import Request
 from server.engine.sequence import Key
 from server.engine.shown_prompt import ShownPrompt
 from server.engine.timeline import Timeline
 from server.engine.token_texts import TokenTexts
 from server.model.judge import Judged
-from server.model.sampler import Chosen
 from server.registry.registry import Lease
 from server.registry.version import Version
-
-_MOST_HELD = 32
-"""Tokens with their log-probabilities that wait for their text: an event shows no more."""
-
-
-@dataclass
-class _Choice:
-    """One of a request's n generations, as its tokens come."""
-
-    text: Detokenizer
-    reply: Reply | None = None
-    tokens: int = 0
-    ended: bool = False
-    last: float | None = None
-    logprobs: list[TokenLogprob] = field(default_factory=list[TokenLogprob])
-    new: list[int] = field(default_factory=list[int])
 
 
 class Answer:
@@ -94,17 +64,7 @@ class Answer:
         self._judged: tuple[Judged, ...] = ()
         self._queue: asyncio.Queue[Piece | Output | PolydeltaError] = asyncio.Queue()
         count = request.sampling.n if self.generates else 1
-        stop, hold = request.sampling.stop, request.sampling.min_tokens
-        context = prompt.tokens if prompt.continued else ()
-        form = prompt.reply if self.generates else None
-        special = form is not None and form.special
-        self._choices = [
-            _Choice(
-                Detokenizer(tokenizer, i, stop, context, hold, special=special),
-                Reply(form) if form else None,
-            )
-            for i in range(count)
-        ]
+        self._choices = [Choice(index, request, prompt, tokenizer) for index in range(count)]
 
     @property
     def version(self) -> Version:
@@ -222,7 +182,7 @@ class Answer:
         for piece in pieces:
             parts[piece.index].append(piece)
         wanted = self.request.sampling.logprobs is not None
-        return [_joined(each, wanted=wanted) for each in parts if each]
+        return [generated_of(each, logprobs=wanted) for each in parts if each]
 
     async def _next(self) -> Piece | Output:
         item = await self._queue.get()
@@ -230,35 +190,18 @@ class Answer:
             raise item
         return item
 
-    def _handle_token(self, index: int, choice: _Choice, event: Token) -> bool:
+    def _handle_token(self, index: int, choice: Choice, event: Token) -> bool:
         self._observe(choice)
-        choice.tokens += 1
-        piece = choice.text.push(None if event.silent else event.chosen.token, event.finish)
-        if self.request.sampling.max_tokens:
-            choice.new.append(event.chosen.token)
-        if self._shows_logprob(event):
-            choice.logprobs.append(self._logprob(event.chosen, choice.text.offset))
-        if piece is not None and choice.reply is not None:
-            piece = choice.reply.read(piece)
-        if piece is None or not piece.says_something:
-            if len(choice.logprobs) < _MOST_HELD:
-                return False
-            piece = Piece(index, "")
-        shown = replace(piece, logprobs=tuple(choice.logprobs), tokens=tuple(choice.new))
-        choice.logprobs, choice.new = [], []
-        self._say(shown)
+        piece = choice.push(event)
+        if piece is None:
+            return False
+        self._say(piece)
         if piece.finish_reason is None:
             return False
         self._end(index, piece.finish_reason)
         return event.finish is None
 
-    def _shows_logprob(self, event: Token) -> bool:
-        sampling = self.request.sampling
-        if sampling.logprobs is None or not sampling.max_tokens:
-            return False
-        return self.request.all_logprobs or not event.silent
-
-    def _observe(self, choice: _Choice) -> None:
+    def _observe(self, choice: Choice) -> None:
         now = time.monotonic()
         if choice.last is None:
             self._first = now if self._first is None else self._first
@@ -266,12 +209,6 @@ class Answer:
         else:
             self._observer.next_token(now - choice.last)
         choice.last = now
-
-    def _logprob(self, chosen: Chosen, offset: int) -> TokenLogprob:
-        texts, token = self._texts, chosen.token
-        top = (ScoredToken(each, texts.text(each), texts.bytes(each), p) for each, p in chosen.top)
-        text, spelt = texts.text(token), texts.bytes(token)
-        return TokenLogprob(token, text, spelt, chosen.logprob, offset, tuple(top))
 
     def _end(self, index: int, reason: str) -> None:
         choice = self._choices[index]
@@ -299,19 +236,3 @@ class Answer:
             tokens=usage.completion_tokens,
             tenant=self.request.call.tenant,
         )
-
-
-def _joined(pieces: list[Piece], *, wanted: bool) -> Generated:
-    reason: FinishReason = pieces[-1].finish_reason or "stop"
-    logprobs = tuple(chain.from_iterable(piece.logprobs for piece in pieces))
-    return Generated(
-        "".join(piece.text for piece in pieces),
-        reason,
-        logprobs=logprobs if wanted else None,
-        tokens=tuple(chain.from_iterable(piece.tokens for piece in pieces)),
-        reasoning="".join(piece.reasoning for piece in pieces),
-        calls=tuple(
-            ToolCall(call.id, call.name, call.arguments)
-            for call in joined(call for piece in pieces for call in piece.calls)
-        ),
-    )

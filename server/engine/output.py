@@ -1,7 +1,8 @@
 """Outputs: what the engine gives back."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Literal, TypeAlias
 
 from server.engine.message import ToolCall
@@ -131,6 +132,23 @@ class Usage:
             self.completion_tokens + other.completion_tokens,
             self.cached_tokens + other.cached_tokens,
         )
+
+
+def generated_of(pieces: Sequence[Piece], *, logprobs: bool) -> Generated:
+    """The whole text of which these are all pieces, with its log-probabilities if they are wanted.
+
+    A text without a piece that ends it has stopped.
+    """
+    shown = tuple(chain.from_iterable(piece.logprobs for piece in pieces))
+    calls = joined(call for piece in pieces for call in piece.calls)
+    return Generated(
+        "".join(piece.text for piece in pieces),
+        pieces[-1].finish_reason or "stop",
+        logprobs=shown if logprobs else None,
+        tokens=tuple(chain.from_iterable(piece.tokens for piece in pieces)),
+        reasoning="".join(piece.reasoning for piece in pieces),
+        calls=tuple(ToolCall(call.id, call.name, call.arguments) for call in calls),
+    )
 
 
 def joined(calls: Iterable[CallPiece]) -> tuple[CallPiece, ...]:

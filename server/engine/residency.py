@@ -14,10 +14,8 @@ there to take them, or they would push one another out unused.
 import logging
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import islice
 from queue import SimpleQueue
 from typing import Literal
@@ -29,29 +27,20 @@ from deltas.errors import PolydeltaError
 from deltas.slots import SlotTable
 from deltas.wiring import Wiring
 from server.engine.host import HostCache
+from server.engine.quarantine import Quarantine
 from server.engine.spill import Spill
 from server.errors import DeltaUnavailable
 from server.system.heap import is_exhaustion
 
 _log = logging.getLogger(__name__)
 
-_BACKOFF_SECONDS = 5.0
-_MOST_CRASHES = 3
-"""Crashed rows after which a delta gets no more for a while: each one costs all others a step."""
 _READ_AHEAD = 8
 """Deltas on their way to host memory at once."""
-
-Residence = Literal["device", "host", "disk"]
-
 
 _LISTED = 256
 """Deltas in host memory that are named to whoever asks: there may be very many."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    error: PolydeltaError
-    until: float
+Residence = Literal["device", "host", "disk"]
 
 
 class Residency:
@@ -82,8 +71,7 @@ class Residency:
         self._host = HostCache(host_bytes)
         self._loading: set[DeltaRef] = set()
         self._ahead: set[DeltaRef] = set()
-        self._failed: dict[DeltaRef, _Failure] = {}
-        self._crashes: Counter[DeltaRef] = Counter()
+        self._quarantine = Quarantine()
         self._unneeded: set[DeltaRef] = set()
         self._arrived: SimpleQueue[tuple[DeltaRef, Delta | PolydeltaError]] = SimpleQueue()
         self._offered: SimpleQueue[tuple[DeltaRef, Delta]] = SimpleQueue()
@@ -100,7 +88,7 @@ class Residency:
         Raises the error that its load ended with, or that it keeps crashing, until a short time
         has passed.
         """
-        self._check_failed(ref)
+        self._quarantine.check(ref)
         slot = self._slots.find(ref)
         if slot is None:
             delta = self._fetch(ref)
@@ -123,10 +111,7 @@ class Residency:
 
     def blame(self, ref: DeltaRef) -> None:
         """Note that a row of a delta crashed its step; one that keeps doing so is left alone."""
-        self._crashes[ref] += 1
-        if self._crashes[ref] >= _MOST_CRASHES:
-            message = f"The delta of task '{ref.task}' keeps failing; it is left alone for a while."
-            self._fail(ref, DeltaUnavailable(message))
+        self._quarantine.blame(ref)
 
     def loading(self, ref: DeltaRef) -> bool:
         """Whether a delta is on its way to host memory."""
@@ -214,20 +199,8 @@ class Residency:
         self._start_reading(ref, wanted_now=self._slots.available)
         return None
 
-    def _check_failed(self, ref: DeltaRef) -> None:
-        failure = self._failed.get(ref)
-        if failure is None:
-            return
-        if time.monotonic() < failure.until:
-            raise failure.error
-        del self._failed[ref]
-
-    def _fail(self, ref: DeltaRef, error: PolydeltaError) -> None:
-        self._crashes.pop(ref, None)
-        self._failed[ref] = _Failure(error, time.monotonic() + _BACKOFF_SECONDS)
-
     def _start_reading(self, ref: DeltaRef, *, wanted_now: bool) -> None:
-        known = ref in self._host or ref in self._loading or ref in self._failed
+        known = ref in self._host or ref in self._loading or ref in self._quarantine
         if not known and len(self._loading) < max(int(wanted_now), self._room_ahead()):
             self._loading.add(ref)
             self._loader.submit(self._read, ref)
@@ -249,7 +222,7 @@ class Residency:
             self._ahead.add(ref)
             self._changed = True
         else:
-            self._fail(ref, read)
+            self._quarantine.add(ref, read)
 
     def _drop(self, ref: DeltaRef) -> None:
         self._unneeded.discard(ref)
@@ -257,8 +230,7 @@ class Residency:
         self._loader.submit(self._spill.discard, ref)
         self._host.discard(ref)
         self._ahead.discard(ref)
-        self._failed.pop(ref, None)
-        self._crashes.pop(ref, None)
+        self._quarantine.forget(ref)
         slot = self._slots.drop(ref)
         self._changed = True
         if slot is not None:
@@ -276,7 +248,7 @@ class Residency:
         except Exception as error:
             self._slots.drop(ref)
             failure = _unreadable(ref, error)
-            self._fail(ref, failure)
+            self._quarantine.add(ref, failure)
             raise failure from error
         return slot
 

@@ -12,7 +12,7 @@ from server.engine.pace import Pace
 from server.engine.row import Party, Row
 from server.engine.scheduler import Scheduler
 from server.registry.version import Version
-from tests.server.engine.test_scheduler import PARTIES, Everywhere, of_party
+from tests.server.engine.scheduling import PARTIES, Everywhere, of_party
 
 STEP = 0.02
 

@@ -18,7 +18,7 @@ from server.registry.catalogue.sqlite import Sqlite
 from server.registry.catalogue.tenants import Tenants
 from server.registry.layout import DATABASE
 from tests.server.engine.engines import ask, serving, tiny_base, tiny_engine, tiny_limits
-from tests.server.engine.test_scheduler import TASKS, Everywhere, of_party, sequence
+from tests.server.engine.scheduling import TASKS, Everywhere, of_party, sequence
 
 WEIGHTS = {"light": 1, "heavy": 3, "silent": 2}
 LONGEST = 40
