@@ -1,5 +1,6 @@
 """Grammars: the fields in which other servers' clients say what an answer must keep to."""
 
+import json
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
@@ -15,6 +16,8 @@ Schema: TypeAlias = dict[str, Any] | bool
 """A JSON schema of any draft."""
 SchemaOrText: TypeAlias = Schema | Annotated[str, Field(min_length=1, max_length=MAX_BYTES)]
 """A schema, or the text of one."""
+Tag: TypeAlias = dict[str, Any] | Annotated[str, Field(min_length=1, max_length=MAX_BYTES)]
+"""A structural tag, or the text of one."""
 Source: TypeAlias = Annotated[str, Field(max_length=MAX_BYTES)]
 Choices: TypeAlias = Annotated[
     Items[Annotated[str, Field(min_length=1, max_length=MAX_BYTES)]],
@@ -54,8 +57,17 @@ class SchemaFormat(Body):
     json_schema: NamedSchema
 
 
+class StructuralTagFormat(Body):
+    """vLLM's: an answer that is free in places, by a `format` or by `structures` and `triggers`."""
+
+    type: Literal["structural_tag"]
+    format: dict[str, Any] | None = None
+    structures: Items[dict[str, Any]] | None = None
+    triggers: Items[str] | None = None
+
+
 ResponseFormat: TypeAlias = Annotated[
-    TextFormat | ObjectFormat | SchemaFormat, Field(discriminator="type")
+    TextFormat | ObjectFormat | SchemaFormat | StructuralTagFormat, Field(discriminator="type")
 ]
 
 
@@ -88,7 +100,7 @@ class StructuredOutputs(Body):
     choice: Choices | None = None
     grammar: Source | None = None
     json_object: bool = False
-    structural_tag: Empty = None
+    structural_tag: Tag | None = None
     whitespace_pattern: Empty = None
     disable_fallback: bool = False
     disable_any_whitespace: bool = True
@@ -102,6 +114,7 @@ class StructuredOutputs(Body):
             *_choices(self.choice, f"{name}.choice"),
             *_texts("grammar", self.grammar, f"{name}.grammar"),
             *_schemas(ANY_OBJECT if self.json_object else None, f"{name}.json_object"),
+            *_tags(self.structural_tag, f"{name}.structural_tag"),
         ]
 
 
@@ -117,7 +130,7 @@ class GrammarFields(Body):
     guided_json_object: bool = False
     guided_decoding_backend: Empty = None
     guided_whitespace_pattern: Empty = None
-    structural_tag: Empty = None
+    structural_tag: Tag | None = None
     json_schema: Schema | None = None
     grammar: Source | None = None
 
@@ -135,6 +148,7 @@ class GrammarFields(Body):
             *_choices(self.guided_choice, "guided_choice"),
             *_texts("grammar", self.guided_grammar, "guided_grammar"),
             *_schemas(ANY_OBJECT if self.guided_json_object else None, "guided_json_object"),
+            *_tags(self.structural_tag, "structural_tag"),
             *_schemas(self.json_schema, "json_schema"),
             *_texts("grammar", self.grammar, "grammar"),
         ]
@@ -176,7 +190,11 @@ def only(grammars: list[Grammar]) -> Grammar | None:
     return grammars[0] if grammars else None
 
 
-def _formats(asked: TextFormat | ObjectFormat | SchemaFormat, param: str) -> list[Grammar]:
+def _formats(
+    asked: TextFormat | ObjectFormat | SchemaFormat | StructuralTagFormat, param: str
+) -> list[Grammar]:
+    if isinstance(asked, StructuralTagFormat):
+        return _tags(asked.model_dump(exclude_none=True), param)
     if isinstance(asked, SchemaFormat):
         return _schemas(asked.json_schema.schema_, f"{param}.json_schema.schema")
     if isinstance(asked, ObjectFormat):
@@ -193,6 +211,13 @@ def _schemas(schema: SchemaOrText | None, param: str) -> list[Grammar]:
     if isinstance(schema, str):
         return [Grammar("json_schema", schema, param)]
     return [Grammar.of_schema(schema, param)]
+
+
+def _tags(tag: Tag | None, param: str) -> list[Grammar]:
+    if tag is None:
+        return []
+    source = tag if isinstance(tag, str) else json.dumps(tag, separators=(",", ":"))
+    return [Grammar("structural_tag", source, param)]
 
 
 def _texts(form: Literal["regex", "grammar"], source: str | None, param: str) -> list[Grammar]:

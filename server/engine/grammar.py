@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import accumulate
@@ -10,9 +10,10 @@ from typing import Any, Literal, TypeAlias
 
 from llguidance import LLMatcher, grammar_from
 
+from server.engine.structural_tag import parts_of
 from server.errors import InvalidRequest
 
-Form: TypeAlias = Literal["json_schema", "regex", "choice", "grammar", "reply"]
+Form: TypeAlias = Literal["json_schema", "regex", "choice", "grammar", "structural_tag", "reply"]
 
 MAX_BYTES = 1 << 16
 MAX_DEPTH = 64
@@ -27,6 +28,12 @@ SCHEMA_OPTIONS: Any = {
     "key_separator": ": ",
 }
 """How schemas are read, whatever a schema says of that itself under `x-guidance`."""
+_NAMES = {
+    "json_schema": "schema",
+    "choice": "list",
+    "structural_tag": "structural tag",
+    "reply": "form of the answer",
+}
 _OPENING, _BRACKETS = b"([{", re.compile(rb"[^()\[\]{}]")
 
 
@@ -35,8 +42,9 @@ class Grammar:
     """What a text must be: `source` in a form that llguidance knows or can be converted from.
 
     `json_schema` is a schema as JSON, `regex` in the syntax of Rust's regular expressions without
-    look-around, `choice` a JSON list of texts, `grammar` in Lark or llama.cpp's GBNF, `reply` what
-    `ReplyGrammar` makes: a list of llguidance's own. `param` is the field that a client gave it in.
+    look-around, `choice` a JSON list of texts, `grammar` in Lark or llama.cpp's GBNF,
+    `structural_tag` what `structural_tag.py` reads, `reply` what `ReplyGrammar` makes: a list of
+    llguidance's own. `param` is the field that a client gave it in.
     """
 
     form: Form
@@ -74,30 +82,39 @@ class Grammar:
         """The grammar in llguidance's own form."""
         if self.form == "json_schema":
             return LLMatcher.grammar_from_json_schema(self.source, overrides=SCHEMA_OPTIONS)
-        if self.form == "reply":
-            return json.dumps({"grammars": [_listed(each) for each in json.loads(self.source)]})
+        if self.form in ("structural_tag", "reply"):
+            return json.dumps({"grammars": self.parts(self.form)})
         if self.form == "choice":
             texts = sorted(set(json.loads(self.source)))
             return LLMatcher.grammar_from_regex("|".join(map(_literally, texts)))
         return grammar_from(self.form, self.source)
 
+    def parts(self, name: str) -> list[dict[str, Any]]:
+        """The grammars, as llguidance lists them, of which the first is called `name`."""
+        if self.form == "reply":
+            return [part for each in json.loads(self.source) for part in _listed(each)]
+        if self.form == "structural_tag":
+            return [part for each in parts_of(self.source, name) for part in _listed(each)]
+        written = self.written()
+        if not written.lstrip().startswith("{"):
+            return [{"name": name, "lark_grammar": written}]
+        # Some forms become lists of one.
+        (own,) = json.loads(written)["grammars"]
+        return [{**own, "name": name}]
+
     def refused(self, why: str) -> InvalidRequest:
         """The error for a grammar of which `why` says what is wrong with it."""
-        names = {"json_schema": "schema", "choice": "list", "reply": "form of the answer"}
-        name = names.get(self.form, self.form)
+        name = _NAMES.get(self.form, self.form)
         return InvalidRequest(f"The {name} {why}.", param=self.param)
 
 
-def _listed(part: dict[str, Any]) -> dict[str, Any]:
-    """A part of a reply's grammar as llguidance lists them; it may be in a client's own form."""
+def _listed(part: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A part of a grammar as llguidance lists them; it may be in a client's own form."""
     if "form" not in part:
-        return part
-    written = Grammar(part["form"], part["source"]).written()
-    own = {"lark_grammar": written}
-    # Some forms become lists of one.
-    if written.lstrip().startswith("{"):
-        (own,) = json.loads(written)["grammars"]
-    return {**own, "name": part["name"]}
+        return [{**part}]
+    grammar = Grammar(part["form"], part["source"])
+    grammar.check()
+    return grammar.parts(part["name"])
 
 
 def _literally(text: str) -> str:

@@ -92,6 +92,50 @@ def test_openais_routes(
 HELLO: Any = [{"role": "user", "content": "hello"}]
 
 
+def tagged(text: str) -> bool:
+    """Whether each part that the trigger begins is a tag whose content keeps to the schema."""
+    called = [each.removeprefix("=p>").partition("</f>")[0] for each in text.split("<f")[1:]]
+    return all(map(person, called))
+
+
+TAG_PARTS: list[dict[str, Any]] = [{"begin": "<f=p>", "end": "</f>"}]
+TAG = {
+    "type": "structural_tag",
+    "format": {
+        "type": "triggered_tags",
+        "triggers": ["<f"],
+        "tags": [
+            {**each, "content": {"type": "json_schema", "json_schema": SCHEMA}}
+            for each in TAG_PARTS
+        ],
+        "at_least_one": True,
+    },
+}
+OLDER_TAG = {
+    "type": "structural_tag",
+    "structures": [{**each, "schema": SCHEMA} for each in TAG_PARTS],
+    "triggers": ["<f"],
+}
+
+
+@pytest.mark.parametrize(
+    ("asked", "begins"),
+    [
+        ({"structured_outputs": {"structural_tag": json.dumps(TAG)}}, "<f=p>"),
+        ({"structured_outputs": {"structural_tag": TAG}}, "<f=p>"),
+        ({"response_format": TAG}, "<f=p>"),
+        ({"response_format": OLDER_TAG}, ""),
+        ({"structural_tag": json.dumps(OLDER_TAG)}, ""),
+    ],
+)
+def test_structural_tags(live: Live, asked: dict[str, Any], begins: str) -> None:
+    for path, message in (CHAT, {"messages": HELLO}), (COMPLETE, {"prompt": "x"}):
+        (choice,) = live.post(path, model="base", **message, **OPTIONS, **asked).json()["choices"]
+        text = choice["text"] if path == COMPLETE else choice["message"]["content"]
+        assert text.startswith(begins)
+        assert tagged(text), text
+
+
 @pytest.mark.parametrize(("asked", "holds"), NATIVE)
 def test_the_native_route(live: Live, asked: dict[str, Any], holds: Callable[[str], bool]) -> None:
     output = live.infer("lora", ["hello", "noon"], **OPTIONS, n=2, **asked)["outputs"]
@@ -135,7 +179,13 @@ def test_openais_parse(live: Live) -> None:
         ({"guided_regex": "a(?=b)"}, "guided_regex", "look-ahead"),
         ({"guided_choice": []}, "guided_choice", "at least 1"),
         ({"grammar": "root ::= missing"}, "grammar", "missing"),
-        ({"structured_outputs": {"structural_tag": "{}"}}, "structured_outputs", "leave it out"),
+        ({"structured_outputs": {"whitespace_pattern": " "}}, "structured_outputs", "leave it out"),
+        ({"structured_outputs": {"structural_tag": "{"}}, "structured_outputs", "structural tag"),
+        (
+            {"response_format": {"type": "structural_tag", "format": {"type": "token"}}},
+            "response_format",
+            '"token" is not supported',
+        ),
         (
             {"response_format": {"type": "json_schema", "json_schema": {"schema": {"not": {}}}}},
             "response_format.json_schema.schema",

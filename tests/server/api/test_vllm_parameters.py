@@ -97,7 +97,7 @@ VALUES: dict[str, Any] = {
     "spaces_between_special_tokens": False,
     "stop_token_ids": [TOKEN],
     "stream_interval": 5,
-    "structural_tag": "x",
+    "structural_tag": '{"format": {"type": "const_string", "value": "ab"}}',
     "structured_outputs": {"choice": ["ab"]},
     "thinking_token_budget": 5,
     "tools": [{"type": "function", "function": {"name": "f"}}],

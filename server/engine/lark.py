@@ -1,0 +1,108 @@
+"""Grammars in llguidance's dialect of Lark, written rule by rule (its docs/syntax.md).
+
+What is regular side by side becomes one terminal: there a terminal takes all that it can, whatever
+comes behind it.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+ANY = r"/(.|\n)*/"
+"""Any text."""
+_SOME = r"/(.|\n)+/"
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """The right side of a rule, or of a terminal if it is `regular`; "" writes nothing."""
+
+    text: str
+    regular: bool = True
+
+
+class Lark:
+    """Lines of one grammar, each of which has a name."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+
+    def written(self, start: Right) -> str:
+        """The grammar of what `start` allows."""
+        first = self.named(start)
+        return "\n".join(("%llguidance {}", f"start: {first}", *self._lines))
+
+    def joined(self, rights: Iterable[Right]) -> Right:
+        """One behind another."""
+        rights = [each for each in rights if each.text]
+        if all(each.regular for each in rights):
+            return Right(" ".join(each.text for each in rights))
+        texts: list[str] = []
+        run: list[Right] = []
+        for each in rights:
+            if each.regular:
+                run.append(each)
+            else:
+                texts += [*self._run(run), each.text]
+                run = []
+        return Right(" ".join([*texts, *self._run(run)]), regular=False)
+
+    def either(self, rights: Sequence[Right]) -> Right:
+        """Any one of some."""
+        if all(each.regular for each in rights):
+            return Right(f"({' | '.join(each.text or _EMPTY for each in rights)})")
+        return Right(f"({' | '.join(map(self.named, rights))})", regular=False)
+
+    def repeated(self, right: Right, least: int, most: int) -> Right:
+        """One so many times, without a bound if `most` is below 0."""
+        bound = "" if most < 0 else most
+        return Right(f"({right.text or _EMPTY}){{{least},{bound}}}", right.regular)
+
+    def up_to(self, mark: str, stops: Sequence[str], excluded: Sequence[str] = ()) -> Right:
+        """A text that ends with a mark, and in which none of the `stops` ends before that."""
+        ending = self._terminal(f"{self.without(excluded).text} {quoted(mark).text}")
+        longer = self._terminal(f"{ANY} {_any_of(stops)} {_SOME}")
+        return Right(self._terminal(f"{ending} & ~{longer}"))
+
+    def without(self, texts: Sequence[str]) -> Right:
+        """A text in which none of these is."""
+        if not texts:
+            return Right(ANY)
+        having = self._terminal(f"{ANY} {_any_of(texts)} {ANY}")
+        return Right(self._terminal(f"{ANY} & ~{having}"))
+
+    def named(self, right: Right) -> str:
+        """The name under which what a right side allows can be used."""
+        if right.regular and right.text:
+            return self._terminal(right.text)
+        return self._line("r", right.text)
+
+    def _run(self, run: Sequence[Right]) -> list[str]:
+        return [self._terminal(" ".join(each.text for each in run))] if run else []
+
+    def _terminal(self, text: str) -> str:
+        return self._line("T", text)
+
+    def _line(self, kind: str, text: str) -> str:
+        name = f"{kind}{len(self._lines)}"
+        self._lines.append(f"{name}: {text}")
+        return name
+
+
+_EMPTY = '""'
+
+
+def quoted(text: str) -> Right:
+    """A text as it is."""
+    return Right(json.dumps(text, ensure_ascii=False) if text else "")
+
+
+def pattern(source: str) -> Right:
+    """What a regular expression allows."""
+    escaped = re.sub(r"(\\.)|/", lambda found: found[1] or r"\/", source, flags=re.DOTALL)
+    return Right("/" + escaped.replace("\n", r"\n") + "/" if source else "")
+
+
+def _any_of(texts: Iterable[str]) -> str:
+    return f"({' | '.join(quoted(each).text for each in texts)})"
