@@ -31,6 +31,7 @@ class _Counter:
 
 
 _CHANGES = ("put", "remove", "activate", "alias", "share", "unshare", "step_back")
+_UNSERVED = "Watched folders that are not served as they are now"
 _LOOKUPS = ("found", "absent", "absent_before", "failed")
 
 _COUNTERS = (
@@ -92,6 +93,8 @@ class RegistryReadings(Collector):
         """Read them all."""
         for name, text, value in _gauges(self._registry.stats()):
             yield GaugeMetricFamily(name, text, value=value)
+        unserved = sum(self._registry.tally.counts(Counted.UNSERVED).values())
+        yield GaugeMetricFamily("polydelta_watch_unserved", _UNSERVED, value=unserved)
         for counter in _COUNTERS:
             yield counter.read(self._registry.tally)
 

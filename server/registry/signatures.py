@@ -4,7 +4,6 @@ A signature is one of OpenSSF Model Signing (https://github.com/ossf/model-signi
 of Sigstore's, in it a DSSE envelope, in that an in-toto statement with the digest of each file.
 """
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from deltas.formats import files_among
 from deltas.formats.dialect import SIGNATURE
 from server.errors import InvalidSettings, UnsignedDelta
+from server.registry.staging import sha256_of
 
 if TYPE_CHECKING:
     from model_signing._signing.sign_ec_key import Verifier
@@ -51,7 +51,7 @@ class Signatures:
                 f"{name} was signed and is not there. Put all of the delta's files."
             )
         for name in sorted(there):
-            if signed[name] != _digest(directory / name):
+            if signed[name] != sha256_of(directory / name):
                 raise UnsignedDelta(f"{name} is not what was signed. {_HOW}")
 
     def _signed(self, signature: Path) -> Mapping[str, str]:
@@ -94,8 +94,3 @@ def _verifier(key: Path) -> "Verifier":
             "pair: openssl ecparam -genkey -name prime256v1 -noout -out key.pem; openssl ec -in "
             "key.pem -pubout -out key.pub."
         ) from error
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, _ALGORITHM).hexdigest()

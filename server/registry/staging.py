@@ -91,15 +91,26 @@ class Staging:
         self.size -= size
 
 
-def digest_of(directory: Path) -> str:
-    """The sha256 in hex over a directory's file names and contents, sorted by name."""
+def digest_of(directory: Path, names: Collection[str] | None = None) -> str:
+    """The sha256 in hex over a directory's file names and contents, sorted by name.
+
+    With `names`, over those of them that are there.
+    """
     digest = hashlib.sha256()
     for path in sorted(directory.iterdir()):
+        if names is not None and path.name not in names:
+            continue
         with path.open("rb") as file:
             digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
             while data := file.read(_CHUNK):
                 digest.update(data)
     return digest.hexdigest()
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

@@ -36,6 +36,8 @@ class Counted(Enum):
     """By scheme."""
     WATCH_FAILURES = auto()
     """Watched folders that could not be served, each once for each change in it."""
+    UNSERVED = auto()
+    """Watched folders that are not served as they are now: it goes up and down."""
     LOOKUPS = auto()
     """By what came of looking for a task that nobody has put."""
 

@@ -1,8 +1,8 @@
 """Watching: the folders of a directory are tasks, and what changes in one is its next version.
 
 The directory is looked at now and then, since not every file system tells of changes. A folder is
-read once none of its files has changed for a while; whoever writes more slowly than that has a half
-refused, which changes nothing, and the whole read once it is there. A task outlives its folder.
+read once its sums (`sums.py`) say that it is whole, and then from a copy that was compared with
+them: what is written meanwhile, however slowly, is never read by half. A task outlives its folder.
 """
 
 import logging
@@ -15,9 +15,12 @@ from typing import TypeAlias
 
 from deltas.errors import PolydeltaError
 from deltas.folder import Folder
-from server.errors import ShuttingDown
+from deltas.formats import files_of
+from server.errors import RegistryUnavailable, ShuttingDown, TaskNotFound
 from server.registry.names import is_plain, shared
 from server.registry.registry import Registry
+from server.registry.staging import digest_of
+from server.registry.sums import Sums, Unfinished
 from server.registry.tally import Counted
 from server.registry.version import BASE_NAME
 
@@ -29,26 +32,37 @@ State: TypeAlias = tuple[tuple[str, int, int, int], ...]
 
 @dataclass
 class _Seen:
+    """A folder as it was at the last look, and since when it has been so.
+
+    `fault` is why it is not served, which is `told` at once or later. `first` is what was there
+    when the server started.
+    """
+
     state: State
     since: float
+    first: bool
     done: bool = False
+    fault: str = ""
+    told: bool = False
 
 
 class Watch:
     """Puts what comes into a directory, from a thread of its own, until it is stopped.
 
-    `settle` is for how many seconds a folder must have stayed as it is, `every` how often they are
-    looked at.
+    Folders are looked at every so many seconds, and read where nothing has changed in between; one
+    that stays unfinished for `patience` seconds is told of.
     """
 
     def __init__(
-        self, registry: Registry, directory: Path, settle: float = 2.0, every: float = 1.0
+        self, registry: Registry, directory: Path, every: float = 1.0, patience: float = 30.0
     ) -> None:
         self._registry = registry
         self._directory = directory
-        self._settle = settle
         self._every = every
+        self._patience = patience
         self._seen: dict[str, _Seen] = {}
+        self._first = True
+        self._unserved = 0
         self._stopped = Event()
         self._thread = Thread(target=self._run, name="watch", daemon=True)
 
@@ -68,25 +82,30 @@ class Watch:
                 self._look()
             except ShuttingDown:
                 return
+            self._count()
             # However many folders there are, looking takes a small part of the time.
             pause = max(self._every, 20 * (time.monotonic() - began))
             if self._stopped.wait(pause):
                 return
 
     def _look(self) -> None:
-        now = time.monotonic()
         names = self._names()
         self._seen = {name: seen for name, seen in self._seen.items() if name in names}
         for name in names:
-            state = _state(self._directory / name)
-            seen = self._seen.get(name)
-            if seen is None or seen.state != state:
-                self._seen[name] = _Seen(state, now)
-            elif state and not seen.done and now - seen.since >= self._settle:
-                seen.done = True
-                self._put(name)
+            self._look_at(name, _state(self._directory / name), time.monotonic())
             if self._stopped.is_set():
                 return
+        self._first = False
+
+    def _look_at(self, name: str, state: State, now: float) -> None:
+        seen = self._seen.get(name)
+        if seen is None or seen.state != state:
+            self._seen[name] = _Seen(state, now, self._first)
+        elif not seen.done:
+            seen.done = True
+            self._read(name, seen)
+        elif seen.fault and not seen.told and now - seen.since >= self._patience:
+            self._tell(name, seen)
 
     def _names(self) -> set[str]:
         try:
@@ -95,21 +114,51 @@ class Watch:
         except OSError:
             return set()
 
-    def _put(self, name: str) -> None:
+    def _read(self, name: str, seen: _Seen) -> None:
         try:
-            folder = Folder(self._directory / name, self._directory)
-            task, changed = self._registry.put(shared(name), folder, source="directory")
+            self._put(name, Folder(self._directory / name, self._directory), seen.first)
         except ShuttingDown:
             raise
+        except Unfinished as unfinished:
+            # Somebody may be writing it: it is told if that takes long.
+            seen.fault = str(unfinished)
         except PolydeltaError as error:
-            self._registry.tally.add(Counted.WATCH_FAILURES)
-            _log.error("The folder %s is not served, until it changes: %s", name, error)
+            seen.fault = str(error)
+            self._tell(name, seen)
         except Exception:
-            self._registry.tally.add(Counted.WATCH_FAILURES)
+            seen.fault = "it could not be read"
             _log.exception("The folder %s could not be read.", name)
-        else:
-            if changed:
-                _log.info("Task %s: version %s, from its folder.", name, task.active.ref.version)
+            self._tell(name, seen)
+
+    def _put(self, name: str, folder: Folder, first: bool) -> None:
+        sums = Sums(folder)
+        names, kept = files_of(folder, judged=True), files_of(folder)
+        sums.check_names(names)
+        with self._registry.stage() as staging:
+            staging.copy(folder, names)
+            sums.check(staging.path)
+            # What somebody went back from, or removed, does not answer again by a restart.
+            if first and self._knows(name, digest_of(staging.path, kept)):
+                return
+            task, changed = self._registry.put_staged(shared(name), staging, source="directory")
+        if changed:
+            _log.info("Task %s: version %s, from its folder.", name, task.active.ref.version)
+
+    def _knows(self, name: str, digest: str) -> bool:
+        try:
+            return self._registry.versions(shared(name)).number_of(digest) is not None
+        except (TaskNotFound, RegistryUnavailable):
+            return False
+
+    def _tell(self, name: str, seen: _Seen) -> None:
+        seen.told = True
+        self._registry.tally.add(Counted.WATCH_FAILURES)
+        _log.error("The folder %s is not served, until it changes: %s", name, seen.fault)
+
+    def _count(self) -> None:
+        unserved = sum(seen.told for seen in self._seen.values())
+        self._registry.tally.add(Counted.UNSERVED, amount=unserved - self._unserved)
+        self._unserved = unserved
 
 
 def _is_task(entry: "os.DirEntry[str]") -> bool:

@@ -73,6 +73,7 @@ class Health(Answer):
     """A living server: sequences that run and wait, and the share of its cache in use.
 
     `revision` is the commit of the hub that the base's files are of, None if they are of none.
+    `unserved_folders` are those of a watched directory that are not served as they are now.
     """
 
     status: str
@@ -81,3 +82,4 @@ class Health(Answer):
     waiting: int
     cache_usage: float
     revision: str | None = None
+    unserved_folders: int = 0

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from server.api.dependencies import EngineDep
 from server.engine.engine import Engine
 from server.errors import EngineDead, ShuttingDown
+from server.registry.tally import Counted
 
 router = APIRouter(prefix="/health", tags=["operations"])
 
@@ -22,6 +23,7 @@ class Load(Status):
     """Sequences that run and wait, and the share of the cache in use.
 
     `revision` is the commit of the hub that the base's files are of, null if they are of none.
+    `unserved_folders` are those of the watched directory that are not served as they are now.
     """
 
     base: str
@@ -29,6 +31,7 @@ class Load(Status):
     running: int
     waiting: int
     cache_usage: float
+    unserved_folders: int
 
 
 @router.get("/live")
@@ -58,6 +61,7 @@ async def health(engine: EngineDep) -> Load:
         running=stats.running,
         waiting=stats.waiting,
         cache_usage=stats.cache_usage,
+        unserved_folders=int(sum(engine.registry.tally.counts(Counted.UNSERVED).values())),
     )
 
 

@@ -15,6 +15,7 @@ from tests import samples
 from tests.file_server import FileServer, Handler, drip, make_certificate, serving_files
 from tests.server.api.live import Live, serving, wait_until
 from tests.server.api.problems import check
+from tests.sums import finish
 
 PLACES = 2
 
@@ -106,8 +107,12 @@ def test_a_server_watches_a_directory(decoder: Path, tmp_path: Path) -> None:
     watched = tmp_path / "watched"
     watched.mkdir()
     with serving(decoder, tmp_path, watch=watched) as server:
-        server.write("watched/lora", samples.generator("lora", server.spec))
+        finish(server.write("watched/lora", samples.generator("lora", server.spec)))
         wait_until(lambda: server.http.get("/v1/tasks/lora").status_code == 200)
+        odd = server.write("odd", samples.generator("lora", server.spec))
+        (odd / "delta.json").write_text("{}")
+        finish(odd).rename(watched / "odd")
+        wait_until(lambda: server.http.get("/health").json()["unserved_folders"] == 1)
 
 
 def test_tasks_are_looked_for_where_the_operator_says(

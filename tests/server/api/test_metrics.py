@@ -7,6 +7,7 @@ from tests import samples
 from tests.dashboard.queries import Query, queries
 from tests.file_server import serving_files
 from tests.server.api.live import Live, serving, wait_until
+from tests.sums import finish
 
 
 def counts(live: Live) -> dict[str, float]:
@@ -103,6 +104,7 @@ def test_the_registry_is_counted(decoder: Path, tmp_path: Path):
     watched = tmp_path / "watched"
     (watched / "odd").mkdir(parents=True)
     (watched / "odd" / "delta.json").write_text("{}")
+    finish(watched / "odd")
     with (
         serving_files() as files,
         serving(
@@ -139,6 +141,7 @@ def test_the_registry_is_counted(decoder: Path, tmp_path: Path):
             "polydelta_task_versions[]": 3,
             "polydelta_blob_bytes[]": on_disk,
             "polydelta_registry_pending[]": 0,
+            "polydelta_watch_unserved[]": 1,
             f"{changes}[('change', 'put'), ('outcome', 'done')]": 4,
             f"{changes}[('change', 'remove'), ('outcome', 'precondition_failed')]": 1,
             "polydelta_versions_retired_total[]": 1,

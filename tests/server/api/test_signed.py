@@ -15,6 +15,7 @@ from tests.file_server import FileServer, serving_files
 from tests.server.api.live import Live, serving, wait_until
 from tests.server.api.problems import check
 from tests.signing import Pair
+from tests.sums import finish
 
 
 @pytest.fixture(scope="module")
@@ -122,4 +123,4 @@ def copied(folder: Path, place: Path) -> None:
     """Bring a folder to a place, whole."""
     coming = place.parent.parent / f"coming-{place.name}"
     shutil.copytree(folder, coming)
-    coming.rename(place)
+    finish(coming).rename(place)
