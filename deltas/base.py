@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from transformers.pytorch_utils import Conv1D
 from deltas.delta import ProblemType
 from deltas.errors import UnsupportedBase
 from deltas.families import Family, family_of
+from deltas.families.fitting import fitted
 from deltas.site import Role, Site
 from deltas.tokenizer import TokenizerSpec
 
@@ -38,7 +39,8 @@ class BaseSpec:
 
     `sites` maps names to sites; `layers` counts layers, `hidden` is their width and `context`
     the greatest number of positions. `tokenizer` is None where nothing is known of it;
-    `problem_type` is what its configuration says of classifiers.
+    `problem_type` is what its configuration says of classifiers, `own_heads` are tensors which its
+    files hold for heads, by their names there: a delta that keeps none of its own has those.
     """
 
     name: str
@@ -51,6 +53,7 @@ class BaseSpec:
     context: int
     tokenizer: TokenizerSpec | None = None
     problem_type: ProblemType | None = None
+    own_heads: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
 
     @property
     def layer_paths(self) -> tuple[str, ...]:
@@ -83,7 +86,7 @@ def describe(model: PreTrainedModel, name: str, family: Family | None = None) ->
 def _described(model: PreTrainedModel, name: str, family: Family) -> BaseSpec:
     config = model.config
     layers = _layers(model.base_model, family)
-    family = _fitted(family, next(iter(layers.values())))
+    family = fitted(family, next(iter(layers.values())), config)
     sites = {site.name: site for site in _sites(model, config, family)}
     return BaseSpec(
         name=name,
@@ -146,17 +149,6 @@ def _layers(backbone: nn.Module, family: Family) -> dict[str, nn.Module]:
         for path in paths
         for name, layer in backbone.get_submodule(path).named_children()
     }
-
-
-def _fitted(family: Family, layer: nn.Module) -> Family:
-    """The record as a base's own settings have it."""
-    after_attention, after_feed_forward = (
-        replace(block, residual=block.otherwise)
-        if block.otherwise is not None and getattr(layer, block.residual, None) is None
-        else block
-        for block in (family.after_attention, family.after_feed_forward)
-    )
-    return replace(family, after_attention=after_attention, after_feed_forward=after_feed_forward)
 
 
 def _key_heads(attention: nn.Module, config: PreTrainedConfig, family: Family) -> int:

@@ -159,5 +159,6 @@ def _over(base: PreTrainedModel, model: PreTrainedModel) -> PreTrainedModel:
     seeded(model, seed=1)
     weights = base.base_model.state_dict()
     missing, _ = model.base_model.load_state_dict(weights, strict=False)
-    assert not missing, missing
+    # Some have a pooler for their classifiers alone.
+    assert all(name.startswith("pooler.") for name in missing), missing
     return model

@@ -7,6 +7,12 @@ from deltas.families.family import Block, Family, HeadLayout, PostNorm
 _OF_TOKENS = HeadLayout(("classifier",), "all")
 _POOLED = HeadLayout(("classifier",), "pooler")
 _TANH = HeadLayout(("classifier.dense", "classifier.out_proj"), "first", ("tanh",))
+_DENSE = HeadLayout(
+    ("head.dense", "classifier"),
+    "classifier_pooling",
+    ("classifier_activation",),
+    norm="head.norm",
+)
 
 _BERT = Family(
     "bert",
@@ -37,6 +43,8 @@ _MODERN = Family(
     after_attention=Block("attn", "", 0),
     after_feed_forward=Block("mlp", "mlp_norm"),
     prefixes=("model",),
+    classifier=_DENSE,
+    tagger=replace(_DENSE, pooling="all"),
 )
 
 # Rotated heads and a gated feed-forward block, a layer norm behind each sum.
@@ -49,6 +57,7 @@ _NOMIC = Family(
     after_attention=Block("post_attention_dropout", "self_attn", 0, "post_attention_layernorm"),
     after_feed_forward=Block("post_mlp_dropout", "mlp", 0, "post_mlp_layernorm"),
     prefixes=("nomic_bert",),
+    classifier=HeadLayout(("nomic_bert.pooler.dense", "classifier"), "first", ("tanh",)),
     tagger=_OF_TOKENS,
 )
 
@@ -107,9 +116,16 @@ ENCODERS = (
         embedding="embed_tokens",
         after_attention=Block("self_attn", "input_layernorm"),
         after_feed_forward=Block("mlp", "post_attention_layernorm"),
+        classifier=HeadLayout(("dense", "classifier"), "classifier_pooling", ("gelu",)),
+        tagger=_OF_TOKENS,
     ),
     _NOMIC,
-    replace(_NOMIC, name="gte", prefixes=("gte",)),
+    replace(
+        _NOMIC,
+        name="gte",
+        prefixes=("gte",),
+        classifier=HeadLayout(("gte.pooler.dense", "classifier"), "first", ("tanh",)),
+    ),
     Family(
         "distilbert",
         causal=False,

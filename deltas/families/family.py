@@ -65,13 +65,16 @@ class PostNorm:
 class HeadLayout:
     """Where a Transformers model with a head keeps it: linear modules in order, what they read.
 
-    Paths are relative to the whole model; `activations` come between the modules; `pooling` is the
-    head kind's.
+    Paths are relative to the whole model; `activations` come between the modules, and behind the
+    first of them the layer norm at `norm`, if there is one, with its `epsilon`. `pooling` is the
+    head kind's. It and the activations may be the configuration's fields that name them.
     """
 
     modules: tuple[str, ...]
     pooling: str
     activations: tuple[str, ...] = ()
+    norm: str | None = None
+    epsilon: float = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,3 +122,17 @@ class Family:
     tagger: HeadLayout | None = None
     gated: Gated | None = None
     post_norm: PostNorm | None = None
+
+    @property
+    def heads(self) -> tuple[HeadLayout, ...]:
+        """The layouts of heads that there are."""
+        return tuple(layout for layout in (self.classifier, self.tagger) if layout is not None)
+
+    def kept(self, layout: HeadLayout) -> list[str]:
+        """The modules that a training must keep whole for a head, by their first names."""
+        norm = () if layout.norm is None else (layout.norm,)
+        ours = tuple(f"{prefix}." for prefix in self.prefixes)
+        paths = [*layout.modules, *norm]
+        for prefix in ours:
+            paths = [path.removeprefix(prefix) for path in paths]
+        return sorted({path.partition(".")[0] for path in paths})

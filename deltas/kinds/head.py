@@ -15,7 +15,9 @@ from deltas.errors import InvalidDelta, UnsupportedDelta
 from deltas.kinds.kind import Kind, OptionTypes, measure
 from deltas.site import Role, Site
 
-POOLINGS = ("first", "last", "mean", "pooler", "all")
+POOLINGS = ("first", "last", "mean", "pooler", "late", "all")
+_NORM = ("norm_weight", "norm_bias")
+_EPSILON = 1e-5
 
 BARE_ENCODER = Delta(
     TaskType.EMBED, (Part("head", HEAD_SITE, {}, {"pooling": "mean", "normalize": True}),)
@@ -35,6 +37,9 @@ class _HeadBank(Bank):
             weight, bias = part.tensors[f"{index}.weight"], part.tensors.get(f"{index}.bias")
             y = functional.linear(y.to(weight.dtype), weight, bias)
             y = ACTIVATIONS[names[index]](y) if index < len(names) else y
+            y = _normed(part, y) if index == 0 else y
+        if part.options["pooling"] == "late":
+            y = y.mean(dim=0)
         return (
             functional.normalize(y.float(), dim=-1) if part.options.get("normalize", False) else y
         )
@@ -44,17 +49,24 @@ class Head(Kind):
     """A stack of linear layers over pooled hidden states.
 
     Tensors: `{i}.weight` [outputs, inputs] and optionally `{i}.bias` [outputs] for layer i,
-    counted from 0; none at all for a bare embedding.
-    Options: `pooling`, one of first, last, mean, pooler (the base's own, over the first row) and
-    all (one answer per row); `activations`, the names applied after each layer but the last;
-    `normalize` (false unless given), the answer has Euclidean length 1.
+    counted from 0; none at all for a bare embedding. `norm_weight` and optionally `norm_bias`
+    [outputs] of a layer norm behind the first layer and its activation.
+    Options: `pooling`, one of first, last, mean, pooler (the base's own, over the first row), late
+    (the mean of each row's answer) and all (one answer per row); `activations`, the names applied
+    after each layer but the last; `epsilon`, the layer norm's (1e-5 unless given); `normalize`
+    (false unless given), the answer has Euclidean length 1.
     Options for training: `labels`, their number.
     """
 
     name = "head"
     role = Role.HEAD
     bank = _HeadBank
-    options: ClassVar[OptionTypes] = {"pooling": str, "activations": list, "normalize": bool}
+    options: ClassVar[OptionTypes] = {
+        "pooling": str,
+        "activations": list,
+        "epsilon": float,
+        "normalize": bool,
+    }
     training: ClassVar[OptionTypes] = {"labels": int}
 
     def shapes(self, site: Site, part: Part) -> Mapping[str, tuple[int, ...]]:
@@ -68,6 +80,9 @@ class Head(Kind):
             shapes[f"{index}.weight"] = (outputs, width)
             if f"{index}.bias" in part.tensors:
                 shapes[f"{index}.bias"] = (outputs,)
+            if index == 0:
+                norms = (name for name in _NORM if name in part.tensors)
+                shapes |= dict.fromkeys(norms, (outputs,))
             width = outputs
         return shapes
 
@@ -75,7 +90,10 @@ class Head(Kind):
         """As many outputs as labels; a pooler where the base has one; shorter sizes that are so."""
         part = parts[0]
         if part.options.get("pooling") == "pooler" and base.family.pooler is None:
-            raise UnsupportedDelta(f"The family {base.family.name} has no pooler to read from.")
+            raise UnsupportedDelta(
+                f"The base '{base.name}' has no pooler that was trained. Keep the one that was "
+                'trained with the head: modules_to_save=["pooler", "classifier"].'
+            )
         if (part.options.get("pooling") == "all") != (delta.task is TaskType.TAG):
             raise InvalidDelta("Pooling 'all' and the task type 'tag' go together.")
         outputs = _outputs(part)
@@ -104,6 +122,14 @@ def width_of(delta: Delta) -> int:
 def _outputs(part: Part) -> int:
     layers = _layers(part)
     return len(part.tensors[f"{layers - 1}.weight"]) if layers else 0
+
+
+def _normed(part: Part, y: Tensor) -> Tensor:
+    weight, bias = (part.tensors.get(name) for name in _NORM)
+    if weight is None:
+        return y
+    epsilon = float(str(part.options.get("epsilon", _EPSILON)))
+    return functional.layer_norm(y, weight.shape, weight, bias, epsilon)
 
 
 def _layers(part: Part) -> int:

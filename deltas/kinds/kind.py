@@ -14,7 +14,7 @@ from deltas.delta import Delta, Option, Options, Part
 from deltas.errors import InvalidDelta, UnsupportedDelta, WrongBase
 from deltas.site import Role, Site
 
-OptionType: TypeAlias = type[str] | type[int] | type[bool] | type[list[str]]
+OptionType: TypeAlias = type[str] | type[int] | type[bool] | type[float] | type[list[str]]
 OptionTypes: TypeAlias = Mapping[str, OptionType]
 """The names of options and what their values are."""
 
@@ -22,6 +22,7 @@ _WORDS: Mapping[OptionType, str] = {
     str: "a text",
     int: "a whole number above 0",
     bool: "true or false",
+    float: "a number, such as 0.5",
     list: "a list of texts",
 }
 

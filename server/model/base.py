@@ -1,11 +1,14 @@
 """The base: one frozen Transformers model, its tokenizer and what deltas may know of it."""
 
 import logging
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
+from safetensors import safe_open
+from torch import Tensor, nn
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -23,6 +26,8 @@ from deltas.modules import freeze
 from deltas.tokenizer import TokenizerSpec
 
 _log = logging.getLogger(__name__)
+
+_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -94,8 +99,11 @@ def load_base(
     loader = AutoModelForCausalLM if family.causal else AutoModel
     # Fingerprints are taken in bfloat16: values rounded to float16 before would give others.
     exact = torch.float32 if dtype is torch.float16 else dtype
-    model: PreTrainedModel = loader.from_pretrained(directory, dtype=exact, use_safetensors=True)
-    spec = describe(model, name, family)
+    loaded: Any = loader.from_pretrained(
+        directory, dtype=exact, use_safetensors=True, output_loading_info=True
+    )
+    model: PreTrainedModel = loaded[0]
+    spec = _as_stored(describe(model, name, family), Path(directory), loaded[1])
     for parameter in model.parameters():
         # Parameters alone: the buffers of rotary embeddings need all their digits.
         parameter.data = parameter.data.to(dtype)
@@ -112,6 +120,43 @@ def load_base(
     spec = replace(spec, tokenizer=TokenizerSpec.of(tokenizer, Path(directory)))
     _tell_context(spec, config)
     return Base(spec, model, tokenizer)
+
+
+def _as_stored(spec: BaseSpec, directory: Path, found: Mapping[str, Collection[str]]) -> BaseSpec:
+    """What a base's files lack and what they hold for heads, as Transformers found them.
+
+    Raises UnsupportedBase for weights that are missing, which would be drawn at random.
+    """
+    family = spec.family
+    missing = set(found["missing_keys"])
+    pooler = {name for name in missing if f".{family.pooler}." in f".{name}"}
+    if others := sorted(missing - pooler):
+        raise UnsupportedBase(
+            f"The files of the base '{spec.name}' lack {', '.join(others[:_SHOWN])}: save it whole."
+        )
+    if pooler:
+        family = replace(family, pooler=None)
+    return replace(spec, family=family, own_heads=_own_heads(family, directory, found))
+
+
+def _own_heads(
+    family: Family, directory: Path, found: Mapping[str, Collection[str]]
+) -> dict[str, Tensor]:
+    """The tensors of heads' modules that lie in a base's files, by their names in a whole model."""
+    names = {
+        f"{module}.{end}": f"{module}.{end}"
+        for layout in family.heads
+        for module in (*layout.modules, *(() if layout.norm is None else (layout.norm,)))
+        for end in ("weight", "bias")
+    }
+    bare = {name.removeprefix(f"{prefix}."): name for name in names for prefix in family.prefixes}
+    names = bare | names
+    wanted = names.keys() & set(found["unexpected_keys"])
+    heads: dict[str, Tensor] = {}
+    for file in sorted(directory.glob("*.safetensors")) if wanted else ():
+        with safe_open(file, "pt") as stored:
+            heads |= {names[each]: stored.get_tensor(each) for each in wanted & set(stored.keys())}
+    return heads
 
 
 def _tell_context(spec: BaseSpec, config: PreTrainedConfig) -> None:

@@ -1,13 +1,20 @@
 """Task heads as Transformers names them, saved beside a PEFT method."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+
+from torch import Tensor
+
 from deltas.base import HEAD_SITE
-from deltas.delta import Part, TaskType
+from deltas.delta import Option, Part, TaskType
 from deltas.errors import InvalidDelta, UnsupportedDelta
 from deltas.families import Family, HeadLayout
 from deltas.formats.peft.method import Source
 from deltas.formats.peft.sidecar import SIDECAR, Sidecar
 
 _SAVED_MODULES = {"classifier", "pre_classifier", "score"}
+_POOLER = "pooler"
+_ENDS = ("weight", "bias")
 
 
 def read_head(source: Source, sidecar: Sidecar) -> Part | None:
@@ -20,24 +27,24 @@ def read_head(source: Source, sidecar: Sidecar) -> Part | None:
     if source.task is TaskType.EMBED:
         return _embedding(source.base.family, sidecar)
     layout = _layout(source)
-    tensors = {
-        f"{index}.{name}": source.weights.take(f"{module}.{name}")
-        for index, module in enumerate(layout.modules)
-        for name in ("weight", "bias")
-        if name == "weight" or source.weights.has(f"{module}.{name}")
-    }
-    activations = list(layout.activations)
+    tensors = dict(_tensors(source, layout))
     if any(tensor.dim() < 1 for tensor in tensors.values()):
         raise InvalidDelta("The head's tensors are no matrices.")
-    return Part("head", HEAD_SITE, tensors, {"pooling": layout.pooling, "activations": activations})
+    options: dict[str, Option] = {
+        "pooling": layout.pooling,
+        "activations": list(layout.activations),
+    }
+    if layout.norm is not None:
+        options["epsilon"] = layout.epsilon
+    return Part("head", HEAD_SITE, tensors, options)
 
 
 def check_saved_modules(names: tuple[str, ...], family: Family) -> None:
     """Raise UnsupportedDelta for whole trained modules other than heads."""
     heads = _SAVED_MODULES.union(
-        module.partition(".")[0]
-        for layout in (family.classifier, family.tagger)
-        for module in (layout.modules if layout else ())
+        module
+        for layout in family.heads
+        for module in (*family.kept(layout), *(_POOLER,) * (layout.pooling == _POOLER))
     )
     if others := sorted(set(names) - heads):
         raise UnsupportedDelta(
@@ -53,6 +60,26 @@ def label_count(head: Part) -> int:
     return len(head.tensors[f"{last}.weight"])
 
 
+def _tensors(source: Source, layout: HeadLayout) -> Iterator[tuple[str, Tensor]]:
+    """The head's tensors as the head kind names them; those not in the file are the base's own."""
+    base = source.base
+    named = [(f"{index}.", module) for index, module in enumerate(layout.modules)]
+    if layout.norm is not None:
+        named.append(("norm_", layout.norm))
+    for ours, module in named:
+        for end in _ENDS:
+            name = f"{module}.{end}"
+            if source.weights.has(name):
+                yield f"{ours}{end}", source.weights.take(name)
+            elif name in base.own_heads:
+                yield f"{ours}{end}", base.own_heads[name]
+            elif end == "weight":
+                raise InvalidDelta(
+                    f"The checkpoint lacks the tensor '{name}', and so does the base. Train with "
+                    f"modules_to_save={base.family.kept(layout)}."
+                )
+
+
 def _layout(source: Source) -> HeadLayout:
     family = source.base.family
     tags = source.task is TaskType.TAG
@@ -60,6 +87,18 @@ def _layout(source: Source) -> HeadLayout:
     if layout is None:
         what = "tokens" if tags else "texts"
         raise UnsupportedDelta(f"Where {family.name}'s classifier of {what} is is not known.")
+    return _with_pooler(source, layout) if layout.pooling == _POOLER else layout
+
+
+def _with_pooler(source: Source, layout: HeadLayout) -> HeadLayout:
+    """The layout with a pooler of the checkpoint's own before it, if it keeps one."""
+    pooler = source.weights.module(source.base.family.pooler or _POOLER)
+    for module in (pooler, f"{pooler}.dense"):
+        if source.weights.has(f"{module}.weight"):
+            modules = (module, *layout.modules)
+            return replace(
+                layout, modules=modules, pooling="first", activations=("tanh", *layout.activations)
+            )
     return layout
 
 

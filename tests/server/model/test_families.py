@@ -157,7 +157,7 @@ def configs(family: str) -> Generator[PeftConfig]:
     heads = FAMILIES[family]
     for task, layout in (("SEQ_CLS", heads.classifier), ("TOKEN_CLS", heads.tagger)):
         if layout is not None:
-            kept = sorted({module.partition(".")[0] for module in layout.modules})
+            kept = heads.kept(layout)
             yield LoraConfig(
                 task_type=task, r=4, target_modules=targets_of(family), modules_to_save=kept
             )
