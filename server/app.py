@@ -99,7 +99,7 @@ def create_app(engine: Engine, settings: Settings, max_requests: int) -> FastAPI
         engine.finder.resolver = Resolver(engine.registry, sources, settings.resolve)
     app.state.metrics = Metrics(engine)
     app.state.snapshots = Snapshots(engine, app.state.metrics)
-    rates = Rates(engine.registry)
+    rates = Rates(engine.registry.access)
     engine.observer = Observers(traced(app.state.metrics), rates)
     for resource in _RESOURCES:
         app.include_router(resource.router)
@@ -130,7 +130,7 @@ def _guard(
     app.add_middleware(AnsweredBy)
     app.add_middleware(BodyLimits, max_upload_bytes=settings.max_body_mb << 20)
     app.add_middleware(RateLimits, rates=rates)
-    app.add_middleware(KeyCheck, registry=engine.registry)
+    app.add_middleware(KeyCheck, access=engine.registry.access)
     app.add_middleware(Intake, engine=engine, limit=max_requests)
     app.add_middleware(TrustedOrigins, trusted=settings.cors_origins)
     if settings.cors_origins:

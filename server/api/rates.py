@@ -7,7 +7,7 @@ from math import ceil, floor
 from server.engine.observer import Silent
 from server.engine.timeline import Timeline
 from server.errors import RateLimited
-from server.registry.registry import Registry
+from server.registry.access import Access
 from server.registry.tenant import Tenant
 
 _MINUTE = 60.0
@@ -64,13 +64,13 @@ class Rates(Silent):
     Tokens are known, and taken, when an answer ends.
     """
 
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
+    def __init__(self, access: Access) -> None:
+        self._access = access
         self._used: dict[str, _Used] = {}
 
     def tenant(self, name: str) -> Tenant | None:
         """A tenant, if a limit on its requests or tokens was set."""
-        tenant = self._registry.tenant(name)
+        tenant = self._access.tenant(name)
         limited = tenant.requests_per_minute or tenant.tokens_per_minute
         return tenant if limited else None
 

@@ -87,7 +87,9 @@ class TrafficControl:
     async def _step_back(self, lease: Lease, reason: str) -> None:
         number = lease.version.number
         try:
-            done = await asyncio.to_thread(self._registry.step_back, lease.task, number, reason)
+            done = await asyncio.to_thread(
+                self._registry.sharing.step_back, lease.task, number, reason
+            )
         except PolydeltaError as error:
             _log.error("Task %s: version %d keeps its share: %s", lease.task, number, error)
             return

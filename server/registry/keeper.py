@@ -36,8 +36,8 @@ _T = TypeVar("_T")
 class Keeper:
     """Keeps catalogue, rollout and store at one; thread-safe.
 
-    `on_forgotten` is told of a version that nothing needs any more, `on_changes` that something
-    changed, of tasks or of what else the database holds.
+    `on_forgotten` is told of a version that nothing needs any more, `on_access` that keys or
+    tenants may have changed.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Keeper:
         supply: Supply | None = None,
     ) -> None:
         self.on_forgotten: Callable[[DeltaRef], None] = lambda _: None
-        self.on_changes: Callable[[], None] = lambda: None
+        self.on_access: Callable[[], None] = lambda: None
         self.rollout = Rollout(bare, self._forget)
         self._store = store
         self._catalogue = catalogue
@@ -98,13 +98,13 @@ class Keeper:
     def look(self) -> None:
         """Take over what other servers changed, and remove what has had its time."""
         looked = time.monotonic()
-        seen, names = self._catalogue.changes(self._seen)
-        if seen != self._seen:
-            self.on_changes()
-        self._seen = seen
+        found = self._catalogue.changes(self._seen)
+        if found.access:
+            self.on_access()
+        self._seen = found.newest
         self._looked = looked
         # What fails is tried again with the next look, and keeps none of the others.
-        self._pending |= self._all() if names is None else names
+        self._pending |= self._all() if found.tasks is None else found.tasks
         failed = _for_each(list(self._pending), self.take_over)
         self._failed = len(failed)
         errors = [*failed, *_for_each(self._overdue(time.time()), self._keep_to_rules)]

@@ -2,29 +2,20 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import TypedDict, Unpack
+from typing import Unpack
 
 from deltas.strict_json import Json
 from server.errors import TaskNotFound
 from server.registry.audit import ANONYMOUS, Entry
 from server.registry.condition import Condition
 from server.registry.names import SHARED, TaskName, shared
+from server.registry.put import Terms
 from server.registry.registration import Registration
 from server.registry.registry import Registry
 from server.registry.staging import Staging
 from server.registry.task import Task
 from server.registry.traffic import Bound
 from server.registry.version import Version
-
-
-class Terms(TypedDict, total=False):
-    """What else is said of a delta that is put; see `Registry.put_staged`."""
-
-    source: str
-    lifetime: float | None
-    activate: bool | None
-    if_match: Condition
-    if_none_match: bool
 
 
 class Namespace:
@@ -55,21 +46,25 @@ class Namespace:
     def versions(self, name: str) -> Task:
         """A task with all its versions, be it removed."""
         try:
-            return self._registry.versions(self._named(name))
+            return self._registry.versions.of(self._named(name))
         except TaskNotFound:
             if self._tenant == SHARED:
                 raise
-        return self._registry.versions(shared(name))
+        return self._registry.versions.of(shared(name))
 
     def activate(self, name: str, which: str | int, *, if_match: Condition = None) -> Registration:
         """Have an earlier version answer again."""
-        return self._registry.activate(self._named(name), which, by=self._by, if_match=if_match)
+        return self._registry.versions.activate(
+            self._named(name), which, by=self._by, if_match=if_match
+        )
 
     def alias(
         self, name: str, alias: str, which: str | int | None, *, if_match: Condition = None
     ) -> Task:
         """Give a free name to a version of a task, or take it away."""
-        return self._registry.alias(self._named(name), alias, which, by=self._by, if_match=if_match)
+        return self._registry.versions.alias(
+            self._named(name), alias, which, by=self._by, if_match=if_match
+        )
 
     def share(
         self,
@@ -81,17 +76,19 @@ class Namespace:
         if_match: Condition = None,
     ) -> Task:
         """Have versions share a task's requests."""
-        return self._registry.share(
+        return self._registry.sharing.share(
             self._named(name), shares, shadow, bound, by=self._by, if_match=if_match
         )
 
     def unshare(self, name: str, *, if_match: Condition = None) -> Task:
         """Have a task's active version answer alone."""
-        return self._registry.unshare(self._named(name), by=self._by, if_match=if_match)
+        return self._registry.sharing.unshare(self._named(name), by=self._by, if_match=if_match)
 
     def audit(self, limit: int, before: int | None, name: str | None) -> list[Entry]:
         """What was done of late to the tenant's own tasks, or to one; the shared one sees all."""
-        return self._registry.audit(limit, before, tenant=self._tenant, task=name)
+        task = None if name is None else self._named(name)
+        only = None if self._tenant == SHARED else self._tenant
+        return self._registry.audit.entries(limit, before=before, tenant=only, task=task)
 
     def version(self, name: str) -> Version:
         """The version that would answer."""

@@ -153,6 +153,12 @@ class Rollout:
             seen = _seen(self._tasks, asked.tenant)
         return not_found(split(asked)[0].name, seen)
 
+    def existing(self, task: Task) -> Task:
+        """A task that has versions, be it removed; raises TaskNotFound for one that is none."""
+        if not task.whole().versions:
+            raise self.not_found(task.name)
+        return task
+
     def _task(self, name: TaskName) -> Task | None:
         return self._tasks.get(name) or self._tasks.get(shared(name.name))
 

@@ -1,19 +1,12 @@
 """The tally: what the registry did since the server started, for whoever watches it."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from enum import Enum, auto
-from functools import wraps
 from threading import Lock
-from typing import Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar
+from typing import TypeAlias
 
-from deltas.errors import DeltaError, PolydeltaError
-from server.errors import RequestError
-from server.registry.audit import SERVER
-from server.registry.names import TaskName
-
-P = ParamSpec("P")
-T = TypeVar("T")
+from deltas.errors import PolydeltaError
 
 Labels: TypeAlias = tuple[str, ...]
 
@@ -72,33 +65,3 @@ class Tally:
         """How often it was, by labels."""
         with self._lock:
             return dict(self._counts[what])
-
-
-class _Tallied(Protocol):
-    tally: Tally
-
-    def refused(self, kind: str, name: TaskName, by: str, code: str) -> None: ...
-
-
-S = TypeVar("S", bound=_Tallied)
-
-
-Method: TypeAlias = Callable[Concatenate[S, TaskName, P], T]
-
-
-def change(kind: str) -> Callable[[Method[S, P, T]], Method[S, P, T]]:
-    """Decorates a method: each call counts as a change of a kind; it is noted who is refused."""
-
-    def decorated(method: Method[S, P, T]) -> Method[S, P, T]:
-        @wraps(method)
-        def counting(self: S, name: TaskName, /, *args: P.args, **kwargs: P.kwargs) -> T:
-            with self.tally.outcome(Counted.CHANGES, kind):
-                try:
-                    return method(self, name, *args, **kwargs)
-                except (RequestError, DeltaError) as error:
-                    self.refused(kind, name, str(kwargs.get("by", SERVER)), error.code)
-                    raise
-
-        return counting
-
-    return decorated

@@ -10,8 +10,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from server.api.http.problem import Problem
 from server.api.scopes import need_of
 from server.errors import Forbidden, ServerError, TooManyAttempts, Unauthorized
+from server.registry.access import Access
 from server.registry.keys import Key
-from server.registry.registry import Registry
 
 _ATTEMPTS = 60
 """Wrong keys that an address may send in a minute."""
@@ -31,14 +31,14 @@ class KeyCheck:
     What is let through has its key in `scope["state"]["key"]`, or none where no keys are used.
     """
 
-    def __init__(self, app: ASGIApp, registry: Registry) -> None:
+    def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
-        self._registry = registry
+        self._access = access
         self._wrong = _Attempts()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it before its body is read."""
-        if scope["type"] != "http" or not self._registry.keys.required:
+        if scope["type"] != "http" or not self._access.keys.required:
             return await self._app(scope, receive, send)
         try:
             self._check(scope)
@@ -63,7 +63,7 @@ class KeyCheck:
         text = sent_key(Headers(scope=scope))
         if not text:
             raise Unauthorized(_WANTED)
-        key = self._registry.keys.find(text)
+        key = self._access.keys.find(text)
         if key is None:
             client = HTTPConnection(scope).client
             self._wrong.count(client.host if client else "")

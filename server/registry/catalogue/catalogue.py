@@ -24,7 +24,7 @@ from server.registry.catalogue.rows import (
     traffic_row,
     version_row,
 )
-from server.registry.catalogue.tables import CHANGES, TASKS, TRAFFIC, VERSIONS
+from server.registry.catalogue.tables import CHANGES, NO_BASE, TASKS, TRAFFIC, VERSIONS
 from server.registry.names import TaskName
 from server.registry.task import Task, digests_of
 
@@ -52,6 +52,18 @@ class Change:
 
     task: Task
     lost: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """The last change there is, and what changed after another: tasks; whether keys or tenants did.
+
+    Anything may have changed where `tasks` is None.
+    """
+
+    newest: Mark
+    tasks: set[TaskName] | None
+    access: bool
 
 
 class Catalogue:
@@ -126,11 +138,11 @@ class Catalogue:
         with self._database.reading() as connection:
             return _newest(connection)
 
-    def changes(self, after: Mark) -> tuple[Mark, set[TaskName] | None]:
-        """The last change there is, and the tasks that changed after another.
+    def changes(self, after: Mark) -> News:
+        """What changed after some change.
 
-        None instead where that one is not among those that are remembered: the database is not
-        the one that it was, such as one restored from a back-up, or very much has changed.
+        That is not known where that one is not among those that are remembered: the database is
+        not the one that it was, such as one restored from a back-up, or very much has changed.
         """
         with self._database.reading() as connection:
             newer = select(CHANGES).where(CHANGES.c.revision >= after[0])
@@ -138,8 +150,10 @@ class Catalogue:
             rows = [dict(row) for row in found]
             newest = _newest(connection)
         if (_mark(rows[0]) if rows else NO_CHANGE) != after:
-            return newest, None
-        return newest, {name_of(row, "task") for row in rows if row["base"] == self.base}
+            return News(newest, None, access=True)
+        later = rows[1:]
+        tasks = {name_of(row, "task") for row in later if row["base"] == self.base}
+        return News(newest, tasks, access=any(row["base"] == NO_BASE for row in later))
 
     def names(self) -> set[TaskName]:
         """The names of all tasks, removed ones included."""

@@ -13,14 +13,11 @@ from server.errors import Conflict, TaskNotFound
 from server.registry.audit import OPERATOR
 from server.registry.catalogue.audit import note
 from server.registry.catalogue.database import Database
-from server.registry.catalogue.tables import CHANGES, KEYS, is_sound, sealed
+from server.registry.catalogue.tables import CHANGES, KEYS, NO_BASE, is_sound, sealed
 from server.registry.keys import Key, KeyRing, Scope
 from server.registry.names import SHARED, TaskName
 
 _log = logging.getLogger(__name__)
-
-NO_BASE = ""
-"""In place of a base's fingerprint, in changes of what is of no base."""
 
 
 class Keys:

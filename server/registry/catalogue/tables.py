@@ -107,6 +107,9 @@ CHANGES = Table(
 )
 """One row for each change, in order: what other servers follow, and who reads what happened."""
 
+NO_BASE = ""
+"""In place of a base's fingerprint, in changes of keys and tenants, which are of none."""
+
 SERVERS = Table(
     "servers",
     METADATA,

@@ -11,8 +11,7 @@ from sqlalchemy import Connection, delete, insert, select
 from server.registry.audit import OPERATOR
 from server.registry.catalogue.audit import note
 from server.registry.catalogue.database import Database
-from server.registry.catalogue.keys import NO_BASE
-from server.registry.catalogue.tables import CHANGES, TENANTS, is_sound, sealed
+from server.registry.catalogue.tables import CHANGES, NO_BASE, TENANTS, is_sound, sealed
 from server.registry.names import TaskName
 from server.registry.tenant import Tenant
 

@@ -165,7 +165,7 @@ def test_an_alias_is_no_other_versions_digest(live: Live, versions: list[str]) -
 
 def test_a_number_in_json_is_a_number_alone(live: Live, versions: list[str]) -> None:
     digits = 1234
-    live.engine.registry.alias(shared(NAME), f"{digits}x", 1)
+    live.engine.registry.versions.alias(shared(NAME), f"{digits}x", 1)
     check(activate(live, digits), 404, "task_not_found", "task")
     put = live.http.put(f"{URL}/aliases/champion", json={"version": digits})
     check(put, 404, "task_not_found", "task")

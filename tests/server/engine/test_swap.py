@@ -139,7 +139,7 @@ async def test_going_back_under_traffic(llama: Deltas, tmp_path: Path) -> None:
     async with serving(engine), traffic(engine) as load:
         for turn, version in enumerate((first, second) * 4):
             await load.more(WORKERS)
-            await asyncio.to_thread(registry.activate, shared(TASK), str(version.number))
+            await asyncio.to_thread(registry.versions.activate, shared(TASK), str(version.number))
             # It is where it was left, and the very next request is answered by it.
             assert turn < 2 or engine.residence(version.ref) != "disk"
             async with await engine.submit(Request("next", TASK, PROMPT)) as later:

@@ -35,7 +35,7 @@ async def test_shares_move_and_versions_go_back_under_streams(
     async with serving(engine):
         expected = {
             version.ref: tokens_of((await ask(engine, request(f"v{n}", f"moving@{n}")))[0])
-            for n, version in enumerate(engine.registry.versions(TASK).versions, 1)
+            for n, version in enumerate(engine.registry.versions.of(TASK).versions, 1)
         }
         assert len({*expected.values()}) == 2
         seen: Counter[DeltaRef] = Counter()
@@ -48,10 +48,10 @@ async def test_shares_move_and_versions_go_back_under_streams(
                 for share in (10, 50):
                     shares = {"1": 100 - share, "2": share}
                     shadow = "2" if round_ == 1 else None
-                    await asyncio.to_thread(engine.registry.share, TASK, shares, shadow)
+                    await asyncio.to_thread(engine.registry.sharing.share, TASK, shares, shadow)
                     await more(seen)
                 for which in ("2", "1"):
-                    await asyncio.to_thread(engine.registry.activate, TASK, which)
+                    await asyncio.to_thread(engine.registry.versions.activate, TASK, which)
                     await more(seen)
             stopped.set()
         assert seen.keys() == expected.keys()

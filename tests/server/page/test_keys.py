@@ -31,7 +31,7 @@ def _add(live: Live, name: str, *options: str) -> str:
 
 # Asking for a key that is not known yet would count as trying keys.
 def _known(live: Live, key: str) -> bool:
-    return live.engine.registry.keys.find(key) is not None
+    return live.engine.registry.access.keys.find(key) is not None
 
 
 @pytest.fixture(scope="module")

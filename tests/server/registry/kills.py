@@ -96,10 +96,12 @@ def do(registry: Registry, sources: list[Path], tasks: Tasks, step: Step) -> Non
         if what == "remove":
             registry.remove(shared(name))
         elif what == "activate":
-            registry.activate(shared(name), chosen(tasks, step))
+            registry.versions.activate(shared(name), chosen(tasks, step))
         else:
             shares = shares_of(tasks, step)
-            registry.share(shared(name), {f"{number}": each for number, each in shares.items()})
+            registry.sharing.share(
+                shared(name), {f"{number}": each for number, each in shares.items()}
+            )
 
 
 def die_at(place: str, name: str, count: int) -> None:
@@ -140,7 +142,7 @@ def state(registry: Registry) -> State:
     found: State = {}
     for task in registry.all():
         held = {version.number: number_of(registry.load(version.ref)) for version in task.versions}
-        traffic = registry.versions(shared(task.name)).traffic
+        traffic = registry.versions.of(shared(task.name)).traffic
         found[task.name] = (task.active.number, held, dict(traffic.shares) if traffic else {})
     return found
 

@@ -50,7 +50,7 @@ def put_two(root: Path, base: BaseSpec, delta: Make) -> None:
 
 def held(registry: Registry, name: str) -> dict[int, int]:
     """Which delta each version of a task is."""
-    versions = registry.versions(shared(name)).versions
+    versions = registry.versions.of(shared(name)).versions
     return {each.number: number_of(registry.load(each.ref)) for each in versions}
 
 
@@ -59,7 +59,9 @@ def in_store(root: Path) -> set[str]:
 
 
 def digests(registry: Registry, names: Iterable[str]) -> set[str]:
-    return {each.ref.digest for name in names for each in registry.versions(shared(name)).versions}
+    return {
+        each.ref.digest for name in names for each in registry.versions.of(shared(name)).versions
+    }
 
 
 @pytest.mark.parametrize("statement", [TASK, LOST_TASK, ALIASES, ACTIVE, LOST_ACTIVE])
@@ -72,9 +74,9 @@ def test_a_damaged_task_is_told_and_others_answer(
     assert "task 'spam' is damaged" in caplog.text
     assert [task.name for task in registry.all()] == ["sound"]
     for refused in (
-        lambda: registry.versions(shared("spam")),
+        lambda: registry.versions.of(shared("spam")),
         lambda: registry.remove(shared("spam")),
-        lambda: registry.alias(shared("spam"), "champion", "1"),
+        lambda: registry.versions.alias(shared("spam"), "champion", "1"),
         lambda: registry.put(shared("spam"), delta(4), if_none_match=True),
         lambda: registry.put(shared("spam"), delta(4), if_match=frozenset({ANY})),
     ):
@@ -123,7 +125,7 @@ def test_a_sound_version_of_a_damaged_task_is_activated(
     put_two(root, base, delta)
     damage(root, statement)
     registry = opened(root, base)
-    assert registry.activate(shared("spam"), "1").active.number == 1
+    assert registry.versions.activate(shared("spam"), "1").active.number == 1
     assert registry.lease(shared("spam")).version.number == 1
     registry.close()
 
@@ -137,7 +139,7 @@ def test_a_damaged_task_is_removed_for_good(
     registry = opened(root, base)
     registry.remove(shared("spam"), forever=True)
     with pytest.raises(TaskNotFound):
-        registry.versions(shared("spam"))
+        registry.versions.of(shared("spam"))
     registry.settle()
     if statement != LOST_ACTIVE:
         assert in_store(root) == digests(registry, ["sound"])
@@ -153,10 +155,10 @@ def test_a_task_without_a_sound_row_is_removed_for_good(
     damage(root, "UPDATE versions SET seal = '' WHERE task = 'spam'")
     registry = opened(root, base)
     with pytest.raises(RegistryUnavailable):
-        registry.activate(shared("spam"), "1")
+        registry.versions.activate(shared("spam"), "1")
     registry.remove(shared("spam"), forever=True)
     with pytest.raises(TaskNotFound):
-        registry.activate(shared("spam"), "1")
+        registry.versions.activate(shared("spam"), "1")
     registry.close()
 
 
@@ -209,7 +211,7 @@ def test_damaged_traffic_is_told_and_left_out(
 ) -> None:
     put_two(root, base, delta)
     registry = opened(root, base)
-    registry.share(shared("spam"), {"1": 1, "2": 1})
+    registry.sharing.share(shared("spam"), {"1": 1, "2": 1})
     registry.close()
     damage(root, "UPDATE traffic SET seal = ''")
     registry = opened(root, base)
@@ -217,16 +219,16 @@ def test_damaged_traffic_is_told_and_left_out(
     assert registry.lease(shared("spam")).version.number == 2
     registry.remove(shared("spam"), forever=True)
     registry.put(shared("spam"), delta(1))
-    assert registry.versions(shared("spam")).traffic is None
+    assert registry.versions.of(shared("spam")).traffic is None
     registry.close()
 
 
 def test_aliases_are_bounded(registry: Registry, delta: Make) -> None:
     registry.put(shared("spam"), delta(1))
     for number in range(64):
-        registry.alias(shared("spam"), f"a-{number}", "1")
-    registry.alias(shared("spam"), "a-0", "1")
+        registry.versions.alias(shared("spam"), f"a-{number}", "1")
+    registry.versions.alias(shared("spam"), "a-0", "1")
     with pytest.raises(InvalidRequest, match="64 aliases"):
-        registry.alias(shared("spam"), "one-more", "1")
-    registry.alias(shared("spam"), "a-0", None)
-    registry.alias(shared("spam"), "one-more", "1")
+        registry.versions.alias(shared("spam"), "one-more", "1")
+    registry.versions.alias(shared("spam"), "a-0", None)
+    registry.versions.alias(shared("spam"), "one-more", "1")

@@ -35,16 +35,16 @@ def test_a_database_that_stays_locked_is_told_and_tasks_answer(
         other.execute("BEGIN IMMEDIATE")
         for refused in (
             lambda: registry.put(SPAM, delta(3)),
-            lambda: registry.activate(SPAM, "1"),
+            lambda: registry.versions.activate(SPAM, "1"),
             lambda: registry.remove(SPAM),
         ):
             with pytest.raises(RegistryUnavailable, match="locked"):
                 refused()
         registry.look()
         assert registry.lease(SPAM).version.number == 2
-        assert len(registry.versions(SPAM).versions) == 2
+        assert len(registry.versions.of(SPAM).versions) == 2
         other.execute("ROLLBACK")
-    assert registry.activate(SPAM, "1").active.number == 1
+    assert registry.versions.activate(SPAM, "1").active.number == 1
     registry.settle()
     assert len(list((root / "blobs").iterdir())) == 2
     registry.close()
@@ -57,11 +57,14 @@ def test_a_database_without_room_is_told_and_changes_nothing(
     for number in (1, 2):
         registry.put(SPAM, delta(number))
     with full_disk():
-        for refused in (lambda: registry.remove(SPAM), lambda: registry.activate(SPAM, "1")):
+        for refused in (
+            lambda: registry.remove(SPAM),
+            lambda: registry.versions.activate(SPAM, "1"),
+        ):
             with pytest.raises(InsufficientStorage, match="registry cannot be written"):
                 refused()
         assert registry.lease(SPAM).version.number == 2
-    assert registry.activate(SPAM, "1").active.number == 1
+    assert registry.versions.activate(SPAM, "1").active.number == 1
     registry.close()
     registry = Registry(Store(tmp_path / "store"), base)
     assert registry.get(SPAM).active.number == 1

@@ -48,25 +48,25 @@ def test_a_server_whose_keys_are_lost_stays_closed(
 ) -> None:
     root = tmp_path / "store"
     with closing(Registry(Store(root), base)) as registry:
-        assert not registry.keys.required
+        assert not registry.access.keys.required
         add_key(root, "first")
         registry.look()
-        assert registry.keys.required
+        assert registry.access.keys.required
     lose(root / DATABASE)
     with (
         caplog.at_level(logging.ERROR),
         closing(Registry(Store(root), base)) as registry,
     ):
-        assert registry.keys.required
+        assert registry.access.keys.required
         assert "polydelta key add" in caplog.text
         text = add_key(root, "second")
         registry.look()
-        assert registry.keys.find(text) is not None
+        assert registry.access.keys.find(text) is not None
     # An operator may say that none are needed any more.
     lose(root / DATABASE)
     (root / KEYED).unlink()
     with closing(Registry(Store(root), base)) as registry:
-        assert not registry.keys.required
+        assert not registry.access.keys.required
 
 
 def test_a_running_server_stays_closed_when_its_database_is_lost(
@@ -78,7 +78,7 @@ def test_a_running_server_stays_closed_when_its_database_is_lost(
         registry.look()
         remove(root / DATABASE)
         registry.look()
-        assert registry.keys.required
+        assert registry.access.keys.required
 
 
 def test_a_damaged_key_alone_keeps_a_server_closed(base: BaseSpec, tmp_path: Path) -> None:
@@ -87,15 +87,15 @@ def test_a_damaged_key_alone_keeps_a_server_closed(base: BaseSpec, tmp_path: Pat
     with closing(Sqlite(root / DATABASE)) as database, database.transaction() as connection:
         connection.execute(update(KEYS).values(tenant="other"))
     with closing(Registry(Store(root), base)) as registry:
-        assert registry.keys.required
+        assert registry.access.keys.required
         with closing(Sqlite(root / DATABASE)) as database:
             assert Keys(database).all() == ([], ["first"])
             Keys(database).revoke("first")
             assert Keys(database).all() == ([], [])
         registry.look()
-        assert registry.keys.required
+        assert registry.access.keys.required
 
 
 def test_keys_are_required_where_the_operator_says_so(base: BaseSpec, tmp_path: Path) -> None:
     with closing(Registry(Store(tmp_path / "store"), base, require_keys=True)) as registry:
-        assert registry.keys.required
+        assert registry.access.keys.required

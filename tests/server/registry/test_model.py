@@ -106,9 +106,9 @@ class RegistryMachine(RuleBasedStateMachine):
         there = known is not None and number in known.versions
         which = f"v{number}"
         if there and digest:
-            versions = registry.versions(shared(name)).versions
+            versions = registry.versions.of(shared(name)).versions
             which = next(v.ref.digest for v in versions if v.number == number)
-        assert self.refused(lambda: registry.activate(shared(name), which)) != there
+        assert self.refused(lambda: registry.versions.activate(shared(name), which)) != there
         if known is not None and there:
             known.active = number
             known.retain()
@@ -118,7 +118,9 @@ class RegistryMachine(RuleBasedStateMachine):
         registry, known = self.registries[server], self.known.get(name)
         there = known is not None and (removed or number in known.versions)
         which = None if removed else str(number)
-        assert self.refused(lambda: registry.alias(shared(name), "champion", which)) != there
+        assert (
+            self.refused(lambda: registry.versions.alias(shared(name), "champion", which)) != there
+        )
         if known is not None and there:
             known.aliases.pop("champion", None)
             if not removed:
@@ -169,7 +171,7 @@ class RegistryMachine(RuleBasedStateMachine):
                 assert shown[name].active.number == known.active
                 assert shown[name].aliases == known.aliases
             for name, known in self.known.items():
-                for version in registry.versions(shared(name)).versions:
+                for version in registry.versions.of(shared(name)).versions:
                     assert number_of(registry.load(version.ref)) == known.versions[version.number]
 
     @invariant()

@@ -55,11 +55,11 @@ def test_a_lower_bound_leaves_the_tasks_that_there_are(
     registry.remove(shared("removed"))
     registry.close()
     registry = opened(tmp_path / "store", base, 1)
-    assert registry.activate(shared("a"), "1").active.number == 1
+    assert registry.versions.activate(shared("a"), "1").active.number == 1
     assert registry.put(shared("b"), delta(2))[1]
     for refused in (
         lambda: registry.put(shared("new"), delta(1)),
-        lambda: registry.activate(shared("removed"), "1"),
+        lambda: registry.versions.activate(shared("removed"), "1"),
     ):
         with pytest.raises(InsufficientStorage, match="--max-tasks"):
             refused()
@@ -72,20 +72,20 @@ def test_an_alias_that_moves_meanwhile_brings_no_unread_files_back(
     registry, other = (opened(tmp_path / "store", base, 3) for _ in range(2))
     for number in (1, 2, 3):
         registry.put(shared("spam"), delta(number))
-    damaged = registry.versions(shared("spam")).versions[1].ref.digest
+    damaged = registry.versions.of(shared("spam")).versions[1].ref.digest
     for path in (tmp_path / "store" / "blobs" / damaged).iterdir():
         path.unlink()
-    registry.alias(shared("spam"), "champion", "1")
+    registry.versions.alias(shared("spam"), "champion", "1")
     real = Store.is_whole
 
     def read(store: Store, digest: str) -> bool:
         whole = real(store, digest)
-        other.alias(shared("spam"), "champion", "2")
+        other.versions.alias(shared("spam"), "champion", "2")
         return whole
 
     monkeypatch.setattr(Store, "is_whole", read)
-    assert registry.activate(shared("spam"), "champion").active.number == 1
+    assert registry.versions.activate(shared("spam"), "champion").active.number == 1
     with pytest.raises(DeltaUnavailable, match="task 'spam'"):
-        registry.activate(shared("spam"), "champion")
+        registry.versions.activate(shared("spam"), "champion")
     for each in (registry, other):
         each.close()

@@ -56,9 +56,9 @@ def test_two_servers_changes_of_one_task_come_one_after_another(
     with ThreadPoolExecutor(6) as pool:
         for number, source in enumerate(sources):
             pool.submit(servers[number % 2].put, shared("spam"), source)
-    versions = servers[0].versions(shared("spam")).versions
+    versions = servers[0].versions.of(shared("spam")).versions
     assert sorted(version.number for version in versions) == [2, 3, 4, 5, 6]
-    assert servers[0].versions(shared("spam")) == servers[1].versions(shared("spam"))
+    assert servers[0].versions.of(shared("spam")) == servers[1].versions.of(shared("spam"))
 
 
 def test_several_servers_may_be_the_first(base: BaseSpec, tmp_path: Path, url: str) -> None:
@@ -80,7 +80,7 @@ def test_who_shares_a_registry_is_told_of_changes(
     for number in (1, 2, 3):
         first.put(shared("spam"), delta(number))
         wait_until(lambda number=number: answers(second, "spam") == number)
-    first.activate(shared("spam"), "1")
+    first.versions.activate(shared("spam"), "1")
     wait_until(lambda: answers(second, "spam") == 1)
     monkeypatch.undo()
     first.remove(shared("spam"))
@@ -102,7 +102,7 @@ def test_without_its_database_a_server_serves_what_it_has(
             lease.release()
             for change in (
                 lambda server=server: server.put(shared("spam"), source),
-                lambda server=server: server.activate(shared("spam"), "1"),
+                lambda server=server: server.versions.activate(shared("spam"), "1"),
                 lambda server=server: server.remove(shared("spam")),
             ):
                 with pytest.raises(RegistryUnavailable, match="nothing can be changed until"):

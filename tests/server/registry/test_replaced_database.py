@@ -36,7 +36,7 @@ def test_a_restored_backup_is_followed(
     for number in (1, 2):
         registry.put(shared("spam"), delta(number))
     copied(root / DATABASE, tmp_path / "back-up")
-    registry.activate(shared("spam"), "1")
+    registry.versions.activate(shared("spam"), "1")
     registry.put(shared("new"), delta(3))
     for each in (registry, other):
         each.look()

@@ -61,13 +61,13 @@ def test_a_full_store_gives_up_what_was_removed_first(
         put(registry, f"task-{number}", delta(number))
     assert elsewhere not in in_store(root)
     assert digests[1] not in in_store(root)
-    assert registry.activate(shared("task-1"), "1").active.ref.digest == digests[0]
+    assert registry.versions.activate(shared("task-1"), "1").active.ref.digest == digests[0]
     with pytest.raises(TaskNotFound):
-        registry.activate(shared("task-2"), "1")
+        registry.versions.activate(shared("task-2"), "1")
     with pytest.raises(InsufficientStorage):
         put(registry, "task-6", delta(6))
     with pytest.raises(TaskNotFound):
-        other.activate(shared("task"), "1")
+        other.versions.activate(shared("task"), "1")
     assert digests[2] in in_store(root)
     for each in (registry, other):
         each.close()
@@ -140,11 +140,11 @@ def test_versions_are_kept_for_so_many_hours(
     for number, hour in ((1, 0.0), (2, 1.0), (3, 1.5)):
         monkeypatch.setattr(time, "time", lambda then=now + hour * HOUR: then)
         registry.put(shared("spam"), delta(number))
-    registry.alias(shared("spam"), "first", "1")
+    registry.versions.alias(shared("spam"), "first", "1")
     for hour, left in ((2.9, [1, 2, 3]), (3.1, [1, 3]), (99.0, [1, 3])):
         monkeypatch.setattr(time, "time", lambda then=now + hour * HOUR: then)
         registry.look()
-        assert [each.number for each in registry.versions(shared("spam")).versions] == left
+        assert [each.number for each in registry.versions.of(shared("spam")).versions] == left
     registry.close()
 
 

@@ -179,8 +179,8 @@ def test_versions_from_before_are_served_if_they_are_signed(
         with pytest.raises(UnsignedDelta):
             registry.put(NAME, delta(2))
         with pytest.raises(UnsignedDelta):
-            registry.activate(NAME, 2)
-        registry.activate(NAME, 1)
+            registry.versions.activate(NAME, 2)
+        registry.versions.activate(NAME, 1)
         assert answers(registry) == 1
         registry.put(NAME, pair.sign(delta(2)))
         assert answers(registry) == 2

@@ -67,7 +67,7 @@ def test_a_tenants_tasks_last(
     registry.put(OURS, delta(2))
     registry.put(shared("spam"), delta(1))
     follower = Registry(Store(tmp_path / "store"), base)
-    assert [each.number for each in follower.versions(OURS).versions] == [1, 2]
+    assert [each.number for each in follower.versions.of(OURS).versions] == [1, 2]
     assert follower.all("ours") == registry.all("ours")
     assert follower.all() == registry.all()
     registry.remove(OURS, forever=True)

@@ -76,8 +76,8 @@ def made(base: BaseSpec, tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, number in ((shared("a"), 1), (shared("a"), 2), (shared("b"), 1), (TENANTS, 3)):
             delta = write_prompt(made / f"{number}", base, number)
             registry.put(name, delta, source=f"number {number}")
-        registry.alias(shared("a"), "champion", 1)
-        registry.share(shared("a"), {"1": 90, "2": 10})
+        registry.versions.alias(shared("a"), "champion", 1)
+        registry.sharing.share(shared("a"), {"1": 90, "2": 10})
         registry.put(shared("d"), write_prompt(made / "4", base, 4))
         registry.remove(shared("d"))
         registry.settle()
