@@ -6,44 +6,86 @@ import secrets
 from collections.abc import Iterator
 from typing import Any
 
+from server.engine.call_form import HERMES, CallForm
 from server.engine.output import CallPiece
 
-_HEAD = re.compile(r'\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"arguments"\s*:\s*(?=\S)')
-_TAIL = re.compile(r"\s*\}?\s*\Z")
-"""What may end a call's object behind its arguments."""
 _ID_DIGITS = 9
 """Some templates of Mistral's take ids of exactly nine letters and digits."""
+_MARKS = re.compile(r'["\\{}\[\]]')
 
 
 class CallReader:
-    """Reads one call, number `index` of its answer.
+    """Reads calls from behind the mark that begins them; `index` is the first one's of its answer.
 
-    `held` is what has come and is not told yet, `begun` whether the name has been told.
+    `held` is what has come and is not told yet, `count` how many calls have been told.
     """
 
-    def __init__(self, index: int) -> None:
+    def __init__(self, index: int, form: CallForm = HERMES) -> None:
         self.held = ""
-        self.begun = False
+        self.count = 0
         self._index = index
+        self._form = form
+        self._head: re.Pattern[str] | None = form.first
+        self._value: _Value | None = None
 
     def push(self, text: str) -> Iterator[CallPiece]:
-        """Tell what is certain once `text` has come: all but what may be the object's end."""
+        """Tell what is certain once `text` has come."""
         self.held += text
-        if not self.begun:
-            head = _HEAD.match(self.held)
-            if head is None:
+        while True:
+            if self._value is None:
+                head = self._head.match(self.held) if self._head else None
+                if head is None:
+                    return
+                self.held = self.held[head.end() :]
+                self._value, self._head = _Value(), self._form.following
+                self.count += 1
+                yield CallPiece(
+                    self._index + self.count - 1, "", _new_id(), self._name(head["name"])
+                )
+            arguments, self.held = self._value.taken(self.held)
+            if arguments:
+                yield CallPiece(self._index + self.count - 1, arguments)
+            if not self._value.whole:
                 return
-            self.held = self.held[head.end() :]
-            yield self._begin(json.loads(head.group(1)))
-        tail = _TAIL.search(self.held)
-        end = tail.start() if tail else len(self.held)
-        arguments, self.held = self.held[:end], self.held[end:]
-        if arguments:
-            yield CallPiece(self._index, arguments)
+            self._value = None
 
-    def _begin(self, name: str) -> CallPiece:
-        self.begun = True
-        return CallPiece(self._index, "", _new_id(), name)
+    def _name(self, written: str) -> str:
+        return json.loads(f'"{written}"') if self._form.between.startswith('"') else written
+
+
+class _Value:
+    """One object of JSON, as far as it has come."""
+
+    def __init__(self) -> None:
+        self.whole = False
+        self._depth = 0
+        self._in_text = False
+        self._escaped = False
+
+    def taken(self, text: str) -> tuple[str, str]:
+        """What of a text belongs to it, and what is behind it."""
+        at = 0
+        while found := _MARKS.search(text, at):
+            if self._escaped and at < found.start():
+                self._escaped = False
+            at = found.end()
+            self._pass(found[0])
+            if self._depth == 0 and not self._in_text:
+                self.whole = True
+                return text[:at], text[at:]
+        if at < len(text):
+            self._escaped = False
+        return text, ""
+
+    def _pass(self, mark: str) -> None:
+        if self._escaped:
+            self._escaped = False
+        elif self._in_text and mark == "\\":
+            self._escaped = True
+        elif mark == '"':
+            self._in_text = not self._in_text
+        elif not self._in_text:
+            self._depth += 1 if mark in "{[" else -1
 
 
 def whole_call(index: int, value: Any) -> list[CallPiece]:

@@ -1,15 +1,18 @@
 """Chat templates: what one can write of a chat, and how the replies to it are read."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
+from server.engine.call_form import HERMES, PROBES, CallForm, form_of, may_have_form
 from server.engine.message import Chat
-from server.engine.reply import TAGS, ReplyForm, begun_with, tagged
+from server.engine.reply import ReplyForm, begun_with, tagged
 from server.engine.reply_grammar import ReplyGrammar
-from server.engine.tool_form import without_tools, writes_calls
+from server.engine.tool_texts import without_tools
 from server.engine.tools import Tools
 
 _THINK = "<think>"
@@ -20,20 +23,19 @@ _CALLS = "tool_calls"
 class ChatTemplate:
     """A template's text and, where the base's tokenizer has one, the response template to it.
 
-    `special` are the tags around a reply's parts that are special tokens of the base.
+    `form` is how it writes calls, None where it writes none or in no form that can be forced, or
+    where that does not matter. `special` are the base's special tokens and their ids.
     """
 
     text: str
     response: Mapping[str, Any] | None = None
-    special: frozenset[str] = frozenset()
+    form: CallForm | None = None
+    special: Mapping[str, int] = field(default_factory=dict[str, int])
 
     def fitted(self, chat: Chat, tools: Tools) -> Chat:
         """The chat as this template can write it."""
-        concerned = chat.tools or any(
-            message.tool_calls or message.role == "tool" for message in chat.messages
-        )
-        knows = writes_calls(self.text) or self._leaves_calls(tools)
-        return without_tools(chat) if concerned and not knows else chat
+        knows = self.form is not None or self._leaves_calls(tools)
+        return without_tools(chat) if chat.concerns_tools and not knows else chat
 
     def reply(self, prompt: str, tools: Tools) -> ReplyForm | None:
         """How a reply to a prompt that this template wrote is read; None where it is text alone."""
@@ -47,36 +49,66 @@ class ChatTemplate:
         reasons = _THINK in self.text
         if not reasons and not tools:
             return None
-        begun = begun_with(prompt)
+        begun, form = begun_with(prompt), self.form or HERMES
+        special = self._tags(form)
         return ReplyForm(
-            tagged(reasoning=reasons, calls=bool(tools)),
+            tagged(reasoning=reasons, calls=form if tools else None),
             begun,
-            special=bool(self.special),
-            grammar=ReplyGrammar(tools, reasons, bool(begun), self.special),
+            special=bool(special),
+            calls=form,
+            grammar=ReplyGrammar(tools, reasons, bool(begun), form, special),
         )
+
+    def _tags(self, form: CallForm) -> Mapping[str, int]:
+        """The special tokens that a reply's parts are told by."""
+        texts = (_THINK, "</think>", form.begin, form.between, form.separator, form.end)
+        return {tag: at for tag, at in self.special.items() if any(tag in text for text in texts)}
 
     def _leaves_calls(self, tools: Tools) -> bool:
         """Whether calls are written in the response template's own form, which nothing forces."""
         response = self.response
         reads = response is not None and _CALLS in response["fields"] and "tools" in self.text
-        return reads and not tools.required and not writes_calls(self.text)
+        return reads and not tools.required and self.form is None
 
 
-def task_template(text: str, tokenizer: PreTrainedTokenizerFast) -> ChatTemplate:
+def task_template(
+    text: str, form: CallForm | None, tokenizer: PreTrainedTokenizerFast
+) -> ChatTemplate:
     """The template that came with a task."""
-    return ChatTemplate(text, special=_special_tags(tokenizer))
+    return ChatTemplate(text, form=form, special=_special(tokenizer))
 
 
-def base_template(tokenizer: PreTrainedTokenizerFast, tools: Tools) -> ChatTemplate | None:
+def base_template(
+    tokenizer: PreTrainedTokenizerFast, chat: Chat, tools: Tools
+) -> ChatTemplate | None:
     """The base's own template, if it has one; some have another one for tools."""
     if not tokenizer.chat_template:
         return None
     shown: Any = [tool.shown() for tool in tools.offered] or None
     text = tokenizer.get_chat_template(tools=shown)
+    form = _form(tokenizer, text) if chat.concerns_tools and may_have_form(text) else None
     response: Any = getattr(tokenizer, "response_template", None)
-    return ChatTemplate(text, response, _special_tags(tokenizer))
+    return ChatTemplate(text, response, form, _special(tokenizer))
 
 
-def _special_tags(tokenizer: PreTrainedTokenizerFast) -> frozenset[str]:
-    added = tokenizer.added_tokens_decoder.values()
-    return TAGS & {str(token) for token in added if token.special}
+@lru_cache(maxsize=4)
+def _form(tokenizer: PreTrainedTokenizerFast, template: str) -> CallForm | None:
+    written: list[str | None] = []
+    for probe in PROBES:
+        shown, text = probe.shown(), None
+        # A template rejects what it does not foresee with errors of its own.
+        with suppress(Exception):
+            messages = shown.pop("messages")
+            text = str(
+                tokenizer.apply_chat_template(
+                    messages, chat_template=template, tokenize=False, **shown
+                )
+            )
+        written.append(text)
+    return form_of(written)
+
+
+@lru_cache(maxsize=1)
+def _special(tokenizer: PreTrainedTokenizerFast) -> Mapping[str, int]:
+    added = tokenizer.added_tokens_decoder.items()
+    return {str(token): at for at, token in added if token.special}

@@ -71,6 +71,13 @@ class Chat:
     options: PromptOptions = USUAL
 
     @property
+    def concerns_tools(self) -> bool:
+        """Whether tools are listed, called or answer in it."""
+        return bool(self.tools) or any(
+            message.tool_calls or message.role == "tool" for message in self.messages
+        )
+
+    @property
     def characters(self) -> int:
         """How much text it holds."""
         tools = sum(len(tool.description) + len(tool.parameters) for tool in self.tools)

@@ -111,7 +111,7 @@ def build_prompt(
     if isinstance(source, Pair):
         return _pair(tokenizer, source, room, options, control)
     chat = chat_of(source, style, tools, generates=generates, options=options)
-    template = base_template(tokenizer, tools) if chat else None
+    template = base_template(tokenizer, chat, tools) if chat else None
     if chat and template:
         text = _written(tokenizer, template, shown(template.fitted(chat, tools), control))
         return chat_prompt(tokenizer, template, text, tools, room, options, control)

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TypeGuard, TypeVar
 
 from deltas.delta import PromptStyle, TaskType
+from server.engine.call_form import may_have_form
 from server.engine.chat_template import task_template
 from server.engine.control_tokens import ControlTokens, shown
 from server.engine.limits import Limits
@@ -74,7 +75,9 @@ class Reader:
         if tools and not chat:
             raise InvalidRequest("Tools need a chat; send messages.", param="tools")
         if chat and version.chat_template:
-            template = task_template(version.chat_template, self._tokenizer)
+            concerned = chat.concerns_tools and may_have_form(version.chat_template)
+            form = await self._templates.form(version.chat_template) if concerned else None
+            template = task_template(version.chat_template, form, self._tokenizer)
             chat = template.fitted(chat, tools)
             text = await self._templates.write(template.text, shown(chat, control))
             work = partial(

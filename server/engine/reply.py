@@ -11,12 +11,11 @@ from typing import Any
 
 from transformers.utils.chat_parsing import ResponseParser
 
+from server.engine.call_form import HERMES, CallForm
 from server.engine.call_reader import CallReader, whole_call
 from server.engine.output import CallPiece, Piece, joined
 from server.engine.reply_grammar import ReplyGrammar
-from server.engine.tool_form import BEGIN, END
 
-TAGS = frozenset({"<think>", "</think>", BEGIN, END})
 _OPEN_THINK = re.compile(r"<think>\s*\Z")
 _REASONING = ("reasoning_content", "reasoning", "thinking")
 _CALLS = "tool_calls"
@@ -28,21 +27,23 @@ class ReplyForm:
 
     `prefix` is what the chat template has begun the reply with. `special` says that markers may be
     special tokens, which texts otherwise leave out. Arguments become what the `tools` declare.
-    `grammar` makes what the reply must keep to, where its parts can be forced.
+    `calls` is how it writes calls, and `grammar` makes what it must keep to, where its parts can be
+    forced.
     """
 
     template: Mapping[str, Any]
     prefix: str = ""
     special: bool = False
     tools: tuple[Mapping[str, Any], ...] = ()
+    calls: CallForm = HERMES
     grammar: ReplyGrammar | None = None
 
 
 @cache
-def tagged(*, reasoning: bool, calls: bool) -> Mapping[str, Any]:
-    """The response template of replies whose parts stand between the tags that most models use.
+def tagged(*, reasoning: bool, calls: CallForm | None) -> Mapping[str, Any]:
+    """The response template of replies that reason between tags and then call in a form.
 
-    What a call's tags hold stays a text here: `CallReader` reads it before it is all there.
+    Calls are the end of a reply and stay a text here: `CallReader` reads it before it is all there.
     """
     fields: dict[str, Any] = {"content": {}}
     if reasoning:
@@ -50,13 +51,8 @@ def tagged(*, reasoning: bool, calls: bool) -> Mapping[str, Any]:
             "open_pattern": r"\s*<think>\s*",
             "close_pattern": r"\s*</think>\s*",
         }
-    if calls:
-        fields[_CALLS] = {
-            "open_pattern": rf"\s*{BEGIN}\s*",
-            # A text among the arguments may hold the tag; it has no brace before it there.
-            "close_pattern": rf"(?<=\}})\s*{END}\s*",
-            "repeats": True,
-        }
+    if calls is not None:
+        fields[_CALLS] = {"open_pattern": rf"\s*{re.escape(calls.mark)}\s*"}
     return {"start_anchor_pattern": r"\A", "fields": fields}
 
 
@@ -71,6 +67,7 @@ class Reply:
     def __init__(self, form: ReplyForm) -> None:
         tools: list[Any] = [dict(tool) for tool in form.tools]
         self._parser = ResponseParser(dict(form.template), form.prefix, tools=tools)
+        self._form = form.calls
         self._called = 0
         self._call: CallReader | None = None
         self._broken = False
@@ -118,14 +115,14 @@ class Reply:
     def _call_parts(self, event: Mapping[str, Any]) -> Iterator[tuple[str, str | CallPiece]]:
         call = self._call
         if event["type"] == "region_open":
-            self._call = CallReader(self._called)
+            self._call = CallReader(self._called, self._form)
         elif call is not None and event["type"] == "region_chunk":
             pieces = call.push(event["text"])
             yield from ((_CALLS, piece) for piece in pieces)
         elif call is not None:
             self._call = None
-            if call.begun:
-                self._called += 1
+            if call.count:
+                self._called += call.count
             else:
                 yield from self._whole(event["value"], call.held)
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from deltas.delta import Delta
 from deltas.errors import InvalidDelta
+from server.engine.call_form import PROBES, CallForm, form_of
 from server.engine.message import Chat, Message
 from server.errors import InvalidRequest, ServerError
 
@@ -32,6 +33,8 @@ _ANSWER_SECONDS = 10.0
 """Its own limit is one second of processor time; a busy machine takes longer to give that."""
 _BARRED_SECONDS = 30.0
 """How long a template that had to be ended is not tried again."""
+
+_MOST_FORMS = 64
 
 _PROBE = Chat((Message("user", "Hello"),))
 
@@ -54,6 +57,7 @@ class Templates:
         self._lock = Lock()
         self._process: _Process | None = None
         self._barred: dict[str, float] = {}
+        self._forms: dict[str, CallForm | None] = {}
         # A slow template keeps others of its like waiting, and nobody else.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="templates")
 
@@ -70,6 +74,18 @@ class Templates:
                 f"The task's chat template does not take these messages: {reason}.", param="input"
             )
         return answer["text"]
+
+    async def form(self, template: str) -> CallForm | None:
+        """How a template writes calls; None if that is no form that can be forced."""
+        if template not in self._forms:
+            loop = asyncio.get_running_loop()
+            self._forms[template] = await loop.run_in_executor(self._thread, self._probe, template)
+            if len(self._forms) > _MOST_FORMS:
+                self._forms.pop(next(iter(self._forms)))
+        return self._forms[template]
+
+    def _probe(self, template: str) -> CallForm | None:
+        return form_of([self._ask(template, probe.shown()).get("text") for probe in PROBES])
 
     def vet(self, delta: Delta) -> None:
         """Raise InvalidDelta if a delta's template cannot be used, whatever the chat."""

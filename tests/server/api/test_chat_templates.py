@@ -9,6 +9,7 @@ import pytest
 from tests import samples
 from tests.server.api.live import Live
 from tests.server.api.problems import check
+from tests.server.engine.call_templates import TEMPLATES
 
 OWN = (
     "{% for message in messages %}"
@@ -102,3 +103,26 @@ def test_requests_bring_none(live: Live, own: str) -> None:
     # It is refused or without effect.
     tokens = len(written(live, CHAT))
     assert answer.status_code == 400 or answer.json()["usage"]["prompt_tokens"] == tokens
+
+
+def test_a_task_calls_in_the_form_of_its_own_template(live: Live) -> None:
+    name = "mistral_args"
+    assert add(live, "calling", TEMPLATES[name]).status_code == 201
+    schema = {
+        "type": "object",
+        "properties": {"day": {"enum": ["mon", "tue"]}},
+        "required": ["day"],
+    }
+    asked = {
+        "messages": CHAT,
+        "tools": [{"type": "function", "function": {"name": "rain", "parameters": schema}}],
+        "tool_choice": "required",
+        "return_token_ids": True,
+    }
+    (choice,) = live.post("/v1/chat/completions", model="calling", max_tokens=2000, **asked).json()[
+        "choices"
+    ]
+    calls = [each["function"] for each in choice["message"]["tool_calls"]]
+    text = live.engine.base.tokenizer.decode(choice["token_ids"], skip_special_tokens=True)
+    assert text == "".join(f"[TOOL_CALLS]{each['name']}[ARGS]{each['arguments']}" for each in calls)
+    assert {each["arguments"] for each in calls} <= {'{"day": "mon"}', '{"day": "tue"}'}

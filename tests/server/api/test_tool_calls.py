@@ -1,6 +1,7 @@
 """Calls that answers make, by OpenAI's own client, from a base that has learnt nothing at all."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tests.bases import save_base
 from tests.server.api.live import Live, serving
+from tests.server.engine.call_templates import TEMPLATES
 
 HELLO: Any = [{"role": "user", "content": "Rain?"}]
 SCHEMA: dict[str, Any] = {
@@ -122,6 +124,33 @@ def test_a_stream_tells_the_name_first_and_then_the_arguments(client: openai.Ope
     assert told[0].function.name == found[0].function.name
     assert len(told) > 2
     assert all(call.id is None and call.function and not call.function.name for call in told[1:])
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_calls_in_the_form_of_a_template(
+    live: Live, client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    tokenizer = live.engine.base.tokenizer
+    monkeypatch.setattr(tokenizer, "chat_template", TEMPLATES[name])
+    options: Any = {"model": "base", "messages": HELLO, "tools": TOOLS, "seed": 2}
+    options |= {"tool_choice": "required", "extra_body": {"return_token_ids": True}}
+    choice: Any = client.chat.completions.create(**options).choices[0]
+    assert checked(choice.message.tool_calls)
+    assert choice.finish_reason == "tool_calls"
+    turn = choice.message.model_dump(include={"role", "tool_calls"}) | {"content": ""}
+    for call in turn["tool_calls"]:
+        call["function"]["arguments"] = json.loads(call["function"]["arguments"])
+    written = str(tokenizer.apply_chat_template([*HELLO, turn], tools=TOOLS, tokenize=False))
+    # Ids are our own: the base may have made up others, or none.
+    text = tokenizer.decode(choice.token_ids, skip_special_tokens=True)
+    ends = [re.sub(', "id": "[^"]*"', "", each) for each in (written, f"{text}</s>")]
+    assert ends[0].endswith(ends[1])
+    with client.chat.completions.stream(**options) as stream:
+        stream.until_done()
+        streamed = stream.get_final_completion().choices[0].message.tool_calls or ()
+    assert [each.function.model_dump(exclude={"parsed_arguments"}) for each in streamed] == [
+        each.function.model_dump() for each in choice.message.tool_calls
+    ]
 
 
 def test_functions_are_called_as_they_once_were(client: openai.OpenAI) -> None:

@@ -71,8 +71,10 @@ def test_a_template_that_knows_tools_writes_them(
 ) -> None:
     template = (
         "{% for tool in tools %}{{ tool | tojson }}{% endfor %}"
-        "{% for message in messages %}{{ message | tojson }}{% endfor %}"
-        "{# <tool_call> in tool_calls #}"
+        "{% for message in messages %}<|{{ message.role }}|>{{ message.content }}"
+        "{% for call in message.tool_calls or () %}<call>{{ call.function.name }}:"
+        "{{ call.function.arguments | tojson }}</call>{% endfor %}</s>{% endfor %}"
+        "{% if add_generation_prompt %}<|assistant|>{% endif %}"
     )
     tokenizer = live.engine.base.tokenizer
     monkeypatch.setattr(tokenizer, "chat_template", template)
@@ -83,7 +85,9 @@ def test_a_template_that_knows_tools_writes_them(
         {"role": "tool", "content": "No", "tool_call_id": "c1", "name": "weather"},
         {"role": "tool", "content": "rain", "tool_call_id": "c1", "name": "weather"},
     ]
-    expected = tokenizer.apply_chat_template(shown, tools=[TOOL], tokenize=False)
+    expected = tokenizer.apply_chat_template(
+        shown, tools=[TOOL], tokenize=False, add_generation_prompt=True
+    )
     assert prompt_of(live, messages=[USER, *RESULTS], tools=[TOOL]) == expected
     assert json.dumps(SCHEMA["properties"]) in expected
 

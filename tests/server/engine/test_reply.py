@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from transformers.utils.chat_parsing import parse_response
 
+from server.engine.call_form import HERMES
 from server.engine.output import CallPiece, Piece, joined
 from server.engine.reply import Reply, ReplyForm, tagged
 
 ARGUMENTS = '{"a": {"b": [1, {"c": "}"}]}, "d": "</tool_call> \\" ✓"}'
 CALL = '<tool_call>\n{"name": "f", "arguments": %s}\n</tool_call>'
 SHOWN = {"a": {"b": [1, {"c": "}"}]}, "d": '</tool_call> " ✓'}
-TAGGED = ReplyForm(tagged(reasoning=True, calls=True))
+TAGGED = ReplyForm(tagged(reasoning=True, calls=HERMES))
 TEMPLATE: Mapping[str, Any] = {
     "start_anchor": "assistant:",
     "fields": {
@@ -96,7 +97,7 @@ def test_a_call_cut_short_is_told_as_far_as_it_came() -> None:
     whole = CALL % ARGUMENTS
     pieces = read(TAGGED, whole[: whole.index("[1")], 3, "length")
     (call,) = joined(call for piece in pieces for call in piece.calls)
-    assert (call.name, call.arguments) == ("f", '{"a": {"b":')
+    assert (call.name, call.arguments) == ("f", '{"a": {"b": ')
     assert pieces[-1].finish_reason == "length"
 
 

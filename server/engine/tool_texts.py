@@ -1,12 +1,7 @@
-"""The form in which answers write calls, and how chats whose template has none list tools.
+"""How a chat lists tools and calls where its template writes none.
 
-    <tool_call>
-    {"name": "weather", "arguments": {"city": "Paris"}}
-    </tool_call>
-
-Hermes and Qwen are trained on it (https://huggingface.co/NousResearch/Hermes-2-Pro-Mistral-7B), and
-many templates write it. A template that writes another, or none, sees tools in a system message,
-calls in an assistant's text and results in a user's.
+It sees tools in a system message, calls in an assistant's text and results in a user's, in the form
+that most templates which know tools have.
 """
 
 import json
@@ -14,18 +9,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import groupby
 
+from server.engine.call_form import HERMES
 from server.engine.message import Chat, Message
 from server.engine.tools import Tool
 
-BEGIN, END = "<tool_call>", "</tool_call>"
-_OTHER_FORM = "<function="
-"""Qwen's newer templates have tags within `<tool_call>`."""
-
-
-def writes_calls(template: str) -> bool:
-    """Whether a chat template lists tools and has their calls written in this form."""
-    own = BEGIN in template and _OTHER_FORM not in template
-    return own and "tools" in template and "tool_calls" in template
+_EXAMPLE = '{"a parameter": "its value"}'
 
 
 def without_tools(chat: Chat) -> Chat:
@@ -47,7 +35,7 @@ def _listed(tools: Iterable[Tool]) -> str:
         "You can call functions. Each line is one, with a JSON schema of its parameters:\n"
         f"<tools>\n{shown}\n</tools>\n"
         "To call one, write its name and its arguments as JSON between tags:\n"
-        f'{BEGIN}\n{{"name": "its name", "arguments": {{"a parameter": "its value"}}}}\n{END}\n'
+        f"{_written('its name', _EXAMPLE)}\n"
         "You are then told its result. If no function helps, answer without calling one."
     )
 
@@ -65,9 +53,10 @@ def _as_texts(messages: Iterable[Message]) -> Iterator[Message]:
 def _with_calls(message: Message) -> Message:
     if not message.tool_calls:
         return message
-    calls = (
-        f'{BEGIN}\n{{"name": {json.dumps(call.name)}, "arguments": {call.arguments}}}\n{END}'
-        for call in message.tool_calls
-    )
+    calls = (_written(call.name, call.arguments) for call in message.tool_calls)
     text = "\n".join([message.content, *calls] if message.content else calls)
     return replace(message, content=text, tool_calls=())
+
+
+def _written(name: str, arguments: str) -> str:
+    return f"{HERMES.begin}{name}{HERMES.between}{arguments}{HERMES.end}"
