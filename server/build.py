@@ -23,6 +23,7 @@ from server.registry.registry import Registry
 from server.registry.retention import Retention
 from server.registry.signatures import Signatures
 from server.registry.sources.sources import Sources, origin
+from server.registry.sources.template import check_template
 from server.registry.sources.transfer import Bounds
 from server.registry.store import Store
 from server.registry.supply.opening import open_supply
@@ -45,6 +46,8 @@ def build_engine(settings: Settings, shown: Shown = _unseen) -> Engine:
     Raises PolydeltaError saying which setting to mend.
     """
     keep_to_one()
+    if settings.resolve is not None:
+        check_template(settings.resolve, private=settings.private_sources)
     key = settings.require_signature
     signatures = Signatures(key) if key is not None else None
     base = open_base(settings)

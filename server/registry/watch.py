@@ -146,7 +146,7 @@ class Watch:
 
     def _knows(self, name: str, digest: str) -> bool:
         try:
-            return self._registry.versions(shared(name)).number_of(digest) is not None
+            return self._registry.versions.of(shared(name)).number_of(digest) is not None
         except (TaskNotFound, RegistryUnavailable):
             return False
 

@@ -71,6 +71,26 @@ class KeyCheck:
         return key
 
 
+class Permit:
+    """What a request of long life was let through by; it is asked again while that is answered."""
+
+    def __init__(self, access: Access, scope: Scope) -> None:
+        self._access = access
+        self._need = need_of(scope["method"], scope["path"])
+        self._text = sent_key(Headers(scope=scope))
+
+    def check(self) -> None:
+        """Raise Unauthorized or Forbidden once the request would be refused."""
+        keys = self._access.keys
+        if self._need is None or not self._need.scopes or not keys.required:
+            return
+        key = keys.find(self._text)
+        if key is None:
+            raise Unauthorized("The API key of this stream is no longer good; open it anew.")
+        if not self._need.allows(key):
+            raise Forbidden("The API key of this stream is no longer good for it.")
+
+
 class _Attempts:
     """Counts wrong keys by address and minute."""
 

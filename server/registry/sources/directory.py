@@ -24,7 +24,7 @@ def own_source(source: str) -> Folder:
     Raises InvalidRequest for another scheme or no directory.
     """
     try:
-        return Folder(_path(source).expanduser())
+        return Folder(path_of(source).expanduser())
     except (InvalidDelta, RuntimeError) as error:
         raise InvalidRequest(f"{source} is no directory that can be read.", "source") from error
 
@@ -35,7 +35,7 @@ def asked_source(source: str, roots: Sequence[Path]) -> Folder:
     Raises InvalidRequest, UnsafeDelta for a delta that is a pickle or an archive. Outside the roots
     nothing is looked at, and there is one answer for what is not there, not allowed or no delta.
     """
-    place = _path(source)
+    place = path_of(source)
     for root in roots:
         # By its name alone, before the file system is asked.
         if any(_lies_in(place, top) for top in (root, root.resolve())):
@@ -54,7 +54,8 @@ def _lies_in(place: Path, root: Path) -> bool:
     return Path(os.path.abspath(place)).is_relative_to(os.path.abspath(root))  # noqa: PTH100
 
 
-def _path(source: str) -> Path:
+def path_of(source: str) -> Path:
+    """The path that a source says; raises InvalidRequest unless it is a plain one or file://."""
     if not source:
         raise InvalidRequest("The source is empty.", param="source")
     try:

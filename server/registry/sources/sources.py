@@ -40,7 +40,7 @@ class Sources:
 
     def own(self, source: str) -> Source:
         """What the operator names; raises InvalidRequest if that is no source."""
-        if _is_here(source):
+        if is_here(source):
             return Source(own_source(source))
         return Source(Address.read(source), self._private)
 
@@ -50,7 +50,7 @@ class Sources:
         Directories are opened, and nothing else is looked at yet. Raises UnsafeDelta for a delta
         that is a pickle or an archive.
         """
-        if _is_here(source):
+        if is_here(source):
             return Source(asked_source(source, self._roots))
         address = Address.read(source)
         if address not in self._allowed:
@@ -68,9 +68,10 @@ class Sources:
 
 def origin(source: str) -> str:
     """What anybody may be told of where a delta came from: of directories no path."""
-    return "directory" if _is_here(source) else str(Address.read(source))
+    return "directory" if is_here(source) else str(Address.read(source))
 
 
-def _is_here(source: str) -> bool:
+def is_here(source: str) -> bool:
+    """Whether a source is a directory of this machine."""
     scheme, mark, _ = source.partition("://")
     return not mark or scheme.lower() == "file"

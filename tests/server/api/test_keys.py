@@ -1,5 +1,6 @@
 """Keys: every route refuses whoever may not ask it, and tenants learn nothing of one another."""
 
+import json
 import socket
 import time
 from collections.abc import Iterator
@@ -192,6 +193,21 @@ def test_too_many_wrong_keys_from_an_address_are_held_off(server: Server, operat
     statuses = [server.ask("GET", "/v1/models", "wrong").status_code for _ in range(70)]
     assert statuses[-1] == 429
     assert server.ask("GET", "/v1/models", operator).status_code == 200
+
+
+@pytest.mark.parametrize("ending", ["revoked", "expired"])
+def test_a_stream_of_events_ends_with_its_key(server: Server, operator: str, ending: str) -> None:
+    del operator
+    expires = time.time() + 2 if ending == "expired" else None
+    text = server.key(f"listener-{ending}", "", Scope.READ, expires=expires)
+    headers = {"authorization": f"Bearer {text}"}
+    with server.http.stream("GET", "/v1/events", headers=headers) as stream:
+        lines = (line for line in stream.iter_lines() if line)
+        assert next(lines) == "event: snapshot"
+        if ending == "revoked":
+            server.keys.revoke(f"listener-{ending}")
+        *_, last = lines
+    assert json.loads(last.removeprefix("data: "))["error"]["code"] == "invalid_api_key"
 
 
 def test_a_revoked_key_is_soon_good_for_nothing(server: Server, operator: str) -> None:

@@ -221,7 +221,7 @@ def test_a_restart_takes_up_what_changed_and_undoes_nothing(
             for name in ("back", "gone", "changed"):
                 write(directory / name, base, last)
                 wait_until(partial(is_number, registry, name, last))
-    registry.activate(shared("back"), 1)
+    registry.versions.activate(shared("back"), 1)
     registry.remove(shared("gone"))
     write(directory / "changed", base, 3)
     with watching(registry, directory):
