@@ -155,6 +155,11 @@ def _row(task: Task) -> tuple[object, ...]:
     return task.id, task.type, task.kind, task.version, place, size(task.bytes), task.requests
 
 
+def _last_error(task: Task) -> list[tuple[str, object]]:
+    last = task.last_error
+    return [("last error", f"{last.code}, {moment(last.time)}")] if last else []
+
+
 def _details(task: Task) -> list[tuple[str, object]]:
     return [
         ("type", task.type),
@@ -165,6 +170,7 @@ def _details(task: Task) -> list[tuple[str, object]]:
         ("resident", task.resident or ""),
         ("size", size(task.bytes)),
         ("requests", task.requests),
+        *_last_error(task),
         ("base", task.base or ""),
         *(("warning", warning) for warning in task.warnings),
     ]

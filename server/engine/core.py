@@ -21,6 +21,7 @@ from server.engine.picks import pick
 from server.engine.residency import Residency
 from server.engine.scheduler import Scheduled, Scheduler
 from server.engine.sequence import Key, Sequence
+from server.engine.step_times import StepTimes
 from server.errors import InvalidRequest, RowFailed
 from server.model.judge import Judged
 from server.model.rules import TokenMask
@@ -56,6 +57,7 @@ class EngineCore:
         self.residency = residency
         self.scheduler = scheduler
         self.pace = Pace()
+        self.times = StepTimes()
         self._runner = runner
         self._context = context
         self._bell = bell
@@ -77,18 +79,26 @@ class EngineCore:
     def step(self) -> bool:
         """Do one step; returns False if there was nothing to compute."""
         self._bell.clear()
+        began, forward = time.monotonic(), self.times.forward
         self._drain()
         scheduled = self.scheduler.schedule()
         for sequence, error in self.scheduler.take_failed():
             self._fail(sequence, error)
-        began = time.monotonic()
+        decided = time.monotonic()
         self._compute(scheduled)
+        computed = time.monotonic()
         if scheduled:
             rows = sum(one.rows for one in scheduled)
-            self.pace.took(time.monotonic() - began, rows, len(scheduled))
+            self.pace.took(computed - decided, rows, len(scheduled))
         events, self._events = self._events, []
         if events:
             self._deliver(events)
+        if scheduled:
+            times = self.times
+            times.steps += 1
+            times.schedule += decided - began
+            times.choose += computed - decided - (times.forward - forward)
+            times.deliver += time.monotonic() - computed
         return bool(scheduled)
 
     def _tell(self, news: Iterable[Sequence | Key]) -> None:
@@ -147,6 +157,7 @@ class EngineCore:
         """Run a step; if it crashes, halve it until the row at fault stands alone and fails."""
         if not scheduled:
             return
+        began = time.monotonic()
         try:
             forward = self._runner.forward([one.sequence.item(one.rows) for one in scheduled])
         except Exception as error:
@@ -157,6 +168,7 @@ class EngineCore:
             yield from self._forward(scheduled[:middle])
             yield from self._forward(scheduled[middle:])
         else:
+            self.times.forward += time.monotonic() - began
             yield scheduled, forward
 
     def _read(self, sequence: Sequence, hidden: Tensor) -> None:

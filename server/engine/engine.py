@@ -14,6 +14,7 @@ from server.engine.capacity import cache_blocks_of, context_of
 from server.engine.event import Event
 from server.engine.finder import Finder
 from server.engine.grammars import Grammars
+from server.engine.last_errors import LastErrors
 from server.engine.limits import Limits
 from server.engine.observer import SILENT, Observer
 from server.engine.pause import Gate, PauseMode
@@ -54,6 +55,7 @@ class Engine:
         self.observer = observer
         self.finder = Finder(registry)
         self.draining = False
+        self.last_errors = LastErrors()
         self.limits = limits
         self._error: Exception | None = None
         self._gate = Gate()
@@ -171,6 +173,7 @@ class Engine:
             self._admission.read(keys, len(prompt.tokens))
             answer = self._answers.open(request, lease, prompt, self.observer)
         except BaseException as error:
+            self.last_errors.note(lease, error)
             if lease.traffic is not None:
                 self.traffic.failed(lease, error)
             self._admission.drop(keys)
@@ -273,6 +276,8 @@ class Engine:
         self._loop.call(self.observer.loaded, ref, began, ended)
 
     def _ended(self, answer: Answer) -> None:
+        if answer.error is not None:
+            self.last_errors.note(answer.lease, answer.error)
         if answer.lease.traffic is not None:
             self.traffic.ended(answer)
         answer.lease.release()

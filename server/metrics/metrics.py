@@ -1,6 +1,7 @@
 """Metrics: what the engine does, under the names that vLLM's routers and dashboards read."""
 
 from collections import deque
+from dataclasses import asdict
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
@@ -10,7 +11,7 @@ from server.engine.loaded import Loaded, loaded
 from server.engine.timeline import Timeline
 from server.metrics.readings import Readings
 from server.metrics.registry import RegistryReadings
-from server.metrics.snapshot import FailureBody, SlotBody, Snapshot
+from server.metrics.snapshot import FailureBody, QueueBody, SlotBody, Snapshot, StepBody
 from server.system.memory import resident
 
 _MAX_TASKS = 256
@@ -85,6 +86,8 @@ class Metrics:
             refused=_count(self._refused),
             memory=resident(),
             first_token=first,
+            queue=_queue(self._queued),
+            step=StepBody(**asdict(self._engine.core.times)),
             tasks=[_slot(each) for each in in_memory if each.on_device],
             errors=list(self._failures),
         )
@@ -154,6 +157,12 @@ def _within(histogram: Histogram) -> list[tuple[float | None, int]]:
         if sample.name.endswith("_bucket")
     ]
     return [(None if bound == "+Inf" else float(bound), count) for bound, count in found]
+
+
+def _queue(histogram: Histogram) -> QueueBody:
+    (family,) = histogram.collect()
+    values = {sample.name.rpartition("_")[2]: sample.value for sample in family.samples}
+    return QueueBody(started=int(values["count"]), seconds=values["sum"])
 
 
 def _count(counter: Counter) -> int:

@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 from server.engine.engine import Engine
 from server.engine.loaded import Loaded, loaded
 from server.engine.stats import Stats
+from server.engine.step_times import StepTimes
 from server.metrics.versions import version_metrics
 
 
@@ -25,6 +26,7 @@ class Readings(Collector):
             yield GaugeMetricFamily(name, text, value=value)
         for name, text, count in _counters(stats):
             yield CounterMetricFamily(name, text, value=count)
+        yield _step_seconds(self._engine.core.times)
         yield _at_work(stats)
         yield _loaded(loaded(self._engine.core.residency, self._engine.registry))
         yield from version_metrics(self._engine.traffic.tally)
@@ -60,6 +62,15 @@ def _counters(stats: Stats) -> list[tuple[str, str, int]]:
         ("vllm:prefix_cache_hits", "Tokens found in the prefix cache", stats.prefix_hits),
         ("vllm:num_preemptions", "Sequences that had to start over", stats.preemptions),
     ]
+
+
+def _step_seconds(times: StepTimes) -> Metric:
+    family = CounterMetricFamily(
+        "polydelta_step_seconds", "Seconds that steps took, by part", labels=["part"]
+    )
+    for part in ("schedule", "forward", "choose", "deliver"):
+        family.add_metric([part], getattr(times, part))
+    return family
 
 
 def _at_work(stats: Stats) -> Metric:

@@ -20,12 +20,33 @@ class FailureBody(BaseModel):
     request_id: str
 
 
+class StepBody(BaseModel):
+    """Steps since the start, and the seconds that their parts took.
+
+    `schedule` is deciding what is computed, `forward` computing it, `choose` drawing tokens, and
+    `deliver` handing them over.
+    """
+
+    steps: int
+    schedule: float
+    forward: float
+    choose: float
+    deliver: float
+
+
+class QueueBody(BaseModel):
+    """Sequences that came to their first step since the start, and the seconds they waited."""
+
+    started: int
+    seconds: float
+
+
 class Snapshot(BaseModel):
     """The state now; `tokens`, `refused` and those of `prefix_…` count since the start.
 
     `time` is in Unix seconds, `expected_wait` in seconds, `memory` in bytes. `first_token` has
-    (seconds, how many first tokens came within them), and how many came at all under null. `errors`
-    are the latest, the newest first.
+    (seconds, how many first tokens came within them), and how many came at all under null. `queue`
+    and `step` say what time goes by. `errors` are the latest, the newest first.
     """
 
     time: float
@@ -42,5 +63,7 @@ class Snapshot(BaseModel):
     refused: int
     memory: int
     first_token: list[tuple[float | None, int]]
+    queue: QueueBody
+    step: StepBody
     tasks: list[SlotBody]
     errors: list[FailureBody]

@@ -13,7 +13,8 @@ EXPORTED = """
 __version__ Alternative APIConnectionError APIResponseError APIStatusError APIStreamError
 APITimeoutError AsyncPolydelta AsyncStream AuthenticationError BadRequestError BatchRequest
 CalledFunction CallOptions ChosenToken Classification Compared ConflictError Embedding Entity
-FunctionPiece Generation Health Inference InferOptions Input InternalServerError Message Model
+FunctionPiece Generation Health Inference InferOptions Input InternalServerError LastError
+Message Model
 NotFoundError Output Parameters ParsedInference PayloadTooLargeError PermissionDeniedError Piece
 Polydelta PolydeltaError PreconditionFailedError RateLimitError Seconds Sharing Source StepBack
 SteppedBack Stream Tagging Task ToolCall ToolCallPiece Traffic UnsupportedMediaTypeError Usage

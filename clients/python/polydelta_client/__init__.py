@@ -36,7 +36,7 @@ from .outputs import (
     Tagging,
     Usage,
 )
-from .served import Health, Model, Task, Version
+from .served import Health, LastError, Model, Task, Version
 from .streaming import Stream
 from .tool_calls import CalledFunction, FunctionPiece, ToolCall, ToolCallPiece
 from .traffic import Compared, Seconds, Sharing, StepBack, SteppedBack, Traffic
@@ -68,6 +68,7 @@ __all__ = [
     "Inference",
     "Input",
     "InternalServerError",
+    "LastError",
     "Message",
     "Model",
     "NotFoundError",

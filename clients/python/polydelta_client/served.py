@@ -31,12 +31,22 @@ class Version(Result):
 
 
 @dataclass(frozen=True, repr=False)
+class LastError(Result):
+    """What a request failed with: when, in Unix seconds, the code, and the version asked."""
+
+    time: float
+    code: str
+    version: str
+
+
+@dataclass(frozen=True, repr=False)
 class Task(Answer):
     """A task: `version` is the active one, `resident` on "device", "host" or "disk".
 
     `type` is "generate", "classify", "tag" or "embed"; `labels` is None where there are none;
-    `requests` counts those served; `warnings` say what is odd about the active version, such as
-    that it changes nothing.
+    `tenant` is empty where the task is shared; `requests` counts those served, `last_error` is what
+    one of them failed with last; `warnings` say what is odd about the active version, such as that
+    it changes nothing.
     """
 
     id: str
@@ -51,6 +61,8 @@ class Task(Answer):
     requests: int
     base: str
     warnings: list[str] = field(default_factory=list[str])
+    tenant: str = ""
+    last_error: LastError | None = None
 
 
 @dataclass(frozen=True, repr=False)

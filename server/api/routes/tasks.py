@@ -12,8 +12,10 @@ from server.api.conditions import ConditionDep, KnownDep
 from server.api.dependencies import EngineDep, ModelId, RegistryDep, TaskId
 from server.api.writes import WritesDep
 from server.engine.engine import Engine
+from server.engine.last_errors import LastError
 from server.engine.residency import Residence
 from server.registry.condition import ANY
+from server.registry.names import TaskName
 from server.registry.registration import Registration
 from server.registry.version import Version
 
@@ -59,10 +61,13 @@ class VersionBody(BaseModel):
 class TaskBody(BaseModel):
     """A task at one version, the active one where none is named, and where its tensors are.
 
-    `warnings` say what is odd about that version, such as that it changes nothing.
+    `tenant` is whose it is, empty where it is shared. `requests` counts what it was asked since the
+    server started, and `last_error` is what one of these failed with last. `warnings` say what is
+    odd about that version, such as that it changes nothing.
     """
 
     id: str
+    tenant: str
     type: TaskType
     kind: str
     kinds: list[str]
@@ -72,6 +77,7 @@ class TaskBody(BaseModel):
     resident: Residence
     bytes: int
     requests: int
+    last_error: LastError | None
     base: str
     warnings: list[str]
 
@@ -81,6 +87,7 @@ class TaskBody(BaseModel):
         shown = task.version
         return cls(
             id=task.name,
+            tenant=task.tenant,
             type=shown.type,
             kind=shown.kind,
             kinds=list(shown.kinds),
@@ -93,6 +100,7 @@ class TaskBody(BaseModel):
             resident=engine.residence(shown.ref),
             bytes=shown.bytes,
             requests=task.requests,
+            last_error=engine.last_errors.of(TaskName(task.tenant, task.name)),
             base=engine.base.name,
             warnings=list(shown.warnings),
         )

@@ -12,5 +12,8 @@ export async function loadAccess() {
 
 export const may = (scope) => access.get()?.scopes.includes(scope) ?? false;
 
+// A tenant changes its own tasks, not those that all share.
+export const mayChange = (task) => may("write") && task.tenant === access.get().tenant;
+
 // What the whole server does is for keys of no tenant.
 export const mayWatch = () => may("read") && !access.get().tenant;

@@ -46,6 +46,7 @@ def test_a_task_is_shown_as_the_contract_says(live: Live, directory: Path):
     assert task["resident"] in {"disk", "host"}
     assert task == {
         "id": "fresh",
+        "tenant": "",
         "type": "classify",
         "kind": "lora+head",
         "kinds": ["lora", "head"],
@@ -55,6 +56,7 @@ def test_a_task_is_shown_as_the_contract_says(live: Live, directory: Path):
         "resident": task["resident"],
         "bytes": version["bytes"],
         "requests": 0,
+        "last_error": None,
         "base": "tiny-llama",
         "warnings": [],
     }

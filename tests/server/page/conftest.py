@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests import samples
+from tests.bases import save_base
 from tests.server.api.live import Live, serving
 from tests.server.page.pictures import Pictures
 
@@ -35,8 +36,11 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def live(decoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with serving(decoder, tmp_path_factory.mktemp("live"), drain_timeout=0) as server:
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """A decoder with room for what tools take of a prompt."""
+    folder = tmp_path_factory.mktemp("bases") / "tiny-llama"
+    base = save_base("llama", folder, max_position_embeddings=4096)
+    with serving(base, tmp_path_factory.mktemp("live"), drain_timeout=0) as server:
         server.add("lora", samples.generator("lora", server.spec))
         server.add("spam", samples.classifier(server.spec, LABELS))
         yield server

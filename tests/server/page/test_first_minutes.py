@@ -94,6 +94,19 @@ def _run(command: list[str]) -> str:
     return done.stdout
 
 
+def _look_at_now(page: Page, pictures: Pictures) -> None:
+    """See what the server does while two tasks answer, and come back."""
+    page.get_by_label("Longest answer").fill("128")
+    page.keyboard.press("Control+Enter")
+    page.get_by_role("link", name="Now").click()
+    expect(page.get_by_role("region", name="In slots")).to_contain_text(NAME)
+    expect(page.get_by_role("region", name="A step's time")).to_contain_text("Compute it")
+    pictures.take(page, "page-now", 900, after=12)
+    page.get_by_role("link", name="Try", exact=True).click()
+    expect(page.locator("article[aria-busy=true]")).to_have_count(0, timeout=ANSWER_MS)
+    page.get_by_label("Longest answer").fill(str(TOKENS))
+
+
 def test_from_nothing_to_one_s_own_adapter_called_from_code(
     demo: str, visit: Visit, pictures: Pictures, tmp_path: Path
 ) -> None:
@@ -127,6 +140,7 @@ def test_from_nothing_to_one_s_own_adapter_called_from_code(
     expect(own).to_contain_text("tokens/s", timeout=ANSWER_MS)
     assert own.locator(".written").inner_text().strip() == expected.strip()
 
+    _look_at_now(page, pictures)
     page.get_by_role("button", name=f"Copy {NAME} as code").click()
     streamed = _run(["bash", "-c", _code(page, "curl")])
     assert "".join(re.findall(r'"text":"((?:[^"\\]|\\.)*)"', streamed)).strip() in expected

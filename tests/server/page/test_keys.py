@@ -151,6 +151,24 @@ def test_only_keys_that_write_are_offered_changes(
     expect(sharing).to_be_visible(visible=offered)
 
 
+def test_a_tenant_s_key_changes_its_own_tasks_alone(
+    keyed: Live, keys: dict[str, str], visit: Visit
+) -> None:
+    own = keyed.write("own", samples.classifier(keyed.spec, LABELS, seed=4))
+    _open(visit, keyed, keys["tenant"], "tasks/spam")
+    expect(visit.page.get_by_text("your key cannot change it")).to_be_visible()
+    for change in ("Remove", "Go back to version 1"):
+        expect(visit.page.get_by_role("button", name=change)).to_be_hidden()
+    visit.page.locator("input[webkitdirectory]").set_input_files(own)
+    visit.page.get_by_label("Task", exact=True).fill("spam")
+    # It is no new version of the shared task, which goes on beside it.
+    expect(visit.page.get_by_text("a new version")).to_be_hidden()
+    visit.page.get_by_role("button", name="Upload", exact=True).click()
+    expect(visit.page.get_by_text("Taken: version 1 answers")).to_be_visible()
+    expect(visit.page.get_by_role("button", name="Remove")).to_be_visible()
+    expect(visit.page.get_by_text("your key cannot change it")).to_be_hidden()
+
+
 def test_a_key_that_only_writes_uploads(keyed: Live, keys: dict[str, str], visit: Visit) -> None:
     _open(visit, keyed, keys["write"], "tasks")
     sound = keyed.write("uploaded", samples.classifier(keyed.spec, LABELS, seed=3))

@@ -1,6 +1,7 @@
 """Now: what the server does, once a second, for whoever looks."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -9,7 +10,12 @@ from playwright.sync_api import expect
 
 from server.api import snapshots
 from tests.server.api.live import Live, wait_until
+from tests.server.engine.pacing import slowed
 from tests.server.page.conftest import Visit
+
+STEPS = 8
+SLOW = 0.05
+"""Seconds that `slowed` adds to each of them."""
 
 
 def _figure(visit: Visit, title: str) -> Any:
@@ -32,6 +38,35 @@ def test_the_view_follows_what_the_server_does(live: Live, visit: Visit) -> None
     expect(errors).to_contain_text("404 task_not_found")
     expect(errors).not_to_contain_text("nothing")
     expect(visit.page.locator(".chart canvas")).to_have_count(2)
+    step = visit.page.get_by_role("region", name="A step's time")
+    shares = step.get_by_role("definition").filter(has_text="%")
+    expect(shares).to_have_count(4)
+    expect(step).to_contain_text("Before its first step a request waited")
+
+
+def test_a_step_s_parts_are_all_of_it(live: Live) -> None:
+    with live.http.stream("GET", "/v1/events") as events:
+        lines = events.iter_lines()
+        before = _heard(lines)
+        began = time.monotonic()
+        with slowed(live.engine):
+            live.infer("lora", "hello", max_tokens=STEPS, ignore_eos=True)
+            live.settle()
+        elapsed = time.monotonic() - began
+        after = next(each for each in iter(lambda: _heard(lines), None) if _grown(before, each))
+    grown = _grown(before, after)
+    assert grown["steps"] == STEPS
+    parts = [grown[name] for name in ("schedule", "forward", "choose", "deliver")]
+    assert min(parts) > 0
+    assert grown["forward"] >= STEPS * SLOW
+    assert sum(parts) <= elapsed
+    assert after["queue"]["started"] == before["queue"]["started"] + 1
+
+
+def _grown(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """What steps took between two snapshots, nothing until all are there."""
+    grown = {name: value - before["step"][name] for name, value in after["step"].items()}
+    return grown if grown["steps"] >= STEPS else {}
 
 
 def test_listeners_hear_the_same_and_cost_nothing_when_they_leave(live: Live) -> None:

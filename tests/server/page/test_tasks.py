@@ -39,6 +39,21 @@ def test_the_table_says_of_each_task_what_the_server_says(live: Live, visit: Vis
     expect(visit.page.get_by_role("rowheader").first).to_have_text("spam")
 
 
+def test_what_failed_last_stands_beside_its_task(live: Live, visit: Visit) -> None:
+    live.add("failing", samples.classifier(live.spec, LABELS))
+    assert live.http.get("/v1/tasks/failing").json()["last_error"] is None
+    refused = live.post("/v1/infer", task="failing", input="word " * 3000)
+    assert refused.json()["error"]["code"] == "context_length_exceeded"
+    told = live.http.get("/v1/tasks/failing").json()
+    assert told["last_error"]["code"] == "context_length_exceeded"
+    assert told["last_error"]["version"] == told["version"]
+    _open(visit, live, "failing")
+    row = visit.page.get_by_role("row", name="failing")
+    expect(row.get_by_role("cell", name="context_length_exceeded")).to_be_visible()
+    facts = visit.page.get_by_role("region", name="failing")
+    expect(facts).to_contain_text("context_length_exceeded")
+
+
 def test_a_folder_is_served_and_a_damaged_one_is_not(live: Live, visit: Visit) -> None:
     sound = live.write("sound", samples.classifier(live.spec, LABELS, seed=3))
     _open(visit, live)

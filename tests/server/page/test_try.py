@@ -2,10 +2,15 @@
 
 import json
 import re
+import subprocess
+import sys
+from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, expect
 
+from server.engine.answer import Answer
+from server.engine.request import Request
 from tests.server.api.live import Live
 from tests.server.page.conftest import LABELS, Visit
 
@@ -72,6 +77,86 @@ def test_options_and_a_schema_reach_the_answer(live: Live, visit: Visit) -> None
     _ask(visit, "hello")
     _answered(visit, "base")
     assert json.loads(_column(visit, "base").locator(".written").inner_text()) == {"a": 1}
+
+
+def test_tools_are_offered_and_their_calls_shown(live: Live, visit: Visit) -> None:
+    visit.page.goto(live.url)
+    visit.page.get_by_text("Options for tasks that write").click()
+    field = visit.page.get_by_label("Tools that the answer may call")
+    field.fill("{}")
+    expect(visit.page.get_by_text("Tools are a list")).to_be_visible()
+    field.fill("")
+    visit.page.get_by_role("button", name="Example of: Tools").click()
+    (tool,) = json.loads(field.input_value())
+    assert tool["function"]["name"] == "weather"
+    visit.page.get_by_label("It must call one").check()
+    _ask(visit, "Will it rain?")
+    _answered(visit, "base", "lora")
+    call = _column(visit, "lora").get_by_role("list", name="Calls of tools").get_by_role("listitem")
+    expect(call.first).to_contain_text("calls weather")
+    expect(call.first.get_by_role("definition")).to_have_count(2)
+    expected = live.infer(
+        "lora", [{"role": "user", "content": "Will it rain?"}], tools=[tool], tool_choice="required"
+    )["outputs"][0]["tool_calls"]
+    units = [json.loads(each["function"]["arguments"])["unit"] for each in expected]
+    assert [each.inner_text() for each in call.locator("dd:last-child").all()] == units
+
+
+OPTIONS = {
+    "Longest answer": ("max_tokens", 9),
+    "Temperature": ("temperature", 0.7),
+    "Top p": ("top_p", 0.9),
+    "Top k": ("top_k", 20),
+    "Min p": ("min_p", 0.05),
+    "Repetition penalty": ("repetition_penalty", 1.1),
+    "Presence penalty": ("presence_penalty", 0.3),
+    "Frequency penalty": ("frequency_penalty", -0.2),
+    "Seed": ("seed", 7),
+}
+
+
+@pytest.mark.parametrize("tools", [False, True])
+def test_copied_code_asks_for_what_the_page_asks_for(
+    live: Live, visit: Visit, monkeypatch: pytest.MonkeyPatch, tools: bool
+) -> None:
+    visit.page.goto(live.url)
+    visit.page.get_by_text("Options for tasks that write").click()
+    for label, (_, value) in OPTIONS.items():
+        visit.page.get_by_label(label).fill(str(value))
+    visit.page.get_by_label("Stop before").fill('"end"')
+    visit.page.get_by_role("button", name="Example of: " + ("Tools" if tools else "JSON")).click()
+    visit.page.get_by_role("button", name="Take base away").click()
+    submitted = _submitted(live, monkeypatch)
+    _ask(visit, "it's so")
+    _answered(visit, "lora")
+    visit.page.get_by_role("button", name="Copy lora as code").click()
+    codes: dict[str, str] = {}
+    for form in ("curl", "Python", "openai"):
+        visit.page.get_by_role("button", name=form, exact=True).click()
+        codes[form] = visit.page.get_by_role("dialog").locator("code").inner_text()
+    python = f"{codes['Python']}\n{codes['openai']}"
+    for command in (["bash", "-c", codes["curl"]], [sys.executable, "-c", python]):
+        subprocess.run(command, check=True, capture_output=True)
+    first, *others = [(each.sampling, each.tools, each.grammar) for each in submitted]
+    assert others == [first] * 3
+    assert {name: getattr(first[0], name) for name, _ in OPTIONS.values()} == dict(OPTIONS.values())
+    assert first[0].stop == ('"end"',)
+    assert bool(first[1]) is tools
+    assert (first[2] is None) is tools
+
+
+def _submitted(live: Live, monkeypatch: pytest.MonkeyPatch) -> list[Request]:
+    """What the engine is asked from now on of the task that writes."""
+    found: list[Request] = []
+    submit = live.engine.submit
+
+    async def noted(request: Request, *others: Any) -> Answer:
+        if request.task == "lora":
+            found.append(request)
+        return await submit(request, *others)
+
+    monkeypatch.setattr(live.engine, "submit", noted)
+    return found
 
 
 def test_tasks_are_found_chosen_and_taken_away(live: Live, visit: Visit) -> None:

@@ -20,7 +20,7 @@ function options(box, lines, width) {
     legend: { show: false },
     cursor: { show: false },
     scales: { x: { range: (_, __, last) => [last - KEPT + 1, last] }, y: { range: (_, __, most) => [0, Math.max(1, most * 1.15)] } },
-    axes: [{ ...axis, grid: { show: false }, space: 90, values: (_, times) => times.map(clock) }, { ...axis, size: 44 }],
+    axes: [{ ...axis, grid: { show: false }, size: 30, space: 90, values: (_, times) => times.map(clock) }, { ...axis, size: 44 }],
     series: [{}, ...lines.map(({ stroke }) => ({ stroke: painted(box, stroke), width: 1.75, points: { show: false } }))],
   };
 }

@@ -4,6 +4,7 @@ import { html, useEffect, useState } from "../html.js";
 import { bytes, clock, count, seconds } from "../words.js";
 import { Chart } from "./chart.js";
 import { kept, quantile, rates } from "./rates.js";
+import { Step } from "./step.js";
 import { watch } from "./watch.js";
 
 const percent = (part, whole) => (whole ? `${Math.round((100 * part) / whole)} %` : "–");
@@ -80,6 +81,6 @@ export function NowView() {
         ]}
       />
     </div>
-    <div class="panels"><${Slots} tasks=${now.tasks} /><${Errors} errors=${now.errors} /></div>
+    <div class="panels"><${Step} snapshots=${snapshots} /><${Slots} tasks=${now.tasks} /><${Errors} errors=${now.errors} /></div>
   </div>`;
 }

@@ -1,6 +1,7 @@
 // A text that a task writes, as it comes.
 
 import { html } from "../html.js";
+import { Calls } from "./calls.js";
 
 const ENDINGS = { length: "Cut off at its longest: raise it under Options." };
 
@@ -10,6 +11,7 @@ export function Text({ output, state, finish }) {
       <p class="written">${output.reasoning}</p>
     </details>`}
     <p class=${state === "writing" ? "written under-way" : "written"}>${output.text}</p>
-    ${state === "done" && !output.text && html`<p class="quiet">It wrote nothing.</p>`}
+    <${Calls} calls=${output.calls} />
+    ${state === "done" && !output.text && !output.calls.length && html`<p class="quiet">It wrote nothing.</p>`}
     ${ENDINGS[finish] && html`<p class="quiet">${ENDINGS[finish]}</p>`}`;
 }

@@ -16,6 +16,7 @@ export const COLUMNS = [
   { name: "bytes", title: "Size", of: (task) => task.bytes, shown: (task) => bytes(task.bytes), number: true },
   { name: "resident", title: "Resident", of: (task) => RESIDENT[task.resident] ?? task.resident },
   { name: "requests", title: "Requests", of: (task) => task.requests, shown: (task) => task.requests.toLocaleString("en"), number: true },
+  { name: "failed", title: "Last error", of: (task) => task.last_error?.code ?? "" },
 ];
 
 export function sorted(list, { column, down }) {

@@ -1,6 +1,6 @@
 // A task's versions: which one answers, going back to another, or several that share its requests.
 
-import { may } from "../access.js";
+import { mayChange } from "../access.js";
 import { getJson, taskPath } from "../api.js";
 import { html, useEffect, useState } from "../html.js";
 import { attempt } from "../toast.js";
@@ -20,7 +20,7 @@ function Version({ task, version, active, traffic }) {
     ${percent > 0 && html`<span class="state">${Math.round(percent)} %</span>`}
     ${version.active
       ? html`<span class="state good">active</span>`
-      : may("write") &&
+      : mayChange(task) &&
         html`<button
           type="button"
           class="plain"
@@ -79,6 +79,6 @@ export function Versions({ task }) {
     </ul>
     ${traffic &&
     newest.length > 1 &&
-    may("write") &&
+    mayChange(task) &&
     html`<${Sliders} key=${newest.length} task=${task} traffic=${traffic} onChange=${load} />`}`;
 }

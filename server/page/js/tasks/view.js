@@ -1,6 +1,6 @@
 // Tasks: all that there are, one of them in detail, and adding more.
 
-import { may } from "../access.js";
+import { may, mayChange } from "../access.js";
 import { Filter } from "../filter.js";
 import { html, useEffect, useState } from "../html.js";
 import { Notice } from "../notice.js";
@@ -31,7 +31,7 @@ export function TasksView({ place }) {
   const current = all.find((task) => task.id === name);
   return html`<div class=${name ? "tasks with-detail" : "tasks"}>
     <section class="registry" aria-label="All tasks">
-      ${may("write") && html`<${Upload} names=${all.map((task) => task.id)} />`}
+      ${may("write") && html`<${Upload} names=${all.filter(mayChange).map((task) => task.id)} />`}
       ${all.length > 0 && html`<${Sought} list=${all} current=${name} />`}
       ${!all.length && html`<p class="notice quiet">There are no tasks yet${may("write") ? ": drop the folder of a delta above" : ""}.</p>`}
     </section>

@@ -2,6 +2,7 @@
 
 import { ApiError, send } from "../api.js";
 import { events } from "../events.js";
+import { joined } from "../outputs/calls.js";
 
 const URL = "v1/infer";
 
@@ -26,15 +27,17 @@ export async function ask(requests, tell, signal) {
 async function stream(response, name, tell, since) {
   let text = "";
   let reasoning = "";
+  let calls = [];
   let first = null;
   for await (const event of events(response)) {
     if (event.error) throw new ApiError(event.error.message, 0, event.error.code);
     first ??= since();
     text += event.text ?? "";
     reasoning += event.reasoning ?? "";
+    calls = joined(calls, event.tool_calls ?? []);
     const { version, usage, finish_reason: finish } = event;
     const known = { ...(usage && { usage }), ...(finish && { finish }) };
-    tell(name, { state: "writing", version, first, total: since(), output: { text, reasoning }, ...known });
+    tell(name, { state: "writing", version, first, total: since(), output: { text, reasoning, calls }, ...known });
   }
   tell(name, { state: "done", total: since() });
 }
@@ -51,4 +54,3 @@ async function whole(response, names, tell, since) {
     tell(names[at], { state: "done", version, usage, outputs, total: since() });
   }
 }
-

@@ -25,6 +25,7 @@ const named = (values) => Object.entries(values).map(([name, value]) => `, ${nam
 const ANSWERS = { classify: "scores", tag: "entities", embed: "embedding" };
 
 function printed(task, body, call) {
+  if (task.type === "generate") return `answer = client.infer(${call})\nprint(answer.text, answer.tool_calls)`;
   if (Array.isArray(body.input)) return `print([each.embedding for each in client.infer(${call}).outputs])`;
   return `print(client.infer(${call}).${ANSWERS[task.type]})`;
 }
@@ -32,23 +33,35 @@ function printed(task, body, call) {
 export function python(origin, { task, body }) {
   const call = `${py(body.task)}, ${py(body.input)}${named(body.parameters ?? {})}`;
   const made = `from polydelta_client import Polydelta\n\nclient = Polydelta(${py(origin)})\n`;
-  if (!body.stream) return made + printed(task, body, call);
+  // Calls are read best once they are whole.
+  if (!body.stream || body.parameters?.tools) return made + printed(task, body, call);
   return `${made}for piece in client.stream(${call}):\n    print(piece.text, end="", flush=True)`;
 }
 
+// What OpenAI's client does not know by name.
+const EXTRA = ["top_k", "min_p", "repetition_penalty"];
+
+const messagesOf = ({ input }) => (Array.isArray(input) ? input : [{ role: "user", content: input }]);
+
 function chat(body) {
-  const { schema, top_k, repetition_penalty, temperature = 0, ...own } = body.parameters ?? {};
-  const extra = Object.entries({ top_k, repetition_penalty }).filter(([, value]) => value !== undefined);
+  const { schema, temperature = 0, ...given } = body.parameters ?? {};
+  const own = Object.entries({ max_tokens: 128, temperature, ...given }).filter(([name]) => !EXTRA.includes(name));
+  const extra = Object.entries(given).filter(([name]) => EXTRA.includes(name));
   const parts = [
     `model=${py(body.task)}`,
-    `messages=[{"role": "user", "content": ${py(body.input)}}]`,
-    ...Object.entries({ max_tokens: 128, temperature, ...own }).map(([name, value]) => `${name}=${py(value)}`),
-    "stream=True",
+    `messages=${py(messagesOf(body))}`,
+    ...own.map(([name, value]) => `${name}=${py(value)}`),
   ];
   if (schema) parts.push(`response_format=${py({ type: "json_schema", json_schema: { name: "answer", schema } })}`);
   if (extra.length) parts.push(`extra_body=${py(Object.fromEntries(extra))}`);
+  if (given.tools) {
+    return (
+      `answer = client.chat.completions.create(\n    ${parts.join(",\n    ")},\n)\n` +
+      "print(answer.choices[0].message.content, answer.choices[0].message.tool_calls)"
+    );
+  }
   return (
-    `stream = client.chat.completions.create(\n    ${parts.join(",\n    ")},\n)\n` +
+    `stream = client.chat.completions.create(\n    ${[...parts, "stream=True"].join(",\n    ")},\n)\n` +
     'for chunk in stream:\n    if chunk.choices:\n        print(chunk.choices[0].delta.content or "", end="", flush=True)'
   );
 }

@@ -55,4 +55,3 @@ export function Column({ task, answer, input, onCopy, onClose }) {
     </footer>
   </article>`;
 }
-

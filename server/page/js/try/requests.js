@@ -9,6 +9,8 @@ const inputOf = (task, text) =>
 export function requestFor(task, text, parameters) {
   const body = { task: task.id, input: inputOf(task, text) };
   if (task.type !== "generate") return body;
+  // Tools are for chats.
+  if (parameters.tools) body.input = [{ role: "user", content: text }];
   return { ...body, ...(Object.keys(parameters).length && { parameters }), stream: true };
 }
 

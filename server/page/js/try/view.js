@@ -7,7 +7,7 @@ import { store } from "../store.js";
 import { BASE, tasks } from "../registry.js";
 import { ask } from "./ask.js";
 import { Column } from "./column.js";
-import { NO_OPTIONS, Options, parametersOf, schemaFault } from "./options.js";
+import { NO_OPTIONS, Options, optionsFault, parametersOf } from "./options.js";
 import { Picker } from "./picker.js";
 import { plan, requestFor } from "./requests.js";
 import { Snippets } from "./snippets.js";
@@ -18,7 +18,7 @@ const EXAMPLE =
   "this year, and said that prices were still climbing too fast.";
 
 // What is chosen, typed and answered stays while other views are looked at.
-const state = store({ chosen: null, text: EXAMPLE, options: NO_OPTIONS, asked: null, answers: {} });
+const state = store({ chosen: null, text: EXAMPLE, options: NO_OPTIONS, opened: false, asked: null, answers: {} });
 const copied = store(null);
 let running = null;
 
@@ -35,7 +35,7 @@ function toggle(chosen, name) {
 
 async function run(shown) {
   const { text, options } = state.get();
-  if (running || !text.trim() || !shown.length || schemaFault(options.schema)) return;
+  if (running || !text.trim() || !shown.length || optionsFault(options)) return;
   running = new AbortController();
   set({ asked: text, answers: Object.fromEntries(shown.map((task) => [task.id, { state: "waiting" }])) });
   const tell = (name, change) =>
@@ -68,7 +68,7 @@ function useKeys(shown, field) {
 
 export function TryView() {
   const { list, error } = tasks.use();
-  const { chosen, text, options, asked, answers } = state.use();
+  const { chosen, text, options, opened, asked, answers } = state.use();
   const field = useRef();
   const names = chosen ?? (list ? firstChoice(list) : []);
   const shown = names.map((name) => list?.find((task) => task.id === name)).filter(Boolean);
@@ -76,7 +76,7 @@ export function TryView() {
 
   if (!may("infer")) return html`<p class="notice quiet">This key asks no task: that takes one with the scope infer.</p>`;
   if (!list) return html`<${Notice} error=${error} />`;
-  const parameters = schemaFault(options.schema) ? {} : parametersOf(options);
+  const parameters = optionsFault(options) ? {} : parametersOf(options);
   return html`<div class="try">
     <${Picker} list=${list} chosen=${names} onToggle=${(name) => toggle(names, name)} />
     <div class="bench">
@@ -91,7 +91,7 @@ export function TryView() {
         <label for="input">Input</label>
         <textarea id="input" rows="4" ref=${field} value=${text} onInput=${(event) => set({ text: event.target.value })}></textarea>
         <div class="go">
-          <${Options} options=${options} onChange=${(next) => set({ options: next })} />
+          <${Options} options=${options} open=${opened} onChange=${(next) => set({ options: next })} onToggle=${(open) => set({ opened: open })} />
           <button class="main" disabled=${!running && (!shown.length || !text.trim())}>
             ${running ? "Stop" : "Ask"} <kbd>${running ? "Esc" : "Ctrl ↵"}</kbd>
           </button>
