@@ -21,7 +21,7 @@ pip := $(bin)/python -m pip --disable-pip-version-check
 # An empty file for each thing that is installed, so that a second run starts at once.
 done := .venv/done
 
-.PHONY: run test browser long clients structured fuzz fuzz-api soak pictures dashboard check format lock clean
+.PHONY: run test browser long clients structured fuzz fuzz-api soak pictures dashboard check docs format lock clean
 .PHONY: wheels cross reproducible
 .DELETE_ON_ERROR:
 
@@ -69,6 +69,10 @@ pictures: $(done)/dev $(done)/base-smollm2 browser
 
 dashboard: $(done)/dev
 	$(bin)/python -m tests.dashboard $(PROMETHEUS)
+
+# The documentation's site, in build/docs; it is opened as it is or served by anything.
+docs: $(done)/dev
+	$(bin)/python -m docs.site
 
 check: $(done)/dev
 	$(bin)/ruff check

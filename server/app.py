@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import Lifespan
 
 from server.api.http import problem
 from server.api.http.answered import AnsweredBy
@@ -71,6 +72,18 @@ _RESOURCES = (
 )  # fmt: skip
 
 
+def documented(lifespan: Lifespan[FastAPI] | None = None) -> Documented:
+    """All routes with their document, and nothing behind them yet."""
+    # A redirect would lead to wherever the request's Host header says.
+    app = Documented(
+        title="Polydelta", lifespan=lifespan, responses=PROBLEMS, redirect_slashes=False
+    )
+    for resource in _RESOURCES:
+        app.include_router(resource.router)
+    check_declared(app.routes)
+    return app
+
+
 def create_app(engine: Engine, settings: Settings, max_requests: int) -> FastAPI:
     """Put an engine behind HTTP; the application starts it, observes it and stops it."""
 
@@ -88,10 +101,7 @@ def create_app(engine: Engine, settings: Settings, max_requests: int) -> FastAPI
             await engine.stop(settings.drain_timeout)
             app.state.writes.close()
 
-    # A redirect would lead to wherever the request's Host header says.
-    app = Documented(
-        title="Polydelta", lifespan=lifespan, responses=PROBLEMS, redirect_slashes=False
-    )
+    app = documented(lifespan)
     app.state.engine = engine
     app.state.writes = Writes(settings.max_uploads)
     sources = app.state.sources = _sources(settings, engine.registry.tally)
@@ -101,9 +111,6 @@ def create_app(engine: Engine, settings: Settings, max_requests: int) -> FastAPI
     app.state.snapshots = Snapshots(engine, app.state.metrics)
     rates = Rates(engine.registry.access)
     engine.observer = Observers(traced(app.state.metrics), rates)
-    for resource in _RESOURCES:
-        app.include_router(resource.router)
-    check_declared(app.routes)
     problem.install(app)
     _guard(app, engine, settings, max_requests, rates)
     return app
