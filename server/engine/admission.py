@@ -14,6 +14,7 @@ from server.engine.pace import Pace
 from server.engine.request import Request
 from server.engine.row import Party, Row
 from server.engine.sequence import Key
+from server.engine.turns import Weight, alike
 from server.errors import QueueFull
 from server.registry.version import Version
 
@@ -27,15 +28,23 @@ class Admission:
     """Keeps account of the engine's rows and decides about new ones; the event loop's alone.
 
     A free place is given at once. Else a row may wait if a place is expected for it within
-    `max_wait` seconds, or if its party, its task and caller, has less than its share of places.
+    `max_wait` seconds, or if its party, its task and caller, has less than its share of places,
+    which its tenant's `weight` decides about.
     Once `max_waiting` rows wait, a party with fewer rows takes the place of the youngest row of the
     one with the most, which `displace` is told by its request's id.
     """
 
-    def __init__(self, limits: Limits, pace: Pace, displace: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        pace: Pace,
+        displace: Callable[[str], None],
+        weight: Weight = alike,
+    ) -> None:
         self._limits = limits
         self._pace = pace
         self._displace = displace
+        self._weight = weight
         self._lengths = Lengths()
         self._rows: dict[Key, Row] = {}
         self._forecast: Forecast | None = None
@@ -47,7 +56,7 @@ class Admission:
         The rows are `stuck` if a place alone would not let them run, `context` bounds their
         tokens. Only the first request of a call has to pass for a task.
         """
-        party = Party(version.ref.task, request.call.caller)
+        party = Party(version.ref.task, request.call.caller, request.call.tenant)
         generates = version.type is TaskType.GENERATE
         count = request.sampling.n if generates else 1
         if party.task not in request.call.admitted:
@@ -123,7 +132,7 @@ class Admission:
     def _now(self) -> Forecast:
         if self._forecast is None:
             places = self._limits.max_sequences
-            self._forecast = Forecast(self.rows, places, self._pace)
+            self._forecast = Forecast(self.rows, places, self._pace, self._weight)
         return self._forecast
 
     def _found(self, keys: Iterable[Key]) -> Iterable[Row]:

@@ -48,7 +48,7 @@ def core_of(
         limits.max_batch_tokens,
         limits.max_sequences,
         PrefixCache(pool) if pool is not None and limits.prefix_cache else None,
-        Turns(lambda tenant: registry.access.tenant(tenant).weight),
+        Turns(registry.access.weight),
     )
     context = context_of(runner.base, limits)
     return EngineCore(runner, residency, scheduler, context, bell, allow, deliver)

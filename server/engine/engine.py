@@ -78,7 +78,8 @@ class Engine:
             self._tell_loaded,
         )
         self._steps = StepThread(self.core, bell, self._take_threads, self._die)
-        self._admission = Admission(limits, self.core.pace, self._displace)
+        weight = registry.access.weight
+        self._admission = Admission(limits, self.core.pace, self._displace, weight)
         self._answers = Answers(base.tokenizer, self._admission, self.core.abort, self._ended)
         self._shadows = Shadows(self._begin_unseen, limits.max_sequences)
         self.traffic = TrafficControl(registry, self._shadows)

@@ -2,28 +2,38 @@
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
 from itertools import islice
+from typing import TypeVar
 
 from server.engine.pace import Pace
 from server.engine.row import Party, Row
+from server.engine.turns import Weight, alike
+
+Group = TypeVar("Group", bound=Hashable)
 
 
 class Forecast:
     """What is expected of an engine's rows at one moment, with room for `places` running at once.
 
-    Rows wait in the order in which the scheduler takes them: tasks take turns, and within a task
-    its callers; what somebody has running counts as turns already had.
+    Rows wait in the order in which the scheduler takes them: tenants by `weight`, of one tenant
+    tasks take turns, and within a task its callers; what somebody has running counts as turns
+    already had.
     """
 
-    def __init__(self, rows: Iterable[Row], places: int, pace: Pace) -> None:
+    def __init__(
+        self, rows: Iterable[Row], places: int, pace: Pace, weight: Weight = alike
+    ) -> None:
         self._places = places
         self._pace = pace
         self._rows = sorted(rows, key=lambda row: not row.running)
         self._running = Counter(row.party for row in self._rows if row.running)
         self._waiting = Counter(row.party for row in self._rows if not row.running)
-        self._task_running = _by_task(self._running)
-        self._task_waiting = _by_task(self._waiting)
+        self._weight = weight
+        self._task_running = _summed(self._running, _task)
+        self._task_waiting = _summed(self._waiting, _task)
+        self._tenant_running = _summed(self._running, _tenant)
+        self._tenant_waiting = _summed(self._waiting, _tenant)
         holding = self._rows[: max(places, 1)]
         self._ends, self._backlog = _ends(holding, pace)
         self._mean_prompt = _mean(row.prompt for row in holding)
@@ -60,11 +70,17 @@ class Forecast:
         return self._duration / max(1.0, self.share(party))
 
     def share(self, party: Party) -> float:
-        """The places that are a party's by right: its task's share, among that task's callers."""
+        """The places that are a party's by right.
+
+        Its tenant's, by weight; of these its task's, as many as another's; of these as many as
+        another caller's.
+        """
         parties = {*self._running, *self._waiting, party}
-        tasks = {each.task for each in parties}
-        callers = sum(each.task == party.task for each in parties)
-        return self._places / len(tasks) / callers
+        tenants = {each.tenant for each in parties}
+        tasks = {each.task for each in parties if each.tenant == party.tenant}
+        callers = sum(_task(each) == _task(party) for each in parties)
+        places = self._places * self._weight(party.tenant) / sum(map(self._weight, tenants))
+        return places / len(tasks) / callers
 
     def held(self, party: Party) -> int:
         """How many rows a party has, running or waiting."""
@@ -81,16 +97,24 @@ class Forecast:
 
     def _rank(self, party: Party) -> int:
         """How many of the rows that wait come before a new one of a party."""
+        task = _task(party)
         within = sum(
             _before(self.held(party), self._running[other], count)
             for other, count in self._waiting.items()
-            if other.task == party.task
+            if _task(other) == task
         )
-        turn = self._task_running[party.task] + within
+        turn = self._task_running[task] + within
+        within += sum(
+            _before(turn, self._task_running[other], count)
+            for other, count in self._task_waiting.items()
+            if other != task and other[0] == party.tenant
+        )
+        turn = self._tenant_running[party.tenant] + within
+        weight = self._weight(party.tenant)
         return within + sum(
-            _before(turn, self._task_running[task], count)
-            for task, count in self._task_waiting.items()
-            if task != party.task
+            _before(turn * self._weight(other) // weight, self._tenant_running[other], count)
+            for other, count in self._tenant_waiting.items()
+            if other != party.tenant
         )
 
 
@@ -99,11 +123,19 @@ def _before(turn: int, running: int, waiting: int) -> int:
     return min(max(turn - running + 1, 0), waiting)
 
 
-def _by_task(parties: Counter[Party]) -> Counter[str]:
-    tasks: Counter[str] = Counter()
+def _task(party: Party) -> tuple[str, str]:
+    return party.tenant, party.task
+
+
+def _tenant(party: Party) -> str:
+    return party.tenant
+
+
+def _summed(parties: Counter[Party], whose: Callable[[Party], Group]) -> Counter[Group]:
+    found: Counter[Group] = Counter()
     for party, count in parties.items():
-        tasks[party.task] += count
-    return tasks
+        found[whose(party)] += count
+    return found
 
 
 def _ends(rows: Iterable[Row], pace: Pace) -> tuple[list[float], float]:

@@ -3,14 +3,16 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from server.registry.names import SHARED
 from server.registry.version import Version
 
 
 class Party(NamedTuple):
-    """Whose share of the places a row counts to: its task and, within that, who asked."""
+    """Whose share of the places a row counts to: its tenant's, its task's of that, its caller's."""
 
     task: str
     caller: str
+    tenant: str = SHARED
 
 
 @dataclass(eq=False, slots=True)

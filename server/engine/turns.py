@@ -16,7 +16,8 @@ Weight: TypeAlias = Callable[[str], int]
 """A tenant's weight, 1 or more."""
 
 
-def _alike(_: str) -> int:
+def alike(_: str) -> int:
+    """Gives all tenants the same weight."""
     return 1
 
 
@@ -29,7 +30,7 @@ class Turns:
     et al., Fairness in Serving Large Language Models, OSDI 2024).
     """
 
-    def __init__(self, weight: Weight = _alike) -> None:
+    def __init__(self, weight: Weight = alike) -> None:
         self._weight = weight
         self._served: dict[str, float] = {}
         self._lowest = 0.0

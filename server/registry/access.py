@@ -29,6 +29,10 @@ class Access:
         """What a tenant may use."""
         return self._limits.get(name) or Tenant(name)
 
+    def weight(self, name: str) -> int:
+        """A tenant's weight among those that wait."""
+        return self.tenant(name).weight
+
     def read(self) -> None:
         """Take over what the database has; raises what Database raises."""
         ring = self._keys.ring()

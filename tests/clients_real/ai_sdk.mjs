@@ -7,6 +7,7 @@ const load = (name) =>
   import(pathToFileURL(createRequire(`${process.env.NODE_MODULES}/x.js`).resolve(name)).href);
 const { embedMany, generateObject, generateText, streamText, tool } = await load("ai");
 const { createOpenAICompatible } = await load("@ai-sdk/openai-compatible");
+const { createOpenAI } = await load("@ai-sdk/openai");
 const { z } = await load("zod");
 
 const provider = createOpenAICompatible({
@@ -53,6 +54,19 @@ const cells = {
     for (const call of calls) schema.parse(call.input);
   },
   async json_schema() {
+    schema.parse((await generateObject({ model, prompt: "hello", schema, maxRetries: 0 })).object);
+  },
+  async responses() {
+    const openai = createOpenAI({ baseURL: `${process.env.POLYDELTA_URL}/v1`, apiKey: "none" });
+    const model = openai.responses("base");
+    const short = { model, prompt: "hello", maxOutputTokens: 6, maxRetries: 0 };
+    assert.equal(typeof (await generateText(short)).text, "string");
+    const stream = streamText(short);
+    await stream.consumeStream();
+    assert.ok((await stream.usage).outputTokens > 0);
+    const { toolCalls } = await generateText({ ...calling, model });
+    assert.ok(toolCalls.length > 0);
+    for (const call of toolCalls) schema.parse(call.input);
     schema.parse((await generateObject({ model, prompt: "hello", schema, maxRetries: 0 })).object);
   },
   async embeddings() {

@@ -15,6 +15,7 @@ CELLS = {
     "streamed_tools": "streamed tools",
     "json_schema": "json_schema",
     "parse": "`.parse()`",
+    "responses": "responses",
     "embeddings": "embeddings",
     "cancel": "cancel",
     "errors": "error classes",

@@ -43,6 +43,10 @@ def test_json_schema() -> None:
     run("json_schema")
 
 
+def test_responses() -> None:
+    run("responses")
+
+
 def test_embeddings() -> None:
     run("embeddings")
 

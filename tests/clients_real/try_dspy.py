@@ -93,3 +93,7 @@ def test_embeddings() -> None:
 def test_errors() -> None:
     with pytest.raises(Exception, match="nothing"):
         model("nothing")("hello")
+
+
+def test_responses() -> None:
+    assert len(model(max_tokens=200, model_type="responses")("hello")) == 1

@@ -6,7 +6,7 @@ import openai
 import pytest
 from asked import API, SCHEMA, Weather
 from haystack.components.embedders import OpenAITextEmbedder
-from haystack.components.generators.chat import OpenAIChatGenerator
+from haystack.components.generators.chat import OpenAIChatGenerator, OpenAIResponsesChatGenerator
 from haystack.dataclasses import ChatMessage, StreamingChunk
 from haystack.tools import Tool
 from haystack.utils import Secret
@@ -75,3 +75,19 @@ def test_embeddings() -> None:
 def test_errors() -> None:
     with pytest.raises(openai.NotFoundError):
         chat("nothing").run(HELLO)
+
+
+def test_responses() -> None:
+    pieces: list[StreamingChunk] = []
+    asked = OpenAIResponsesChatGenerator(
+        api_key=KEY, model="base", api_base_url=API, max_retries=0, generation_kwargs={}
+    )
+    options = {"max_output_tokens": 200}
+    (reply,) = asked.run(HELLO, generation_kwargs=options)["replies"]
+    assert reply.meta["usage"]["output_tokens"]
+    asked.run(HELLO, streaming_callback=pieces.append, generation_kwargs=options)
+    assert pieces
+    options["tool_choice"] = "required"
+    (reply,) = asked.run(HELLO, tools=[TOOL], generation_kwargs=options)["replies"]
+    assert reply.tool_calls
+    assert all(Weather.model_validate(call.arguments) for call in reply.tool_calls)

@@ -54,3 +54,10 @@ def test_errors() -> None:
         client(instructor.Mode.TOOLS).create(
             model="nothing", messages=HELLO, response_model=Weather, max_retries=0
         )
+
+
+def test_responses() -> None:
+    found = client(instructor.Mode.RESPONSES_TOOLS).create(
+        model="base", messages=HELLO, response_model=Weather, max_retries=0
+    )
+    assert isinstance(found, Weather)

@@ -84,3 +84,17 @@ def test_errors() -> None:
         chat("nothing").invoke("hello")
     with pytest.raises(ContextOverflowError, match="maximum context length is 4096"):
         chat().invoke(LONG)
+
+
+def test_responses() -> None:
+    asked = chat(use_responses_api=True, max_tokens=200)
+    assert asked.invoke("hello").usage_metadata["output_tokens"]
+    total = AIMessageChunk(content="")
+    for chunk in asked.stream("hello"):
+        total += chunk
+    assert total.usage_metadata["output_tokens"]
+    found = asked.bind_tools([weather], tool_choice="any").invoke(HELLO)
+    assert found.tool_calls
+    assert not found.invalid_tool_calls
+    answers = asked.with_structured_output(Weather, method="json_schema")
+    assert isinstance(answers.invoke(HELLO), Weather)

@@ -105,3 +105,21 @@ def test_rerank() -> None:
         api_key="none",
     )
     assert found.results[0]["document"]["text"] in ("noon", "You won a prize")
+
+
+def test_responses(provider: str) -> None:
+    asked: dict[str, Any] = {
+        "model": f"{provider}/base",
+        "input": "hello",
+        "api_base": API,
+        "api_key": "none",
+        "max_output_tokens": 200,
+    }
+    assert litellm.responses(**asked).usage.output_tokens
+    *_, last = litellm.responses(**asked, stream=True)
+    assert last.type == "response.completed" or last.type == "response.incomplete"
+    tool = {"type": "function", **TOOL["function"]}
+    found = litellm.responses(**asked, tools=[tool], tool_choice="required")
+    calls = [item for item in found.output if item.type == "function_call"]
+    assert calls
+    assert all(Weather.model_validate_json(call.arguments) for call in calls)

@@ -8,6 +8,7 @@ from asked import API, Weather, wait_until_idle, weather
 from llama_index.core.llms import ChatMessage
 from llama_index.core.tools import FunctionTool
 from llama_index.embeddings.openai_like import OpenAILikeEmbedding
+from llama_index.llms.openai import OpenAIResponses
 from llama_index.llms.openai_like import OpenAILike
 
 HELLO = [ChatMessage(role="user", content="hello")]
@@ -92,3 +93,16 @@ def test_errors() -> None:
     with pytest.raises(Exception, match="nothing") as caught:
         model("nothing").chat(HELLO)
     assert type(caught.value).__name__ == "NotFoundError"
+
+
+def test_responses() -> None:
+    asked = OpenAIResponses(
+        model="base",
+        api_base=API,
+        api_key="none",
+        max_retries=0,
+        max_output_tokens=200,
+        context_window=4096,
+    )
+    assert asked.chat(HELLO).message.role == "assistant"
+    assert [each.delta for each in asked.stream_chat(HELLO)]

@@ -1,7 +1,7 @@
 """OpenAI's own client."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import openai
@@ -96,3 +96,36 @@ def test_errors(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as bad:
         client.chat.completions.create(**BASE, temperature=-1)
     assert bad.value.param == "temperature"
+
+
+INCOMPLETE = (
+    "`get_final_response()` of a stream raises RuntimeError where `max_output_tokens` ended the "
+    "response: it knows `response.completed` alone, and such a stream ends with "
+    "`response.incomplete`."
+)
+RESPONSE: dict[str, Any] = {"model": "base", "input": HELLO, "store": False}
+RESPONSE_TOOL: dict[str, Any] = {"type": "function", "strict": True, **TOOL["function"]}
+
+
+def test_responses(client: openai.OpenAI, record_property: Callable[[str, object], None]) -> None:
+    record_property("note", INCOMPLETE)
+    short = {**RESPONSE, "max_output_tokens": 6, "extra_body": {"seed": 1}}
+    whole = client.responses.create(**short)
+    assert whole.usage
+    with client.responses.stream(**short) as stream:
+        pieces = [each.delta for each in stream if each.type == "response.output_text.delta"]
+    assert "".join(pieces) == whole.output_text
+    with client.responses.stream(**RESPONSE, text_format=Weather) as stream:
+        assert isinstance(stream.until_done().get_final_response().output_parsed, Weather)
+    parsed = client.responses.parse(**RESPONSE, text_format=Weather)
+    assert isinstance(parsed.output_parsed, Weather)
+    called = client.responses.create(**RESPONSE, tools=[RESPONSE_TOOL], tool_choice="required")
+    calls = [item for item in called.output if item.type == "function_call"]
+    assert calls
+    assert all(Weather.model_validate_json(call.arguments) for call in calls)
+    result = {"type": "function_call_output", "call_id": calls[0].call_id, "output": "rain"}
+    turns = [*HELLO, *called.output[: called.output.index(calls[0]) + 1], result]
+    after = client.responses.create(model="base", input=turns, max_output_tokens=4, store=False)
+    assert after.usage.input_tokens > whole.usage.input_tokens
+    with pytest.raises(openai.NotFoundError):
+        client.responses.create(model="nothing", input="hello")

@@ -6,7 +6,7 @@ import pytest
 from asked import API, Weather, wait_until_idle, weather
 from pydantic_ai import Agent, NativeOutput, ToolOutput
 from pydantic_ai.exceptions import ModelHTTPError
-from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
 
@@ -64,3 +64,19 @@ def test_errors() -> None:
     with pytest.raises(ModelHTTPError) as caught:
         Agent(model("nothing")).run_sync("hello")
     assert caught.value.status_code == 404
+
+
+def test_responses() -> None:
+    provider = OpenAIProvider(base_url=API, api_key="none")
+    asked = OpenAIResponsesModel("base", provider=provider, settings={"max_tokens": 400})
+    assert isinstance(Agent(asked).run_sync("hello").output, str)
+    agent = Agent(asked, output_type=ToolOutput(Weather), tools=[weather], retries=0)
+    assert isinstance(agent.run_sync("hello").output, Weather)
+    agent = Agent(asked, output_type=NativeOutput(Weather))
+    assert isinstance(agent.run_sync("hello").output, Weather)
+
+    async def stream() -> str:
+        async with Agent(asked).run_stream("hello") as result:
+            return "".join([text async for text in result.stream_text(delta=True)])
+
+    assert isinstance(asyncio.run(stream()), str)
