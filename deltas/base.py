@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from deltas.delta import ProblemType
+from deltas.delta import Part, ProblemType
 from deltas.errors import UnsupportedBase
 from deltas.families import Family, family_of
 from deltas.families.fitting import fitted
@@ -41,6 +41,7 @@ class BaseSpec:
     the greatest number of positions. `tokenizer` is None where nothing is known of it;
     `problem_type` is what its configuration says of classifiers, `own_heads` are tensors which its
     files hold for heads, by their names there: a delta that keeps none of its own has those.
+    `embedding` is the head that makes its embeddings, None where its files say nothing of it.
     """
 
     name: str
@@ -54,6 +55,14 @@ class BaseSpec:
     tokenizer: TokenizerSpec | None = None
     problem_type: ProblemType | None = None
     own_heads: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+    embedding: Part | None = None
+
+    @property
+    def embedding_width(self) -> int:
+        """How many values its embeddings have, 0 where that is its width."""
+        tensors = self.embedding.tensors if self.embedding else {}
+        weights = [tensor for name, tensor in tensors.items() if name.endswith(".weight")]
+        return len(weights[-1]) if weights else 0
 
     @property
     def layer_paths(self) -> tuple[str, ...]:

@@ -15,7 +15,10 @@ from deltas.errors import InvalidDelta, UnsupportedDelta
 from deltas.kinds.kind import Kind, OptionTypes, measure
 from deltas.site import Role, Site
 
-POOLINGS = ("first", "last", "mean", "pooler", "late", "all")
+POOLINGS = (
+    "first", "last", "mean", "mean_sqrt_len", "weighted_mean", "max", "pooler", "late", "all",
+)  # fmt: skip
+_ACTIVATIONS = ACTIVATIONS | {"identity": lambda x: x}
 _NORM = ("norm_weight", "norm_bias")
 _EPSILON = 1e-5
 
@@ -36,7 +39,7 @@ class _HeadBank(Bank):
         for index in range(_layers(part)):
             weight, bias = part.tensors[f"{index}.weight"], part.tensors.get(f"{index}.bias")
             y = functional.linear(y.to(weight.dtype), weight, bias)
-            y = ACTIVATIONS[names[index]](y) if index < len(names) else y
+            y = _ACTIVATIONS[names[index]](y) if index < len(names) else y
             y = _normed(part, y) if index == 0 else y
         if part.options["pooling"] == "late":
             y = y.mean(dim=0)
@@ -51,10 +54,11 @@ class Head(Kind):
     Tensors: `{i}.weight` [outputs, inputs] and optionally `{i}.bias` [outputs] for layer i,
     counted from 0; none at all for a bare embedding. `norm_weight` and optionally `norm_bias`
     [outputs] of a layer norm behind the first layer and its activation.
-    Options: `pooling`, one of first, last, mean, pooler (the base's own, over the first row), late
-    (the mean of each row's answer) and all (one answer per row); `activations`, the names applied
-    after each layer but the last; `epsilon`, the layer norm's (1e-5 unless given); `normalize`
-    (false unless given), the answer has Euclidean length 1.
+    Options: `pooling`, one of first, last, mean, mean_sqrt_len (the sum over the root of the number
+    of rows), weighted_mean (by the rows' places, from 1), max, pooler (the base's own, over the
+    first row), late (the mean of each row's answer) and all (one answer per row); `activations`,
+    the names applied after each layer, none of the last unless given; `epsilon`, the layer norm's
+    (1e-5 unless given); `normalize` (false unless given), the answer has Euclidean length 1.
     Options for training: `labels`, their number.
     """
 
@@ -150,12 +154,12 @@ def _check_options(part: Part, layers: int) -> None:
     if part.options.get("pooling") not in POOLINGS:
         raise InvalidDelta(f"The head option 'pooling' must be one of {', '.join(POOLINGS)}.")
     activations = part.options.get("activations", [])
-    if not isinstance(activations, list) or len(activations) != max(0, layers - 1):
+    if not isinstance(activations, list) or len(activations) not in (max(0, layers - 1), layers):
         raise InvalidDelta(f"The head option 'activations' must name {max(0, layers - 1)}.")
     for name in activations:
-        if name not in ACTIVATIONS:
+        if name not in _ACTIVATIONS:
             raise UnsupportedDelta(
-                f"Activation '{name}' is not known; choose one of {', '.join(ACTIVATIONS)}."
+                f"Activation '{name}' is not known; choose one of {', '.join(_ACTIVATIONS)}."
             )
 
 
@@ -166,6 +170,13 @@ def _pool(hidden: Tensor, pooling: str, pooler: nn.Module | None) -> Tensor:
         return hidden[-1]
     if pooling == "mean":
         return hidden.mean(dim=0)
+    if pooling == "mean_sqrt_len":
+        return hidden.sum(dim=0) / len(hidden) ** 0.5
+    if pooling == "weighted_mean":
+        places = torch.arange(1, len(hidden) + 1, device=hidden.device)
+        return (hidden * places[:, None]).sum(dim=0) / places.sum()
+    if pooling == "max":
+        return hidden.amax(dim=0)
     if pooling == "pooler" and pooler is not None:
         return pooler(hidden[None])[0]
     return hidden

@@ -62,6 +62,16 @@ class TruncateFields(Body):
         return PromptOptions(truncate=-1 if self.truncate else None, truncation_side=side)
 
 
+class NamedPromptField(Body):
+    """Which of the base's prompts, as sentence-transformers calls them, comes before the texts."""
+
+    prompt_name: Annotated[str, Field(max_length=128)] | None = None
+
+    def named(self, options: PromptOptions) -> PromptOptions:
+        """Options with the prompt's name."""
+        return replace(options, name=self.prompt_name)
+
+
 class PromptFields(TruncationFields):
     """What generation takes beside a prompt, and what it shows of it."""
 

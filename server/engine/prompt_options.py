@@ -17,6 +17,7 @@ class PromptOptions:
     own special tokens come around it, None for as usual: around texts, not around chats.
     A chat is written out with the beginning of an answer where it `opens` one; where it
     `continues`, its last message has no end. `variables` are its template's own.
+    A text to embed comes behind the base's prompt of this `name`.
     """
 
     truncate: int | None = None
@@ -25,6 +26,7 @@ class PromptOptions:
     opens: bool = True
     continues: bool = False
     variables: Mapping[str, Variable] = field(default_factory=dict[str, Variable])
+    name: str | None = None
 
 
 USUAL = PromptOptions()

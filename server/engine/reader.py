@@ -69,6 +69,8 @@ class Reader:
             _check_size(_length(source))
         if version.type is TaskType.TAG and not isinstance(source, str):
             raise InvalidRequest(f"'{request.task}' tags plain texts; send one.", param="input")
+        if version.type is TaskType.EMBED:
+            source = self._prompted(source, request.prompt.name)
         style = PromptStyle.TEXT if request.raw else version.prompt
         tools, options, control = request.tools, request.prompt, self._control_of(request)
         chat = chat_of(source, style, tools, generates=generates, options=options)
@@ -136,6 +138,19 @@ class Reader:
         self._tokenizing.shutdown(wait=False)
         self._tokenizing_long.shutdown(wait=False)
         self._templates.close()
+
+    def _prompted(self, source: Input, name: str | None) -> Input:
+        """A text behind the prompt of a name, or behind the usual one."""
+        prompts = self._base.prompts
+        if name is not None and name not in prompts.named:
+            known = ", ".join(prompts.named) or "none"
+            raise InvalidRequest(
+                f"The base has no prompt '{name[:64]}'; it has: {known}.", param="prompt_name"
+            )
+        chosen = prompts.usual if name is None else name
+        if chosen is None or not isinstance(source, str):
+            return source
+        return prompts.named.get(chosen, "") + source
 
     def _control_of(self, request: Request) -> ControlTokens | None:
         """What keeps texts from being read as special tokens, where they are not to be."""

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from deltas.errors import UnsupportedBase
 from deltas.families import Family, family_of
 from deltas.modules import freeze
 from deltas.tokenizer import TokenizerSpec
+from server.model.sentence import Prompts, read_embedding, read_prompts
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ class Base:
     """A frozen model ready to serve; `generates` tells decoders from encoders.
 
     `quantize` asks for its projections rounded to 8 bits. `revision` is the commit of a hub that
-    its files are of, empty if they are of none.
+    its files are of, empty if they are of none. `prompts` come before texts to embed.
     """
 
     spec: BaseSpec
@@ -43,6 +44,7 @@ class Base:
     tokenizer: PreTrainedTokenizerFast
     quantize: bool = False
     revision: str = ""
+    prompts: Prompts = field(default_factory=Prompts)
 
     @property
     def name(self) -> str:
@@ -119,7 +121,8 @@ def load_base(
     tokenizer.backend_tokenizer.no_padding()
     spec = replace(spec, tokenizer=TokenizerSpec.of(tokenizer, Path(directory)))
     _tell_context(spec, config)
-    return Base(spec, model, tokenizer)
+    spec = replace(spec, embedding=read_embedding(Path(directory)))
+    return Base(spec, model, tokenizer, prompts=read_prompts(Path(directory)))
 
 
 def _as_stored(spec: BaseSpec, directory: Path, found: Mapping[str, Collection[str]]) -> BaseSpec:

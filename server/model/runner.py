@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from deltas.base import LM_HEAD_SITE
+from deltas.delta import Delta, TaskType
 from deltas.kernels import Kernels, load_base_kernels
 from deltas.kinds.head import BARE_ENCODER
 from deltas.logits import Logits
@@ -60,7 +61,9 @@ class Runner:
         self.attention = self._attention(cache_blocks if base.generates else 0)
         attention.attach(self.attention, base.model, base.spec)
         if not base.generates:
-            self.wiring.install(BASE_SLOT, BARE_ENCODER)
+            head = base.spec.embedding
+            bare = BARE_ENCODER if head is None else Delta(TaskType.EMBED, (head,))
+            self.wiring.install(BASE_SLOT, bare)
         self._hidden: Callable[[Batch], Tensor] = self._run_modules
         self.projections: tuple[Projection, ...] = ()
         """The base's packed weights, whose modules have theirs no longer."""

@@ -56,7 +56,7 @@ def _weights_in(place: Path, cache: Path) -> Path:
     """The shallowest folder under `place` that Transformers can load, or a converted GGUF file."""
     if place.is_file() and place.suffix == ".gguf":
         return converted(place, cache)
-    configs = sorted(place.rglob("config.json"), key=lambda file: len(file.parts))
+    configs = sorted(place.rglob("config.json"), key=lambda file: (len(file.parts), file))
     for config in configs:
         if any(config.parent.glob("*.safetensors")):
             return config.parent

@@ -84,7 +84,7 @@ class Registry:
         self._catalogue = Catalogue(database, base.fingerprint, max_tasks)
         self.audit = self._catalogue.audit
         self.access = Access(database, store.root, require_keys=require_keys)
-        bare = Version.bare(base.family.causal)
+        bare = Version.bare(base.family.causal, base.embedding_width)
         self._keeper = Keeper(
             store, self._catalogue, retention or Retention(), bare, self.tally, supply
         )

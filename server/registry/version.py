@@ -74,9 +74,10 @@ class Version:
         )
 
     @classmethod
-    def bare(cls, generates: bool) -> "Version":
+    def bare(cls, generates: bool, width: int = 0) -> "Version":
         """Describe the bare base as a task: it generates, or it embeds."""
-        return cls(DeltaRef(BASE_NAME, ""), TaskType.GENERATE if generates else TaskType.EMBED)
+        task = TaskType.GENERATE if generates else TaskType.EMBED
+        return cls(DeltaRef(BASE_NAME, ""), task, width=width)
 
     @property
     def kind(self) -> str:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from deltas.base import HEAD_SITE
+from deltas.base import HEAD_SITE, BaseSpec
 from deltas.delta import Option, Part, TaskType
 from deltas.errors import InvalidDelta, UnsupportedDelta
 from deltas.families import Family, HeadLayout
@@ -25,7 +25,7 @@ def read_head(source: Source, sidecar: Sidecar) -> Part | None:
     if source.task is TaskType.GENERATE:
         return None
     if source.task is TaskType.EMBED:
-        return _embedding(source.base.family, sidecar)
+        return _embedding(source.base, sidecar)
     layout = _layout(source)
     tensors = dict(_tensors(source, layout))
     if any(tensor.dim() < 1 for tensor in tensors.values()):
@@ -102,8 +102,10 @@ def _with_pooler(source: Source, layout: HeadLayout) -> HeadLayout:
     return layout
 
 
-def _embedding(family: Family, sidecar: Sidecar) -> Part:
-    pooling = sidecar.pooling or ("" if family.causal else "mean")
+def _embedding(base: BaseSpec, sidecar: Sidecar) -> Part:
+    if base.embedding is not None and not sidecar.pooling:
+        return base.embedding
+    pooling = sidecar.pooling or ("" if base.family.causal else "mean")
     if not pooling:
         raise UnsupportedDelta(
             f"How a decoder's states become an embedding is not in the file: add {SIDECAR} with "

@@ -16,8 +16,8 @@ from server.api.http.connection import while_connected
 from server.api.http.identity import new_id
 from server.api.inputs import Prompt, inputs_of
 from server.api.naming import OptionalModel, named
-from server.api.prompting import TruncateFields
-from server.api.unsupported import Nothing, On, Only, UnsupportedPrompt
+from server.api.prompting import NamedPromptField, TruncateFields
+from server.api.unsupported import Nothing, On, Only
 from server.api.writing import json_response, written
 from server.engine.output import Embedded
 from server.engine.request import Request
@@ -30,7 +30,7 @@ router = APIRouter(
 )
 
 
-class EmbedBody(TruncateFields, UnsupportedPrompt):
+class EmbedBody(TruncateFields, NamedPromptField):
     """Texts or token ids to embed; `normalize` is the task's own affair unless true."""
 
     model: OptionalModel | None = None
@@ -51,9 +51,10 @@ async def embed(
     """Embed inputs with the task that `model` names."""
     name = new_id("embed")
     task = named(registry, body.model, TaskType.EMBED)
+    options = body.named(body.prompting())
     answers = await submit(
         [
-            Request(f"{name}-{at}", task, each, prompt=body.prompting(), generate=False)
+            Request(f"{name}-{at}", task, each, prompt=options, generate=False)
             for at, each in enumerate(inputs_of(body.inputs))
         ]
     )

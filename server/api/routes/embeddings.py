@@ -19,7 +19,7 @@ from server.api.inputs import MAX_EMBEDDINGS, Collection, inputs_of
 from server.api.lookup import LookUpDep
 from server.api.naming import ModelName, named
 from server.api.packing import packed
-from server.api.prompting import HeadPromptFields
+from server.api.prompting import HeadPromptFields, NamedPromptField
 from server.api.unsupported import UnsupportedEmbedding
 from server.api.writing import json_response, written
 from server.engine.output import Embedded
@@ -48,7 +48,7 @@ OneOrMore: TypeAlias = Annotated[
 ]
 
 
-class EmbeddingsBody(HeadPromptFields, UserFields, UnsupportedEmbedding):
+class EmbeddingsBody(HeadPromptFields, NamedPromptField, UserFields, UnsupportedEmbedding):
     """Texts or token ids to embed with the task that `model` names, or each with one of a list.
 
     A list has a name for each input; no name is needed where only one task embeds. `dimensions`
@@ -72,7 +72,7 @@ class EmbeddingsBody(HeadPromptFields, UserFields, UnsupportedEmbedding):
                 f"There are {len(self.model)} models for {len(inputs)} inputs; name one for each."
             )
             raise InvalidRequest(text, "model")
-        options = self.prompting()
+        options = self.named(self.prompting())
         return [
             Request(f"{name}-{i}", task, each, prompt=options, generate=False, call=call)
             for i, (task, each) in enumerate(zip(tasks, inputs, strict=True))
