@@ -155,7 +155,8 @@ def _check_options(part: Part, layers: int) -> None:
         raise InvalidDelta(f"The head option 'pooling' must be one of {', '.join(POOLINGS)}.")
     activations = part.options.get("activations", [])
     if not isinstance(activations, list) or len(activations) not in (max(0, layers - 1), layers):
-        raise InvalidDelta(f"The head option 'activations' must name {max(0, layers - 1)}.")
+        least = max(0, layers - 1)
+        raise InvalidDelta(f"The head option 'activations' must name {least} or {layers}.")
     for name in activations:
         if name not in _ACTIVATIONS:
             raise UnsupportedDelta(

@@ -83,8 +83,8 @@ HEADS: dict[str, tuple[Part, TaskType, tuple[str, ...], type[DeltaError], str]] 
         UnsupportedDelta, "no pooler",
     ),
     "an activation too many": (
-        replace(part("head"), options={**OPTIONS, "activations": ["tanh"]}), TaskType.CLASSIFY,
-        ("a", "b"), InvalidDelta, "must name 0",
+        replace(part("head"), options={**OPTIONS, "activations": ["tanh", "tanh"]}),
+        TaskType.CLASSIFY, ("a", "b"), InvalidDelta, "must name 0 or 1",
     ),
     "an unknown activation": (
         replace(
