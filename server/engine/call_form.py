@@ -5,8 +5,8 @@ calls that are made up, written out by a template, show its form.
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from server.engine.message import Chat, Message, ToolCall
@@ -23,7 +23,8 @@ class CallForm:
     """`begin`, a function's name, `between`, its arguments as JSON, and `end`.
 
     Where a reply may make several calls, `separator` is what stands between the arguments of one
-    and the name of the next. Behind arguments may be an id, which `identifies` opens.
+    and the name of the next. Behind arguments may be an id, which `identifies` opens. The template
+    takes arguments parsed, or else `as_text`.
     """
 
     begin: str
@@ -31,6 +32,7 @@ class CallForm:
     end: str
     separator: str = ""
     identifies: str = ""
+    as_text: bool = False
 
     @property
     def mark(self) -> str:
@@ -78,7 +80,7 @@ _ARGUMENTS = {
 _ASKED = Message("user", "Hello")
 _TOOLS = tuple(Tool(each.name) for each in (_FIRST, _SECOND))
 
-PROBES = (
+_PROBES = (
     Chat((_ASKED,), _TOOLS),
     Chat((_ASKED, Message("assistant", _SAID)), _TOOLS),
     Chat((_ASKED, Message("assistant", "", tool_calls=(_FIRST,))), _TOOLS),
@@ -92,12 +94,22 @@ def may_have_form(template: str) -> bool:
     return "tools" in template and "tool_calls" in template
 
 
-def form_of(written: Sequence[str | None]) -> CallForm | None:
-    """A template's own form, by what it wrote of `PROBES`; None for what it did not take.
+def form_of(write: Callable[[Chat], str | None]) -> CallForm | None:
+    """A template's own form, by what it writes of chats; it gives None for one that it refuses.
 
-    None, too, where it writes arguments otherwise than as JSON behind the name.
+    None where it takes no calls or writes arguments otherwise than as JSON behind the name.
     """
-    asked, said, once, twice = written
+    for as_text in (False, True):
+        written = [write(replace(probe, as_text=as_text)) for probe in _PROBES]
+        if written[2] is not None:
+            form = _shown_by(*written)
+            return None if form is None else replace(form, as_text=as_text)
+    return None
+
+
+def _shown_by(
+    asked: str | None, said: str | None, once: str | None, twice: str | None
+) -> CallForm | None:
     if asked is None or said is None or once is None:
         return None
     asked = asked.rstrip().removesuffix("<think>").rstrip()

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
-from server.engine.call_form import HERMES, PROBES, CallForm, form_of, may_have_form
+from server.engine.call_form import HERMES, CallForm, form_of, may_have_form
 from server.engine.message import Chat
 from server.engine.reply import ReplyForm, begun_with, tagged
 from server.engine.reply_grammar import ReplyGrammar
@@ -34,7 +34,9 @@ class ChatTemplate:
 
     def fitted(self, chat: Chat, tools: Tools) -> Chat:
         """The chat as this template can write it."""
-        knows = self.form is not None or self._leaves_calls(tools)
+        if self.form is not None:
+            return replace(chat, as_text=self.form.as_text)
+        knows = self._leaves_calls(tools)
         return without_tools(chat) if chat.concerns_tools and not knows else chat
 
     def reply(self, prompt: str, tools: Tools) -> ReplyForm | None:
@@ -93,19 +95,19 @@ def base_template(
 
 @lru_cache(maxsize=4)
 def _form(tokenizer: PreTrainedTokenizerFast, template: str) -> CallForm | None:
-    written: list[str | None] = []
-    for probe in PROBES:
-        shown, text = probe.shown(), None
+    def write(chat: Chat) -> str | None:
+        shown = chat.shown()
         # A template rejects what it does not foresee with errors of its own.
         with suppress(Exception):
             messages = shown.pop("messages")
-            text = str(
+            return str(
                 tokenizer.apply_chat_template(
                     messages, chat_template=template, tokenize=False, **shown
                 )
             )
-        written.append(text)
-    return form_of(written)
+        return None
+
+    return form_of(write)
 
 
 @lru_cache(maxsize=1)

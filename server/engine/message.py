@@ -18,9 +18,10 @@ class ToolCall:
     name: str
     arguments: str
 
-    def shown(self) -> dict[str, Any]:
-        """The call as chat templates take it, its arguments parsed."""
-        function = {"name": self.name, "arguments": json.loads(self.arguments)}
+    def shown(self, *, as_text: bool = False) -> dict[str, Any]:
+        """The call as chat templates take it, its arguments parsed or `as_text`."""
+        arguments = self.arguments if as_text else json.loads(self.arguments)
+        function = {"name": self.name, "arguments": arguments}
         return {"id": self.id, "type": "function", "function": function}
 
 
@@ -45,7 +46,7 @@ class Message:
         calls = sum(len(call.name) + len(call.arguments) for call in self.tool_calls)
         return len(self.role) + len(self.content) + len(self.reasoning) + calls
 
-    def shown(self) -> dict[str, Any]:
+    def shown(self, *, as_text: bool = False) -> dict[str, Any]:
         """The message as chat templates take it: what it lacks is not there, but for the content.
 
         Templates join the content to texts of their own, which None would not bear.
@@ -54,7 +55,7 @@ class Message:
         if self.reasoning:
             shown["reasoning_content"] = self.reasoning
         if self.tool_calls:
-            shown["tool_calls"] = [call.shown() for call in self.tool_calls]
+            shown["tool_calls"] = [call.shown(as_text=as_text) for call in self.tool_calls]
         if self.tool_call_id:
             shown["tool_call_id"] = self.tool_call_id
         if self.name:
@@ -64,11 +65,15 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """What a chat template writes out: the turns so far, and the tools that the next may call."""
+    """What a chat template writes out: the turns so far, and the tools that the next may call.
+
+    Some templates take calls' arguments `as_text` alone.
+    """
 
     messages: tuple[Message, ...]
     tools: tuple[Tool, ...] = ()
     options: PromptOptions = USUAL
+    as_text: bool = False
 
     @property
     def concerns_tools(self) -> bool:
@@ -88,7 +93,7 @@ class Chat:
         tools = [tool.shown() for tool in self.tools]
         return {
             **self.options.variables,
-            "messages": [each.shown() for each in self.messages],
+            "messages": [each.shown(as_text=self.as_text) for each in self.messages],
             "tools": tools or None,
             "add_generation_prompt": self.options.opens,
             "continue_final_message": self.options.continues,

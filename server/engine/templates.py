@@ -18,7 +18,7 @@ from typing import Any
 
 from deltas.delta import Delta
 from deltas.errors import InvalidDelta
-from server.engine.call_form import PROBES, CallForm, form_of
+from server.engine.call_form import CallForm, form_of
 from server.engine.message import Chat, Message
 from server.errors import InvalidRequest, ServerError
 
@@ -85,7 +85,7 @@ class Templates:
         return self._forms[template]
 
     def _probe(self, template: str) -> CallForm | None:
-        return form_of([self._ask(template, probe.shown()).get("text") for probe in PROBES])
+        return form_of(lambda chat: self._ask(template, chat.shown()).get("text"))
 
     def vet(self, delta: Delta) -> None:
         """Raise InvalidDelta if a delta's template cannot be used, whatever the chat."""

@@ -138,7 +138,7 @@ def test_calls_in_the_form_of_a_template(
     assert checked(choice.message.tool_calls)
     assert choice.finish_reason == "tool_calls"
     turn = choice.message.model_dump(include={"role", "tool_calls"}) | {"content": ""}
-    for call in turn["tool_calls"]:
+    for call in turn["tool_calls"] if name != "deepseek" else ():
         call["function"]["arguments"] = json.loads(call["function"]["arguments"])
     written = str(tokenizer.apply_chat_template([*HELLO, turn], tools=TOOLS, tokenize=False))
     # Ids are our own: the base may have made up others, or none.

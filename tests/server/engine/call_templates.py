@@ -63,14 +63,14 @@ TEMPLATES = {
         + _tag("tool call begin")
         + "function"
         + _tag("tool sep")
-        + "{{ call.function.name }}\n```json\n{{ call.function.arguments | tojson }}\n```"
+        + "{{ call.function.name + '\n```json\n' + call.function.arguments + '\n```' }}"
         + _tag("tool call end")
         + "{% if not loop.last %}\n{% endif %}{% endfor %}"
         + _tag("tool calls end")
     ),
 }
 """Hermes 2 Pro and Qwen 2.5, Qwen 3, Llama 3.1's JSON and with its tag, Mistral 7B v0.3 and Nemo,
-Mistral Small 3.2 and later, Phi 4 mini, DeepSeek V3."""
+Mistral Small 3.2 and later, Phi 4 mini, DeepSeek V3, whose template takes arguments as text."""
 
 WITHOUT_FORM = {
     "none": _template("").replace("tool_calls", "calls"),

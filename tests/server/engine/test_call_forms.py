@@ -32,7 +32,8 @@ def template_of(tokenizer: PreTrainedTokenizerFast, tools: Tools = TOOLS) -> Cha
 
 
 def written(tokenizer: PreTrainedTokenizerFast, *messages: Message, opens: bool = False) -> str:
-    shown = Chat((ASKED, *messages), TOOLS.offered).shown() | {"add_generation_prompt": opens}
+    chat = template_of(tokenizer).fitted(Chat((ASKED, *messages), TOOLS.offered), TOOLS)
+    shown = chat.shown() | {"add_generation_prompt": opens}
     return str(tokenizer.apply_chat_template(shown.pop("messages"), tokenize=False, **shown))
 
 
