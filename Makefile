@@ -22,7 +22,7 @@ pip := $(bin)/python -m pip --disable-pip-version-check
 done := .venv/done
 
 .PHONY: run test browser long clients structured fuzz fuzz-api soak pictures dashboard check docs format lock clean
-.PHONY: wheels cross reproducible
+.PHONY: wheels cross reproducible manual
 .DELETE_ON_ERROR:
 
 run: $(done)/server $(done)/base-$(BASE)
@@ -98,6 +98,9 @@ cross:
 
 reproducible: wheels
 	.release/bin/python -m release.reproducible dist
+
+manual: $(done)/dev
+	$(bin)/python -m release.manual
 
 clean:
 	rm -rf .venv .clients .fuzz .lock .release .structured dist .*_cache .hypothesis deltas/kernels/built

@@ -4,7 +4,8 @@ import inspect
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import typer
 from pydantic.fields import FieldInfo
@@ -39,15 +40,14 @@ def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
-    kind, flag = (list[str], "task") if name == "tasks" else (field.annotation, name)
+    kind, flag = (list[str], "task") if name == "tasks" else (_bare(field.annotation), name)
     default = field.get_default(call_default_factory=True, validated_data={})
-    shown = ", ".join(map(str, default)) if isinstance(default, list) else str(default)
     spelt = flag.replace("_", "-")
     option = typer.Option(
         f"--{spelt}/--no-{spelt}" if kind is bool else f"--{spelt}",
         help=f"{field.description} ({ENV_PREFIX}{name.upper()}).",
-        metavar="NAME=DIR_OR_URI" if name == "tasks" else None,
-        show_default=shown if default else False,
+        metavar="NAME=DIR_OR_URI" if name == "tasks" else _item(kind),
+        show_default=_shown(default) if default else False,
         rich_help_panel="Settings",
         # Before the command's own flags, whose defaults the file may hold.
         is_eager=name == "config",
@@ -59,6 +59,26 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
         default=None,
         annotation=Annotated[kind | None, option],
     )
+
+
+def _bare(annotation: Any) -> Any:
+    """A type without what is checked of it, which the help would print."""
+    if get_origin(annotation) is Annotated:
+        return _bare(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return _bare(next(kind for kind in get_args(annotation) if kind is not NoneType))
+    return annotation
+
+
+def _item(kind: Any) -> str | None:
+    """What a flag that may be repeated takes each time; None for one that may not be."""
+    return f"<{get_args(kind)[0].__name__.lower()}>" if get_origin(kind) is list else None
+
+
+def _shown(default: object) -> str:
+    if isinstance(default, Path) and default.is_relative_to(Path.home()):
+        return f"~/{default.relative_to(Path.home())}"
+    return ", ".join(map(str, default)) if isinstance(default, list) else str(default)
 
 
 def _use_file(context: typer.Context, named: Path | None) -> Path | None:

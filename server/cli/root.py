@@ -6,6 +6,7 @@ from typing import Annotated, NoReturn
 
 import typer
 from rich.markup import escape
+from typer.core import TyperGroup
 
 import polydelta_client
 from deltas.errors import PolydeltaError
@@ -19,12 +20,12 @@ from server.cli.lines import use_lines
 from server.cli.printing import err
 from server.cli.serve import serve
 from server.cli.train import train
+from server.cli.welcome import welcome
 from server.system.openmp import settle_openmp
 
 app = typer.Typer(
     name="polydelta",
-    no_args_is_help=True,
-    add_completion=False,
+    invoke_without_command=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -55,9 +56,13 @@ def root(
 ) -> None:
     """Many tasks from one frozen base model, each a small delta, switched per request."""
     del version
+    if context.invoked_subcommand is None:
+        group = context.command
+        return welcome(group.commands if isinstance(group, TyperGroup) else ())
     # Those with --config read the file that it names.
     if context.invoked_subcommand not in (serve.__name__, demo.__name__):
         use_lines(context)
+    return None
 
 
 def main() -> None:

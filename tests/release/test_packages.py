@@ -5,7 +5,6 @@ import tarfile
 import zipfile
 from collections.abc import Iterator
 from email.parser import Parser
-from pathlib import Path
 
 import pytest
 
@@ -53,9 +52,12 @@ def test_a_wheel_brings_the_licences_of_what_is_vendored(wheel: zipfile.ZipFile)
     assert metadata["License-Expression"] == "Apache-2.0 AND MIT"
 
 
-def test_a_wheel_brings_the_dashboard(wheel: zipfile.ZipFile) -> None:
-    shared = [name for name in wheel.namelist() if ".data/data/share/polydelta/" in name]
-    assert {Path(name).name for name in shared} == {"grafana-dashboard.json"}
+def test_a_wheel_brings_the_dashboard_and_the_manual_page(wheel: zipfile.ZipFile) -> None:
+    shared = [name.split(".data/data/") for name in wheel.namelist() if ".data/data/" in name]
+    assert {name for _, name in shared} == {
+        "share/polydelta/grafana-dashboard.json",
+        "share/man/man1/polydelta.1",
+    }
 
 
 def test_the_client_has_the_project_s_licence() -> None:
