@@ -9,10 +9,12 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
+from xml.sax.saxutils import escape
 
 
 @dataclass
@@ -33,7 +35,8 @@ class FileServer:
     """Serves `files` by their paths with ETags, ranges, If-Range and If-Match, and takes new ones.
 
     `special` has whole answers of their own for some paths, `cuts` after how many bytes of a body
-    the connection is closed, next time. With `refuse` it takes none.
+    the connection is closed, next time. With `refuse` it takes none. As an object store does, it
+    lists what lies beneath a prefix, with when it was `written`, and removes.
     """
 
     url: str
@@ -41,6 +44,7 @@ class FileServer:
     special: dict[str, Answer] = field(default_factory=dict)
     cuts: dict[str, list[int]] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
+    written: dict[str, float] = field(default_factory=dict)
     tagged: bool = True
     refuse: bool = False
 
@@ -68,12 +72,17 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         size = int(self.headers.get("content-length", 0))
-        path = unquote(self.path.partition("?")[0])
+        path, _, query = self.path.partition("?")
+        path = unquote(path)
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.files.asked.append(Asked(self.command, self.path, headers, self.rfile.read(size)))
         try:
             if special := self.files.special.get(path):
                 special(self)
+            elif query.startswith("delete"):
+                self._remove(path.strip("/"), self.files.asked[-1].body)
+            elif "list-type=2" in query:
+                self._list(path.strip("/"), parse_qs(query).get("prefix", [""])[0])
             elif path in self.files.files:
                 self._file(path, self.files.files[path])
             else:
@@ -85,8 +94,37 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["content-length"]))
         if self.files.refuse:
             return self.answer(403)
-        self.files.files[unquote(self.path.partition("?")[0])] = body
+        path = unquote(self.path.partition("?")[0])
+        self.files.files[path] = body
+        self.files.written[path] = time.time()
         return self.answer(200, etag=f'"{hashlib.md5(body).hexdigest()}"')
+
+    def _remove(self, bucket: str, body: bytes) -> None:
+        """Objects that a body names, as DeleteObjects of S3 does."""
+        if self.files.refuse:
+            return self.answer(403)
+        keys = re.findall(rb"<Key>[^<]+</Key>", body)
+        for key in keys:
+            self.files.files.pop(f"/{bucket}/{key[5:-6].decode()}", None)
+        told = b"".join(b"<Deleted>%s</Deleted>" % key for key in keys)
+        body = b"<DeleteResult>%s</DeleteResult>" % told
+        return self.answer(200, body, content_type="application/xml")
+
+    def _list(self, bucket: str, prefix: str) -> None:
+        """All objects at once, as ListObjectsV2 of S3 tells them."""
+        top = f"/{bucket}/"
+        told = "".join(
+            f"<Contents><Key>{escape(path.removeprefix(top))}</Key><Size>{len(body)}</Size>"
+            f"<LastModified>{self._written(path)}</LastModified></Contents>"
+            for path, body in self.files.files.items()
+            if path.startswith(top + prefix)
+        )
+        body = f"<ListBucketResult><IsTruncated>false</IsTruncated>{told}</ListBucketResult>"
+        self.answer(200, body.encode(), content_type="application/xml")
+
+    def _written(self, path: str) -> str:
+        moment = datetime.fromtimestamp(self.files.written.get(path, 0), UTC)
+        return f"{moment:%FT%T}.000Z"
 
     do_HEAD = do_POST = do_GET  # noqa: N815
 

@@ -4,8 +4,8 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
-from server.cli.flags import Format, Root, flag
-from server.cli.key import Url, opened
+from server.cli.database import opened
+from server.cli.flags import Format, RegistryUrl, Root, flag
 from server.cli.printing import moment, print_json, print_table
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def audit(
         int, flag("limit", twin="audit-limit", min=1, help="At most so many, the newest.")
     ] = 1000,
     store: Root = None,
-    registry: Url = None,
+    registry: RegistryUrl = None,
     output: Format = "text",
 ) -> None:
     """List who changed which task, when, and what came of it, the newest first."""

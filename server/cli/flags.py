@@ -34,6 +34,11 @@ Url: TypeAlias = Annotated[
         callback=_check_url,
     ),
 ]
+RegistryUrl: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--registry", envvar=f"{ENV_PREFIX}REGISTRY", help="As for servers."),
+]
+"""Where a registry's database is; its line in the settings file is the server's."""
 Format: TypeAlias = Annotated[Literal["text", "json"], flag("output", "-o", help="How to print.")]
 """How a command prints its result; its default is "text"."""
 Root: TypeAlias = Annotated[

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from server.cli.flags import Format, Root, flag
+from server.cli.database import opened
+from server.cli.flags import Format, RegistryUrl, Root, flag
 from server.cli.printing import err, out, print_json, print_table
 from server.user_directories import user_store
 
 if TYPE_CHECKING:
-    from server.registry.catalogue.database import Database
     from server.registry.catalogue.keys import Keys
 
 app = typer.Typer(
@@ -23,10 +23,6 @@ app = typer.Typer(
 
 _DAY = 86_400.0
 
-Url: TypeAlias = Annotated[
-    str | None,
-    typer.Option("--registry", envvar="POLYDELTA_REGISTRY", help="As for servers."),
-]
 Name: TypeAlias = Annotated[str, typer.Argument(help="What the key is called.")]
 
 
@@ -53,7 +49,7 @@ def add(
         float | None, flag("days", twin="key-days", min=0, help="For how long it is good.")
     ] = None,
     store: Root = None,
-    registry: Url = None,
+    registry: RegistryUrl = None,
 ) -> None:
     """Make a key, and show it this once. From the first one on, every request needs a key."""
     from server.registry.keys import Scope, new_key
@@ -74,7 +70,7 @@ def add(
 
 
 @app.command()
-def ls(store: Root = None, registry: Url = None, output: Format = "text") -> None:
+def ls(store: Root = None, registry: RegistryUrl = None, output: Format = "text") -> None:
     """List the keys there ever were, without what opens anything.
 
     A damaged one opens nothing either; revoking takes it out.
@@ -113,7 +109,7 @@ def ls(store: Root = None, registry: Url = None, output: Format = "text") -> Non
 
 
 @app.command()
-def revoke(name: Name, store: Root = None, registry: Url = None) -> None:
+def revoke(name: Name, store: Root = None, registry: RegistryUrl = None) -> None:
     """Let a key be used no more, or take a damaged one out; servers know within a second."""
     with _keys(store, registry) as keys:
         keys.revoke(name)
@@ -127,18 +123,6 @@ def _keys(store: Path | None, registry: str | None) -> "Generator[Keys]":
 
     with opened(store, registry) as database:
         yield Keys(database)
-
-
-@contextmanager
-def opened(store: Path | None, registry: str | None) -> "Generator[Database]":
-    """The database of a store, or of servers on many machines, until the end."""
-    from server.registry.catalogue.opening import open_database
-
-    database = open_database(registry, store or user_store())
-    try:
-        yield database
-    finally:
-        database.close()
 
 
 def _day(moment: float) -> str:

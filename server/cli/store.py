@@ -8,7 +8,8 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from server.cli.flags import Format, Root, flag
+from server.cli.database import opened
+from server.cli.flags import Format, RegistryUrl, Root, flag
 from server.cli.printing import err, print_json, print_table, size
 from server.cli.progress import progress
 from server.user_directories import user_store
@@ -64,12 +65,22 @@ def collect(
     keep_removed_hours: Annotated[
         float | None, flag("keep-removed-hours", min=0, help="Removed tasks for so long.")
     ] = None,
+    registry: RegistryUrl = None,
+    blobs: Annotated[
+        str | None,
+        flag("blobs", help="Clean this bucket of a --registry instead, as s3://BUCKET/PREFIX."),
+    ] = None,
+    older_hours: Annotated[
+        float, flag("older-hours", min=1, help="In a bucket, what is younger stays.")
+    ] = 24.0,
     output: Format = "text",
 ) -> None:
     """Remove what no task needs and, where a rule is given, versions that the rules do not keep.
 
     Without any rule that is left to the servers, which know theirs.
     """
+    if blobs is not None:
+        return _collect_bucket(store, registry, blobs, older_hours, dry_run=dry_run, output=output)
     from server.registry.retention import Retention
     from server.registry.upkeep.garbage import collect as collect_from
 
@@ -84,6 +95,31 @@ def collect(
         f"{freed.blobs} blobs and {freed.leftovers} leftovers {word}, {size(freed.bytes)}; "
         f"{freed.tasks} tasks with fewer versions"
     )
+    return None
+
+
+def _collect_bucket(
+    store: Path | None,
+    registry: str | None,
+    blobs: str,
+    hours: float,
+    *,
+    dry_run: bool,
+    output: str,
+) -> None:
+    from server.registry.sources.address import Address
+    from server.registry.supply.bucket import Bucket
+    from server.registry.upkeep.bucket_garbage import collect_bucket
+
+    if registry is None:
+        raise typer.BadParameter("--blobs needs the --registry whose servers put them there")
+    with opened(store, registry) as database:
+        bucket = Bucket(Address.read(blobs))
+        removed = collect_bucket(bucket, database, hours, pretend=dry_run)
+    if output == "json":
+        print_json(removed)
+    word = "would be removed" if dry_run else "removed"
+    err.print(f"{removed.blobs} of {removed.of} blobs {word}, {size(removed.bytes)}")
 
 
 @app.command()

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from server.cli.flags import Format, Root, flag
-from server.cli.key import Url, opened
+from server.cli.database import opened
+from server.cli.flags import Format, RegistryUrl, Root, flag
 from server.cli.printing import err, print_json, print_table
 
 app = typer.Typer(
@@ -42,7 +42,7 @@ def set_(
         ),
     ] = None,
     store: Root = None,
-    registry: Url = None,
+    registry: RegistryUrl = None,
 ) -> None:
     """Set limits of a tenant; what is not given stays. Servers know within a second."""
     # The rest of the command line answers at once because only this waits for SQLAlchemy.
@@ -67,7 +67,7 @@ def set_(
 
 
 @app.command()
-def ls(store: Root = None, registry: Url = None, output: Format = "text") -> None:
+def ls(store: Root = None, registry: RegistryUrl = None, output: Format = "text") -> None:
     """List the tenants for whom something was set."""
     from server.registry.catalogue.tenants import Tenants
 

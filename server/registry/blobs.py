@@ -76,6 +76,11 @@ class Blobs:
         if self._supply is not None:
             self._supply.share(digest)
 
+    def confirm(self, digest: str) -> None:
+        """See that a blob that was shared is still there, now that it is needed."""
+        if self._supply is not None:
+            self._supply.confirm(digest)
+
     def file(self, digest: str, name: str) -> Path | None:
         """Where a file is for another server to fetch."""
         return self._store.file(digest, name)

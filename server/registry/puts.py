@@ -83,7 +83,9 @@ class Puts:
         def made(task: Task) -> Task:
             return put.made(task, version, now)
 
-        return self._rollout.show(self._keeper.change(put.name, put.act, made))
+        task = self._keeper.change(put.name, put.act, made)
+        self._blobs.confirm(put.ref.digest)
+        return self._rollout.show(task)
 
     @contextmanager
     def _kept(self, ref: DeltaRef, staging: Staging) -> Generator[Version]:

@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event
 from typing import TypeAlias
@@ -175,6 +176,12 @@ class Catalogue:
                 some = VERSIONS.c.digest.in_(wanted[start : start + _ASKED])
                 found.update(connection.scalars(select(VERSIONS.c.digest).where(some)))
         return found
+
+    @contextmanager
+    def still(self) -> Generator[None]:
+        """Have no server change anything meanwhile; it is to be short."""
+        with self._database.transaction():
+            yield
 
     def of(self, base: str) -> "Catalogue":
         """The tasks of another base in the same database."""

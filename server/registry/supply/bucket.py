@@ -2,11 +2,14 @@
 
     PREFIX/<sha256>/<file>
 
-Nothing is removed from it by servers: another may be putting the very same delta.
+Nothing is removed from it by servers: another may be putting the very same delta. An operator has
+that done (`upkeep/bucket_garbage.py`).
 """
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import obstore
@@ -17,8 +20,17 @@ from server.registry.sources.address import Address
 from server.registry.sources.objects import Objects, open_store
 from server.registry.sources.remote import Remote
 from server.registry.sources.transfer import Transfer
+from server.registry.store import is_digest
 
 _PUT_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a bucket has of a blob: bytes, and when the last was written, in Unix seconds."""
+
+    bytes: int
+    written: float
 
 
 class Bucket:
@@ -39,7 +51,7 @@ class Bucket:
         """Put a blob's files; raises RegistryUnavailable where that fails."""
         try:
             for path in sorted(directory.iterdir()):
-                obstore.put(self._store, f"{digest}/{path.name}", path)
+                obstore.put(self._store, _place(digest, path), path)
         except (BaseError, OSError):
             # Their texts may hold what is in the environment.
             raise RegistryUnavailable(
@@ -47,3 +59,47 @@ class Bucket:
                 "so nothing has changed. Try again; if that stays so, have the operator look at "
                 "--blobs and at the credentials in the server's environment."
             ) from None
+
+    def confirm(self, digest: str, directory: Path) -> None:
+        """Put what is missing of a blob that was put before; raises as `put` does."""
+        try:
+            for path in sorted(directory.iterdir()):
+                obstore.head(self._store, _place(digest, path))
+        except (BaseError, OSError):
+            self.put(digest, directory)
+
+    def blobs(self, digest: str = "") -> dict[str, Held]:
+        """All blobs by their digests, or one; what else lies there is passed over.
+
+        Raises RegistryUnavailable where they cannot be listed.
+        """
+        found: dict[str, Held] = {}
+        try:
+            for each in chain.from_iterable(obstore.list(self._store, digest or None)):
+                blob, _, name = each["path"].partition("/")
+                if is_digest(blob) and name and "/" not in name:
+                    held = found.get(blob, Held(0, 0.0))
+                    written = max(held.written, each["last_modified"].timestamp())
+                    found[blob] = Held(held.bytes + each["size"], written)
+        except (BaseError, OSError):
+            raise self._unusable("listed") from None
+        return found
+
+    def remove(self, digest: str) -> None:
+        """Remove a blob's files; raises RegistryUnavailable where that fails."""
+        try:
+            files = chain.from_iterable(obstore.list(self._store, digest))
+            obstore.delete(self._store, [each["path"] for each in files])
+        except (BaseError, OSError):
+            raise self._unusable("removed from") from None
+
+    def _unusable(self, done: str) -> RegistryUnavailable:
+        # The library's texts may hold what is in the environment.
+        return RegistryUnavailable(
+            f"{self.name} cannot be {done}. Look at --blobs and at the credentials in the "
+            "environment, which must allow that."
+        )
+
+
+def _place(digest: str, path: Path) -> str:
+    return f"{digest}/{path.name}"

@@ -58,6 +58,14 @@ class Supply:
         if self._bucket is not None:
             self._bucket.put(digest, self._store.path(digest))
 
+    def confirm(self, digest: str) -> None:
+        """See that a blob is still there, now that the registry names it; what fails is logged."""
+        if self._bucket is not None:
+            try:
+                self._bucket.confirm(digest, self._store.path(digest))
+            except PolydeltaError as error:
+                _log.warning("A delta may be missing in %s: %s", self._bucket.name, error)
+
     def expect(self, digests: Iterable[str]) -> None:
         """Begin to fetch those blobs that the store lacks."""
         for digest in digests:
