@@ -1,17 +1,22 @@
 """`polydelta task traffic`: how a task's requests are shared, and what its versions make of it."""
 
+from contextlib import suppress
+from time import sleep
 from typing import Annotated
 
 import typer
 
 from polydelta_client import Polydelta, Sharing, StepBack, Traffic
 from server.cli.flags import Format, Url, flag
-from server.cli.printing import err, print_json, print_table
+from server.cli.printing import err, out, print_json, print_table
 
 _HEADINGS = (
-    "NUMBER", "VERSION", "SHARE", "REQUESTS", "FAILED", "FIRST TOKEN", "WHOLE", "SHADOW", "EQUAL",
-    "LIKENESS", "STEPPED BACK",
+    "NUMBER", "VERSION", "SHARE", "REQUESTS", "FAILED", "FIRST TOKEN p50/p99", "WHOLE p50/p99",
+    "SHADOW", "EQUAL", "LIKENESS", "STEPPED BACK",
 )  # fmt: skip
+
+_EVERY = 2.0
+"""Seconds between looks."""
 
 
 def traffic(
@@ -45,6 +50,9 @@ def traffic(
         int,
         flag("requests", twin="traffic-requests", help="Requests of which there must be errors."),
     ] = 20,
+    watch: Annotated[
+        bool, flag("watch", twin="traffic-watch", help="Show it again and again, until Ctrl-C.")
+    ] = False,
     end: Annotated[
         bool, flag("end", twin="traffic-end", help="Have the active version answer alone again.")
     ] = False,
@@ -53,6 +61,8 @@ def traffic(
 ) -> None:
     """Show how a task's requests are shared among its versions, or share them."""
     given = _shares(shares or ())
+    if watch and (end or given or shadow):
+        raise typer.BadParameter("--watch only shows; share the requests first")
     if end and (given or shadow):
         raise typer.BadParameter("--end takes no shares and no --shadow")
     if step_back is not None and not (given or shadow):
@@ -64,9 +74,21 @@ def traffic(
         if given or shadow:
             bound = _bound(step_back, window, requests)
             found = client.tasks.set_traffic(name, given, shadow=shadow, step_back=bound)
+        elif watch:
+            return _watch(client, name, output)
         else:
             found = client.tasks.traffic(name)
     return _print(found, output)
+
+
+def _watch(client: Polydelta, name: str, output: str) -> None:
+    with suppress(KeyboardInterrupt):
+        while True:
+            found = client.tasks.traffic(name)
+            if out.is_terminal:
+                out.clear()
+            _print(found, output)
+            sleep(_EVERY)
 
 
 def _shares(given: list[str] | tuple[()]) -> dict[str | int, int]:
@@ -104,8 +126,8 @@ def _row(version: Sharing) -> tuple[object, ...]:
         f"{version.percent:.4g} %",
         version.requests,
         version.failed,
-        _seconds(version.seconds.first_token),
-        _seconds(version.seconds.whole),
+        _seconds(version.seconds.first_token_p50, version.seconds.first_token_p99),
+        _seconds(version.seconds.whole_p50, version.seconds.whole_p99),
         f"{compared.answers} compared" if version.shadow else "",
         _percent(compared.equal),
         _percent(compared.likeness),
@@ -113,8 +135,8 @@ def _row(version: Sharing) -> tuple[object, ...]:
     )
 
 
-def _seconds(value: float | None) -> str:
-    return "" if value is None else f"{value:.3g} s"
+def _seconds(half: float | None, most: float | None) -> str:
+    return "" if half is None or most is None else f"{half:.3g} / {most:.3g} s"
 
 
 def _percent(value: float | None) -> str:

@@ -31,6 +31,21 @@ class Times:
         """Seconds, None where there was nothing."""
         return self.total / self.count if self.count else None
 
+    def within(self, part: float) -> float | None:
+        """Seconds within which a part of them came, 0 to 1, None where there was nothing.
+
+        Within a bucket they count as evenly spread, as in Prometheus' `histogram_quantile`; what is
+        in the last one counts as its lower bound.
+        """
+        if not self.count:
+            return None
+        rank, before, low = part * self.count, 0, 0.0
+        for bound, held in zip(BOUNDS, self.buckets, strict=False):
+            if held and before + held >= rank:
+                return low + (bound - low) * (rank - before) / held
+            before, low = before + held, bound
+        return BOUNDS[-1]
+
     def add(self, seconds: float) -> None:
         """Count one."""
         self.buckets[bisect_left(BOUNDS, seconds)] += 1

@@ -28,10 +28,17 @@ class SteppedBack(Result):
 
 @dataclass(frozen=True, repr=False)
 class Seconds(Result):
-    """How long answers took on average, until their first token and whole."""
+    """How long answers took on average, until their first token and whole.
+
+    The half and 99 of 100 that came soonest took at most `…_p50` and `…_p99`, which are estimates.
+    """
 
     first_token: float | None
     whole: float | None
+    first_token_p50: float | None = None
+    first_token_p99: float | None = None
+    whole_p50: float | None = None
+    whole_p99: float | None = None
 
 
 @dataclass(frozen=True, repr=False)

@@ -84,10 +84,30 @@ class StepBackBody(BaseModel):
 
 
 class SecondsBody(BaseModel):
-    """How long answers took on average."""
+    """How long answers took on average, and the half and 99 of 100 that came soonest at most.
+
+    The latter are estimated from the metrics' histograms.
+    """
 
     first_token: float | None
+    first_token_p50: float | None
+    first_token_p99: float | None
     whole: float | None
+    whole_p50: float | None
+    whole_p99: float | None
+
+    @classmethod
+    def of(cls, counts: Counts) -> "SecondsBody":
+        """Show a version's times."""
+        first, whole = counts.first, counts.whole
+        return cls(
+            first_token=first.mean,
+            first_token_p50=first.within(0.5),
+            first_token_p99=first.within(0.99),
+            whole=whole.mean,
+            whole_p50=whole.within(0.5),
+            whole_p99=whole.within(0.99),
+        )
 
 
 class ComparedBody(BaseModel):
@@ -163,7 +183,7 @@ class TrafficBody(BaseModel):
                 stepped_back=StepBackBody.of(step) if step is not None else None,
                 requests=counts.answered + counts.failed,
                 failed=counts.failed,
-                seconds=SecondsBody(first_token=counts.first.mean, whole=counts.whole.mean),
+                seconds=SecondsBody.of(counts),
                 compared=_compared(counts),
             )
 

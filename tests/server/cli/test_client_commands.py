@@ -107,6 +107,18 @@ def test_traffic_is_shared_shown_and_ended(
     assert ("75 %" in second, "25 %" in first) == (True, True)
     told_again = json.loads(polydelta("task", "traffic", "other", "-o", "json").out)
     assert told_again["step_back"] == {"errors": 0.5, "window": 60, "requests": 20}
+    looks: list[float] = []
+
+    def look_twice(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("server.cli.traffic.sleep", look_twice)
+        watched = polydelta("task", "traffic", "other", "--watch")
+    assert (watched.code, watched.out.count("25 %")) == (0, 2)
+    assert polydelta("task", "traffic", "other", "--watch", "--end").code == 2
     shadowed = polydelta("task", "traffic", "other", "--shadow", "2")
     assert "0 compared" in shadowed.out
     assert polydelta("task", "traffic", "other", "--end").code == 0
