@@ -5,13 +5,17 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated, TypeAlias
 
 from fastapi import Depends, Header
+from pydantic import WithJsonSchema
 
 from server.errors import InvalidRequest
 from server.registry.condition import ANY, Condition
 
 _ELEMENT = re.compile(r'[ \t]*(?:(W/)?"([!#-~\x80-\xff]*)")?[ \t]*(?:,|$)')
 
-_Lines: TypeAlias = Annotated[list[str] | None, Header()]
+_TAG = r'((W/)?"[!#-~\u0080-\u00ff]*")?'
+_FORM = {"type": "string", "pattern": rf"^[ \t]*(\*|{_TAG}([ \t]*,[ \t]*{_TAG})*)[ \t]*$"}
+
+_Lines: TypeAlias = Annotated[list[str] | None, Header(), WithJsonSchema(_FORM)]
 
 
 async def _condition(if_match: _Lines = None) -> Condition:

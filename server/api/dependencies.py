@@ -67,8 +67,8 @@ def _check_reference(name: str) -> str:
 
 _FORM: dict[str, Any] = {"type": "string", "pattern": f"^{PLAIN_NAME}$"}
 
-_PlainName: TypeAlias = Annotated[str, AfterValidator(_check_name), WithJsonSchema(_FORM)]
-PutName: TypeAlias = Annotated[_PlainName, WithJsonSchema({**_FORM, "not": {"const": BASE_NAME}})]
+PlainName: TypeAlias = Annotated[str, AfterValidator(_check_name), WithJsonSchema(_FORM)]
+PutName: TypeAlias = Annotated[PlainName, WithJsonSchema({**_FORM, "not": {"const": BASE_NAME}})]
 TaskId: TypeAlias = Annotated[PutName, Path()]
 Reference: TypeAlias = Annotated[
     str,

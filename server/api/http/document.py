@@ -27,6 +27,7 @@ class Documented(FastAPI):
             for operations in super().openapi()["paths"].values():
                 for operation in operations.values():
                     _retype(operation["responses"])
+                    _drop_whole(operation["responses"])
         return super().openapi()
 
 
@@ -35,3 +36,10 @@ def _retype(responses: dict[str, Any]) -> None:
     for status in PROBLEMS.keys() & responses.keys():
         (content,) = responses[str(status)]["content"].values()
         responses[str(status)]["content"] = {MEDIA_TYPE: content}
+
+
+def _drop_whole(responses: dict[str, Any]) -> None:
+    # FastAPI calls the whole of a stream a string; what has a form is each of its events.
+    for content in responses.get("200", {}).get("content", {}).values():
+        if "itemSchema" in content:
+            content.pop("schema", None)

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
-from server.api.dependencies import PutName, RegistryDep
+from server.api.dependencies import PlainName, RegistryDep
 from server.api.http.body import BodyRoute
 from server.registry.audit import Entry
 
@@ -59,7 +59,7 @@ def show_audit(
     registry: RegistryDep,
     limit: Annotated[int, Query(ge=1, le=_MOST)] = 100,
     before: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
-    task: Annotated[PutName | None, Query()] = None,
+    task: Annotated[PlainName | None, Query()] = None,
 ) -> AuditBody:
     """Show what was changed: of the caller's own tasks, for keys of no tenant of all."""
     entries = registry.audit(limit, before, task)
