@@ -41,9 +41,17 @@ class Only:
         return {"enum": [*self._values, None], "description": _REFUSED}
 
     def _check(self, value: Any) -> Any:
-        if value not in self._values:
+        # JSON's true is no 1, which Python's is.
+        if (value, type(value) is bool) not in [
+            (each, type(each) is bool) for each in self._values
+        ]:
             raise PydanticCustomError("unsupported", "{reason}", {"reason": self._reason})
         return value
+
+
+def _told_apart(value: Any) -> tuple[bool, Any]:
+    # JSON's true is no 1, which Python's is.
+    return isinstance(value, bool), value
 
 
 Nothing: TypeAlias = Annotated[Any, Only()]

@@ -29,8 +29,10 @@ SHARED = ""
 """The tenant whose tasks all see, and whose there are where nobody has a key."""
 
 _NAME = re.compile(PLAIN_NAME)
-_NUMBER = re.compile(r"v?[0-9]+")
-_DIGEST = re.compile(r"[0-9a-f]{12,64}")
+MEANS_ONE = r"v?[0-9]+|[0-9a-f]{12,64}"
+"""What means a version by itself: its number, or its digest or the beginning of it."""
+
+_MEANS_ONE = re.compile(MEANS_ONE)
 
 _LOOKED_AT = 2000
 """Unknown names are met on the event loop, so only so many are compared with them."""
@@ -80,7 +82,7 @@ def check_name(task: TaskName) -> None:
 
 def check_alias(alias: str) -> None:
     """Raise InvalidRequest unless a version can be called so: not what means one by itself."""
-    if not is_plain(alias) or _NUMBER.fullmatch(alias) or _DIGEST.fullmatch(alias):
+    if not is_plain(alias) or _MEANS_ONE.fullmatch(alias):
         raise InvalidRequest(
             "An alias is 1 to 128 of the characters A-Z a-z 0-9 . _ -, begins with a letter or a "
             "digit, and is no number, with or without a v, nor like 12 digits or more of a digest.",

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, TypeAlias
 
 from fastapi import APIRouter, Path, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, WithJsonSchema
 
 from deltas.training.card import scores_of
 from server.api.conditions import ConditionDep
@@ -13,12 +13,15 @@ from server.api.dependencies import EngineDep, RegistryDep, TaskId
 from server.api.http.body import Body, BodyRoute
 from server.api.routes.tasks import TaskBody, VersionBody, etag_of
 from server.api.writes import WritesDep
+from server.registry.names import MEANS_ONE, PLAIN_NAME
 from server.registry.task import Task
 from server.registry.version import Version
 
 router = APIRouter(route_class=BodyRoute, prefix="/v1/tasks/{name}", tags=["native"])
 
-Alias: TypeAlias = Annotated[str, Path(max_length=128)]
+_ALIAS = {"type": "string", "pattern": f"^{PLAIN_NAME}$", "not": {"pattern": f"^({MEANS_ONE})$"}}
+
+Alias: TypeAlias = Annotated[str, Path(), WithJsonSchema(_ALIAS)]
 
 
 class WhichBody(Body):

@@ -83,7 +83,7 @@ METHODS: dict[str, PeftConfig] = {
 }
 
 
-@pytest.mark.parametrize("name", CONVERTIBLE)
+@pytest.mark.parametrize("name", sorted(CONVERTIBLE))
 def test_what_is_said_to_convert_converts(name: str, tmp_path: Path) -> None:
     model = save("llama", METHODS[name], tmp_path / "own")
     refused(tmp_path / "own", r"save_as_lora\(path, model, rank=1\.0\)")

@@ -167,6 +167,7 @@ def test_what_they_tell_of_themselves(live: Live, reader: Live):
 def test_what_is_refused(live: Live, reader: Live):
     for path, body, param in (
         ("/generate", {"inputs": TEXT, "parameters": {"watermark": True}}, "parameters.watermark"),
+        ("/generate", {"inputs": TEXT, "parameters": {"best_of": True}}, "parameters.best_of"),
         ("/generate", {"inputs": TEXT, "parameters": {"max_new_tokens": 0}}, None),
         ("/predict", {"inputs": ["a", "b", "c"]}, "inputs"),
         ("/predict", {"inputs": []}, "inputs"),
