@@ -41,10 +41,7 @@ class Only:
         return {"enum": [*self._values, None], "description": _REFUSED}
 
     def _check(self, value: Any) -> Any:
-        # JSON's true is no 1, which Python's is.
-        if (value, type(value) is bool) not in [
-            (each, type(each) is bool) for each in self._values
-        ]:
+        if _told_apart(value) not in map(_told_apart, self._values):
             raise PydanticCustomError("unsupported", "{reason}", {"reason": self._reason})
         return value
 
