@@ -36,6 +36,7 @@ _T = TypeVar("_T")
 class Keeper:
     """Keeps catalogue, rollout and store at one; thread-safe.
 
+    `claim` tells whether the database is new to the store, as `ClaimedDatabase` does.
     `on_forgotten` is told of a version that nothing needs any more, `on_access` that keys or
     tenants may have changed.
     """
@@ -44,6 +45,7 @@ class Keeper:
         self,
         store: Store,
         catalogue: Catalogue,
+        claim: Callable[[], bool],
         retention: Retention,
         bare: Version,
         tally: Tally,
@@ -54,6 +56,7 @@ class Keeper:
         self.rollout = Rollout(bare, self._forget)
         self._store = store
         self._catalogue = catalogue
+        self._claim = claim
         self._retention = retention
         self._tally = tally
         self._supply = supply
@@ -69,10 +72,9 @@ class Keeper:
     def start(self) -> None:
         """Serve the tasks that there are, and remove what is in the store for none of them."""
         self._store.quota.make_room = self._make_room
+        self._set_aside()
         # Before the tasks: what changes in between is looked at twice, and not missed.
         self._seen = self._catalogue.newest()
-        if self._catalogue.is_new:
-            self._set_aside()
         blobs = self._store.digests()
         tasks = self._catalogue.tasks()
         for task in tasks:
@@ -134,9 +136,11 @@ class Keeper:
         return self._catalogue.names() | self.rollout.names()
 
     def _set_aside(self) -> None:
-        """Keep blobs from being removed that a database without any change knows nothing of."""
+        """Keep blobs from being removed that a database new to the store knows nothing of."""
+        if not self._claim():
+            return
         blobs = self._store.digests()
-        if self._seen == NO_CHANGE and blobs and not self._catalogue.needed(blobs):
+        if blobs and not self._catalogue.needed(blobs):
             _log.error(
                 "The store has deltas and its registry is new, so there are no tasks: they are set "
                 "aside as %s. To have them again, stop, restore the registry's database and rename "

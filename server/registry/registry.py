@@ -19,6 +19,7 @@ from server.registry.access import Access
 from server.registry.audit import SERVER, Act
 from server.registry.blobs import Blobs
 from server.registry.catalogue.catalogue import Catalogue
+from server.registry.catalogue.claim import ClaimedDatabase
 from server.registry.catalogue.database import Database
 from server.registry.catalogue.mend import sound
 from server.registry.changes import Changes
@@ -80,13 +81,19 @@ class Registry:
         self._store = store
         self._supply = supply
         self._blobs = Blobs(store, base, dtype, supply, signatures)
-        database = database or sound(store.root / DATABASE)
+        database = ClaimedDatabase(database or sound(store.root / DATABASE), store.root)
         self._catalogue = Catalogue(database, base.fingerprint, max_tasks)
         self.audit = self._catalogue.audit
         self.access = Access(database, store.root, require_keys=require_keys)
         bare = Version.bare(base.family.causal, base.embedding_width)
         self._keeper = Keeper(
-            store, self._catalogue, retention or Retention(), bare, self.tally, supply
+            store,
+            self._catalogue,
+            database.claim,
+            retention or Retention(),
+            bare,
+            self.tally,
+            supply,
         )
         self._keeper.on_forgotten = lambda ref: self.on_forgotten(ref)
         self._keeper.on_access = self.access.read
@@ -99,8 +106,12 @@ class Registry:
             base, store, self._catalogue, self._keeper, changes, self._blobs, checker, signatures
         )
         self._puts.on_checked = lambda ref, delta: self.on_checked(ref, delta)
-        self._keeper.start()
-        self.access.read()
+        try:
+            self._keeper.start()
+            self.access.read()
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def scratch(self) -> Path:

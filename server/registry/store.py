@@ -15,7 +15,6 @@ ended between the two, however it ended, leaves a blob that the next one removes
 """
 
 import errno
-import re
 import shutil
 import tempfile
 from collections.abc import Callable, Generator, Iterable
@@ -28,13 +27,12 @@ from deltas.checkpoint import MAX_WEIGHTS
 from server.errors import DeltaUnavailable
 from server.registry.directory import DirectoryLock, sync
 from server.registry.gate import Gate
-from server.registry.layout import BLOBS, BLOBS_ASIDE, DAMAGED
+from server.registry.layout import BLOBS, BLOBS_ASIDE, DAMAGED, digests_in, is_digest
 from server.registry.quota import Quota
 from server.registry.run import Run
 from server.registry.staging import Staging, digest_of, storage_errors
 
 _MIB = 1 << 20
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class Store:
@@ -136,9 +134,7 @@ class Store:
 
     def digests(self) -> set[str]:
         """The digests of all blobs."""
-        with suppress(FileNotFoundError):
-            return {path.name for path in self._blobs.iterdir() if is_digest(path.name)}
-        return set()
+        return digests_in(self.root)
 
     def path(self, digest: str) -> Path:
         """Where a delta's files are; raises DeltaUnavailable if they are gone."""
@@ -154,7 +150,7 @@ class Store:
     def file(self, digest: str, name: str) -> Path | None:
         """Where one file of a delta is, if it is there."""
         with suppress(OSError):
-            if _DIGEST.fullmatch(digest):
+            if is_digest(digest):
                 files = self._blob(digest).iterdir()
                 return next((path for path in files if path.name == name), None)
         return None
@@ -221,11 +217,6 @@ class Store:
             self._blob(digest).rename(trash)
             self.quota.give_back(self._sizes.pop(digest, 0))
         return trash
-
-
-def is_digest(name: str) -> bool:
-    """Whether a directory's name is a blob's."""
-    return _DIGEST.fullmatch(name) is not None
 
 
 def size_of(directory: Path) -> int:

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Table, bindparam, delete, func
 from server.errors import InsufficientStorage
 from server.registry.audit import Act
 from server.registry.catalogue.audit import Audit, note
+from server.registry.catalogue.claim import named
 from server.registry.catalogue.database import Database
 from server.registry.catalogue.quotas import check_bytes, check_tasks
 from server.registry.catalogue.rows import (
@@ -31,9 +32,6 @@ from server.registry.task import Task, digests_of
 
 _LOGGED = 100_000
 """Changes that are remembered, at least."""
-
-_ASKED = 500
-"""Digests that are asked for at once."""
 
 Key: TypeAlias = tuple[str, TaskName]
 """A base's fingerprint and a task's name."""
@@ -83,11 +81,6 @@ class Catalogue:
     def audit(self) -> Audit:
         """Who changed what."""
         return Audit(self._database)
-
-    @property
-    def is_new(self) -> bool:
-        """Whether the database was not there before this server."""
-        return self._database.is_new
 
     def tasks(self) -> list[Task]:
         """Every task, removed ones that can still come back included; damaged ones are logged."""
@@ -170,12 +163,8 @@ class Catalogue:
 
     def needed(self, digests: Collection[str]) -> set[str]:
         """Those of some digests that a version of any task has, whatever its base."""
-        wanted, found = list(digests), set[str]()
         with self._database.reading() as connection:
-            for start in range(0, len(wanted), _ASKED):
-                some = VERSIONS.c.digest.in_(wanted[start : start + _ASKED])
-                found.update(connection.scalars(select(VERSIONS.c.digest).where(some)))
-        return found
+            return named(connection, digests)
 
     @contextmanager
     def still(self) -> Generator[None]:

@@ -15,8 +15,8 @@ class Database(Protocol):
     """
 
     @property
-    def is_new(self) -> bool:
-        """Whether it held nothing before this server."""
+    def own_file(self) -> bool:
+        """Whether it is a file of the store, and not elsewhere."""
         ...
 
     def transaction(self) -> AbstractContextManager[Connection]:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, inspect, text
 
 from server.errors import InvalidSettings
 
-HEAD = "0007"
+HEAD = "0008"
 """The newest of `migrations/versions`; a change of tables.py comes with one."""
 
 _SCRIPTS = Path(__file__).parent / "migrations"

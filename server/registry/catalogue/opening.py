@@ -5,6 +5,7 @@ from pathlib import Path
 from sqlalchemy.exc import ArgumentError
 
 from server.errors import InvalidSettings, RegistryUnavailable
+from server.registry.catalogue.claim import is_elsewhere
 from server.registry.catalogue.database import Database
 from server.registry.catalogue.mend import sound
 from server.registry.layout import DATABASE
@@ -16,6 +17,11 @@ def open_database(url: str | None, store: Path) -> Database:
     Raises InvalidSettings, which tells nothing of the URL, and what Database raises.
     """
     if url is None:
+        if is_elsewhere(store):
+            raise InvalidSettings(
+                f"The tasks of the store {store} are in a registry in PostgreSQL: name that "
+                "(--registry postgresql://USER@HOST/DATABASE), or another directory (--store)."
+            )
         return sound(store / DATABASE)
     if (store / DATABASE).exists():
         raise InvalidSettings(

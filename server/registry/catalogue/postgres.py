@@ -6,12 +6,11 @@ from contextlib import contextmanager
 from threading import Event
 
 import psycopg
-from sqlalchemy import URL, Connection, create_engine, inspect, make_url, text
+from sqlalchemy import URL, Connection, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from server.errors import InsufficientStorage, RegistryUnavailable
 from server.registry.catalogue.migrate import is_current, migrate
-from server.registry.catalogue.tables import CHANGES
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +46,8 @@ _FULL = ("53100", "53200")
 class Postgres:
     """A database as a Database. Its URL, and so its password, appears nowhere else."""
 
+    own_file = False
+
     def __init__(self, url: str) -> None:
         self._url = _completed(make_url(url))
         self._engine = create_engine(
@@ -55,7 +56,6 @@ class Postgres:
         self._said = ""
         self._listening: psycopg.Connection | None = None
         with self._told(), self._alone() as connection:
-            self.is_new = not inspect(connection).has_table(CHANGES.name)
             if not is_current(connection):
                 migrate(connection)
 

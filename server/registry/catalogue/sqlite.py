@@ -24,6 +24,8 @@ _UNWRITABLE = ("disk is full", "disk I/O error", "readonly database", "unable to
 class Sqlite:
     """One file as a Database."""
 
+    own_file = True
+
     def __init__(self, path: Path) -> None:
         self.path = path
         self._engine = create_engine(
@@ -31,7 +33,6 @@ class Sqlite:
         )
         event.listen(self._engine, "connect", _prepare)
         event.listen(self._engine, "begin", _begin)
-        self.is_new = not path.exists()
         self._file: tuple[int, int] | None = None
         with _told():
             self._ensure()

@@ -110,6 +110,9 @@ CHANGES = Table(
 NO_BASE = ""
 """In place of a base's fingerprint, in changes of keys and tenants, which are of none."""
 
+IDENTITY = Table("identity", METADATA, Column("id", String(32), primary_key=True))
+"""The one row of the id that tells this registry from others."""
+
 SERVERS = Table(
     "servers",
     METADATA,

@@ -6,9 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from server.registry.directory import DirectoryLock
-from server.registry.layout import BLOBS
+from server.registry.layout import BLOBS, is_digest
 from server.registry.staging import digest_of
-from server.registry.store import is_digest
 
 _AT_ONCE = min(4, os.cpu_count() or 1)
 """Blobs that are read at once: hardly a disk is faster with more."""

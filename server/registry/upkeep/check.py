@@ -9,10 +9,10 @@ from tempfile import TemporaryDirectory
 from server.errors import InvalidSettings, UnsignedDelta
 from server.registry.catalogue.faults import faults
 from server.registry.catalogue.salvage import salvage
-from server.registry.layout import BLOBS, BLOBS_ASIDE, DAMAGED, DATABASE
+from server.registry.layout import BLOBS, BLOBS_ASIDE, DAMAGED, DATABASE, is_digest
 from server.registry.run import ended
 from server.registry.signatures import Signatures
-from server.registry.store import is_digest, size_of
+from server.registry.store import size_of
 from server.registry.upkeep.blobs import is_free, places_of, spoiled_of
 from server.registry.upkeep.contents import Contents
 from server.registry.upkeep.finding import Finding

@@ -9,6 +9,7 @@ from pathlib import Path
 from server.errors import InvalidSettings, RegistryUnavailable
 from server.registry.audit import OPERATOR, Act
 from server.registry.catalogue.catalogue import Catalogue
+from server.registry.catalogue.claim import ClaimedDatabase
 from server.registry.catalogue.faults import faults
 from server.registry.catalogue.sqlite import Sqlite
 from server.registry.layout import BLOBS, DAMAGED, DATABASE
@@ -75,10 +76,16 @@ def _require_sound(root: Path) -> None:
 
 def _remove(root: Path, rules: Retention | None) -> None:
     # Opening the store removes what servers left that ended.
-    with closing(Sqlite(root / DATABASE)) as database, closing(Store(root)) as store:
+    with closing(_claimed(root)) as database, closing(Store(root)) as store:
         for base in bases_of(database) if rules is not None else ():
             _keep_to(rules or Retention(), Catalogue(database, base))
         store.sweep(store.digests(), Catalogue(database, "").needed)
+
+
+def _claimed(root: Path) -> ClaimedDatabase:
+    database = ClaimedDatabase(Sqlite(root / DATABASE), root)
+    database.claim()
+    return database
 
 
 def _keep_to(rules: Retention, catalogue: Catalogue) -> None:

@@ -13,9 +13,9 @@ from deltas.kinds import kind_named
 from deltas.strict_json import parse
 from server.errors import InvalidArchive, RequestError
 from server.registry.keys import MAX_TENANT
+from server.registry.layout import is_digest
 from server.registry.names import PLAIN_NAME, SHARED, check_alias, check_name, is_plain
 from server.registry.sharing import MAX_VERSIONS
-from server.registry.store import is_digest
 from server.registry.task import MOST_ALIASES, Task, digests_of
 from server.registry.traffic import Traffic
 from server.registry.version import MAX_CARD, Version

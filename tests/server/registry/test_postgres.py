@@ -10,6 +10,7 @@ import pytest
 from deltas.base import BaseSpec
 from server.errors import InvalidSettings, RegistryUnavailable, TaskNotFound
 from server.registry.catalogue import postgres as catalogue
+from server.registry.catalogue.claim import ClaimedDatabase
 from server.registry.catalogue.opening import open_database
 from server.registry.layout import DATABASE
 from server.registry.names import shared
@@ -64,7 +65,8 @@ def test_two_servers_changes_of_one_task_come_one_after_another(
 def test_several_servers_may_be_the_first(base: BaseSpec, tmp_path: Path, url: str) -> None:
     with ThreadPoolExecutor(4) as pool:
         opened = list(pool.map(lambda _: open_database(url, tmp_path), range(4)))
-    assert sum(database.is_new for database in opened) == 1
+        claims = pool.map(lambda each: ClaimedDatabase(each, tmp_path).claim(), opened)
+        assert sorted(claims) == [False, False, False, True]
     for database in opened:
         database.close()
 
