@@ -229,7 +229,7 @@ class Engine:
         self.core.submit([each for each in sequences if each.key[0] in self._answers])
 
     def _take_up(self, ref: DeltaRef, delta: Delta) -> None:
-        self._grammars.check_own(delta)
+        self._grammars.check_own(ref, delta)
         self.core.residency.offer(ref, delta)
 
     def _forget(self, ref: DeltaRef) -> None:

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 
-from deltas.delta import Delta
+from deltas.delta import Delta, DeltaRef
 from deltas.errors import InvalidDelta
 from deltas.formats.answer_schema import ANSWER_SCHEMA
 from server.engine.ending import Endings
@@ -19,6 +19,7 @@ from server.engine.request import Request
 from server.errors import CapabilityMismatch, InvalidRequest, RequestError
 from server.model.base import Base
 from server.model.rules import TokenMask
+from server.registry.names import TaskName
 from server.registry.version import Version
 
 _KEPT = 64
@@ -31,22 +32,25 @@ _LIMITS = LLParserLimits(max_lexer_states=20_000, verbose_errors=False)
 
 
 class Grammars:
-    """Compiles grammars for a base's tokenizer; what is wrong with one is kept as well."""
+    """Compiles grammars for a base's tokenizer; what is wrong with one is kept as well.
+
+    Each tenant's are its own: how long one takes tells nobody what others asked for.
+    """
 
     def __init__(self, base: Base) -> None:
         tokenizer = _tokenizer_of(base) if base.generates else None
         self._endings = Endings(tokenizer) if tokenizer else None
-        self._known: OrderedDict[bytes, Future[Matcher]] = OrderedDict()
+        self._known: OrderedDict[tuple[str, bytes], Future[Matcher]] = OrderedDict()
         self._lock = threading.Lock()
         self._compiling = _pool()
         self._masking = ThreadPoolExecutor(1, thread_name_prefix="masks")
         self._masks = Masks(base.spec.vocabulary, base.device)
 
-    def check_own(self, delta: Delta) -> None:
+    def check_own(self, ref: DeltaRef, delta: Delta) -> None:
         """Compile the schema that a task has, if any; raises InvalidDelta for a wrong one."""
         if delta.answer_schema:
             try:
-                self._begin(_own(delta.answer_schema)).result()
+                self._begin(_own(delta.answer_schema), TaskName.of(ref.task).tenant).result()
             except RequestError as error:
                 raise InvalidDelta(f"{ANSWER_SCHEMA}: {error}") from None
 
@@ -57,20 +61,20 @@ class Grammars:
 
         `reply` says what may come around the text. Raises what `compile` does.
         """
-        grammar = request.grammar
+        grammar, tenant = request.grammar, request.call.tenant
         if grammar is None and version.answer_schema and not request.tools:
-            grammar = _own(version.answer_schema)
+            grammar, tenant = _own(version.answer_schema), TaskName.of(version.ref.task).tenant
         if reply is not None and reply.grammar is not None:
             grammar = reply.grammar.around(grammar)
-        return None if grammar is None else await self.compile(grammar)
+        return None if grammar is None else await self.compile(grammar, tenant)
 
-    async def compile(self, grammar: Grammar) -> Matcher:
-        """What begins a text that keeps to the grammar.
+    async def compile(self, grammar: Grammar, tenant: str) -> Matcher:
+        """What begins a text that keeps to a tenant's grammar.
 
         Raises InvalidRequest, saying what is wrong with it or which of its features cannot be
         enforced; CapabilityMismatch if the base's tokenizer does not tell what its tokens write.
         """
-        made = asyncio.wrap_future(self._begin(grammar))
+        made = asyncio.wrap_future(self._begin(grammar, tenant))
         try:
             # Whoever gives up leaves the work to those who wait for it, too.
             async with asyncio.timeout(_SECONDS):
@@ -81,8 +85,8 @@ class Grammars:
             # The one who sent it first may have called it otherwise.
             raise InvalidRequest(str(error), grammar.param) from None
 
-    def _begin(self, grammar: Grammar) -> "Future[Matcher]":
-        """Compile a grammar, unless it is known, from any thread."""
+    def _begin(self, grammar: Grammar, tenant: str) -> "Future[Matcher]":
+        """Compile a grammar, unless its tenant has it already, from any thread."""
         if self._endings is None:
             raise CapabilityMismatch(
                 "This base's tokenizer does not tell which bytes its tokens write: its texts keep "
@@ -90,12 +94,12 @@ class Grammars:
                 param=grammar.param,
             )
         grammar.check()
-        digest = grammar.digest
+        key = tenant, grammar.digest
         with self._lock:
-            if digest not in self._known:
-                self._known[digest] = self._compiling.submit(compiled, grammar, self._endings)
-            self._known.move_to_end(digest)
-            found = self._known[digest]
+            if key not in self._known:
+                self._known[key] = self._compiling.submit(compiled, grammar, self._endings)
+            self._known.move_to_end(key)
+            found = self._known[key]
             if len(self._known) > _KEPT:
                 self._known.popitem(last=False)
         return found

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, insert, select
 from server.errors import InvalidSettings, RegistryUnavailable
 from server.registry.catalogue.database import Database
 from server.registry.catalogue.tables import IDENTITY, VERSIONS
-from server.registry.layout import BLOBS, CLAIM, digests_in
+from server.registry.layout import BLOBS, CLAIM, DAMAGED, digests_in
 from server.registry.staging import storage_errors
 
 _ASKED = 500
@@ -41,19 +41,22 @@ class ClaimedDatabase:
 
         Raises InvalidSettings where the store has blobs of another one.
         """
+        with self._database.reading() as connection:
+            if _id(connection) == claim_of(self._store) is not None:
+                return False
         with self._database.transaction() as connection:
             known, told, blobs = _id(connection), claim_of(self._store), digests_in(self._store)
             if known is not None and told == known:
                 return False
+            new = True
             if told is not None and blobs:
-                if known is None and named(connection, blobs):
-                    # A back-up of before there were ids.
-                    connection.execute(insert(IDENTITY).values(id=told))
-                    return False
-                if known is not None or not self.own_file:
+                # A back-up of before there were ids, or what is left of a damaged file.
+                ours = known is None and (bool(named(connection, blobs)) or self._is_mended)
+                if not ours and (known is not None or not self.own_file):
                     raise InvalidSettings(_other(self._store))
-            self._claim(connection, known)
-            return True
+                new = not ours
+            self._claim(connection, known, told if blobs or self.own_file else None)
+            return new
 
     @contextmanager
     def transaction(self) -> Generator[Connection]:
@@ -65,7 +68,7 @@ class ClaimedDatabase:
                     raise RegistryUnavailable(
                         "The registry's database is another one than a moment ago; try again."
                     )
-                self._claim(connection, None)
+                self._claim(connection, None, claim_of(self._store) if self.own_file else None)
             yield connection
 
     @contextmanager
@@ -97,10 +100,15 @@ class ClaimedDatabase:
             )
         return known
 
-    def _claim(self, connection: Connection, known: str | None) -> None:
+    @property
+    def _is_mended(self) -> bool:
+        return self.own_file and any(self._store.glob(f"{DAMAGED}*"))
+
+    def _claim(self, connection: Connection, known: str | None, told: str | None) -> None:
         """Write the id into both; whoever waits for the transaction then sees both."""
         if known is None:
-            known = uuid4().hex
+            # Whatever became of the store's own file, a back-up of it may be restored.
+            known = told or uuid4().hex
             connection.execute(insert(IDENTITY).values(id=known))
         kind = _FILE if self.own_file else _SERVER
         with storage_errors():

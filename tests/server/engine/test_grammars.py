@@ -17,7 +17,7 @@ from server.engine import grammars
 from server.engine.engine import Engine
 from server.engine.grammar import MAX_BYTES, MAX_NAMES, Grammar
 from server.engine.output import Generated
-from server.engine.request import Request, Sampling
+from server.engine.request import Call, Request, Sampling
 from server.errors import CapabilityMismatch, InvalidRequest
 from server.model.base import Base
 from tests.samples import generator
@@ -91,6 +91,24 @@ def counted(engine: Engine) -> Generator[list[int]]:
 
         patch.setattr(engine.runner, "forward", step)
         yield rows
+
+
+async def test_a_grammar_is_compiled_once_for_each_tenant(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Grammar] = []
+    compiled = grammars.compiled
+
+    def compile_(grammar: Grammar, endings: Any) -> Any:
+        made.append(grammar)
+        return compiled(grammar, endings)
+
+    monkeypatch.setattr(grammars, "compiled", compile_)
+    choice = GRAMMARS["choice"]
+    for tenant, times in (("acme", 1), ("acme", 1), ("other", 2), ("", 3)):
+        call = Call(tenant=tenant)
+        await ask(engine, Request("", "base", PROMPT, SAMPLING, grammar=choice, call=call))
+        assert len(made) == times
 
 
 @pytest.mark.parametrize("name", GRAMMARS)
