@@ -54,7 +54,7 @@ def fill(
 
 def test_a_polite_client_is_answered_beside_a_flood(small: Live) -> None:
     """A hundred clients of one task on eighty places, and one of another task."""
-    body = {"task": "lora", "input": "x", "parameters": {"max_tokens": 8, "ignore_eos": True}}
+    body = {"task": "lora", "input": "x", "parameters": {"max_tokens": 24, "ignore_eos": True}}
 
     async def flood(http: httpx2.AsyncClient, refusals: list[int], flooded: asyncio.Event) -> None:
         while True:
