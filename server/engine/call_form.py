@@ -4,8 +4,10 @@ Templates write the calls of a chat's earlier turns as their models are to write
 calls that are made up, written out by a template, show its form.
 """
 
+import json
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -78,7 +80,7 @@ _ARGUMENTS = {
     _SECOND: r'\{\s*"two"\s*:\s*"2nd"\s*\}',
 }
 _ASKED = Message("user", "Hello")
-_TOOLS = tuple(Tool(each.name) for each in (_FIRST, _SECOND))
+_TOOLS = tuple(Tool(each.name, "Does nothing") for each in (_FIRST, _SECOND))
 
 _PROBES = (
     Chat((_ASKED,), _TOOLS),
@@ -116,7 +118,7 @@ def _shown_by(
     over = said.rpartition(_SAID)[2]
     one = _read(once, asked, over, _FIRST)
     if one is None:
-        return None
+        return _reordered(once[len(asked) :])
     (begin, between, end), identifies = _anonymous(one, _FIRST)
     two = None if twice is None else _read(twice, asked, over, _FIRST, _SECOND)
     separator = ""
@@ -130,6 +132,16 @@ def _shown_by(
     if odd or not begin.strip() or not between or max(map(len, parts)) > _MOST:
         return None
     return CallForm(begin, between, end, separator, identifies)
+
+
+def _reordered(turn: str) -> CallForm | None:
+    """Hermes' form where a template gives a call's fields in another order than models do."""
+    found = re.search(r"<tool_call>\s*(\{.*\})\s*</tool_call>", turn, re.DOTALL)
+    with suppress(ValueError):
+        call = json.loads(found[1]) if found else None
+        if isinstance(call, dict) and {"name", "arguments"} <= call.keys():
+            return HERMES
+    return None
 
 
 def _read(text: str, asked: str, over: str, *calls: ToolCall) -> list[str] | None:

@@ -56,7 +56,7 @@ TEMPLATES = {
         f"{_EACH}[TOOL_CALLS]"
         "{{ call.function.name }}[ARGS]{{ call.function.arguments | tojson }}{% endfor %}"
     ),
-    "phi4": _template("<|tool_call|>[" + _EACH + _JSON + "}" + _COMMA + "]<|/tool_call|>"),
+    "list": _template("<|tool_call|>[" + _EACH + _JSON + "}" + _COMMA + "]<|/tool_call|>"),
     "deepseek": _template(
         _tag("tool calls begin")
         + _EACH
@@ -70,8 +70,13 @@ TEMPLATES = {
     ),
 }
 """Hermes 2 Pro and Qwen 2.5, Qwen 3, Llama 3.1's JSON and with its tag, Mistral 7B v0.3 and Nemo,
-Mistral Small 3.2 and later, Phi 4 mini, DeepSeek V3, whose template takes arguments as text."""
+newer ones of Mistral's, a list between tags, and DeepSeek V3, which takes arguments as text."""
 
+REORDERED = _template(
+    f"{_EACH}"
+    '\n<tool_call>\n{ "arguments": {{ call.function.arguments | tojson }}, '
+    '"name": "{{ call.function.name }}"}\n</tool_call> {% endfor %}'
+)
 WITHOUT_FORM = {
     "none": _template("").replace("tool_calls", "calls"),
     "xml": _template(

@@ -14,7 +14,7 @@ from server.engine.message import Chat, Message, ToolCall
 from server.engine.output import Piece, joined
 from server.engine.reply import Reply, ReplyForm
 from server.engine.tools import Tool, Tools
-from tests.server.engine.call_templates import TEMPLATES, WITHOUT_FORM, tokenizer_of
+from tests.server.engine.call_templates import REORDERED, TEMPLATES, WITHOUT_FORM, tokenizer_of
 
 ANY = {"type": "object", "properties": {"x": True}, "required": ["x"]}
 TOOLS = Tools(tuple(Tool(name, parameters=json.dumps(ANY)) for name in ("news", "news_of", "say")))
@@ -107,12 +107,21 @@ def test_a_form_that_calls_once_is_not_parallel() -> None:
 
 
 def test_calls_that_are_not_parallel_are_one() -> None:
-    tokenizer = tokenizer_of(TEMPLATES["phi4"], special=False)
+    tokenizer = tokenizer_of(TEMPLATES["list"], special=False)
     form = template_of(tokenizer).reply("", Tools(TOOLS.offered, required=True, parallel=False))
     assert form is not None
     assert takes(tokenizer, form, turn(tokenizer, calls(Random(0), 1)))
     assert not takes(tokenizer, form, turn(tokenizer, calls(Random(0), 2)))
     assert not takes(tokenizer, form, "No.")
+
+
+def test_fields_in_another_order_are_read_as_hermes() -> None:
+    """As Hermes 2 Pro's own template gives them, which is not what its models write."""
+    tokenizer = tokenizer_of(REORDERED, special=False)
+    template = template_of(tokenizer)
+    assert template.form == HERMES
+    chat = Chat((ASKED, Message("assistant", "", tool_calls=tuple(calls(Random(0), 1)))), ())
+    assert template.fitted(chat, TOOLS) == chat
 
 
 @pytest.mark.parametrize("name", WITHOUT_FORM)
