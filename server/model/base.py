@@ -10,6 +10,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
     AutoConfig,
     AutoModel,
     AutoModelForCausalLM,
@@ -21,7 +22,8 @@ from transformers import (
 
 from deltas.base import BaseSpec, describe
 from deltas.errors import UnsupportedBase
-from deltas.families import Family, family_of
+from deltas.families import FAMILIES, Family, family_of
+from deltas.families.derive import check_sums, derive
 from deltas.modules import freeze
 from deltas.tokenizer import TokenizerSpec
 from server.model.sentence import Prompts, read_embedding, read_prompts
@@ -97,7 +99,8 @@ def load_base(
     cannot be served.
     """
     config: PreTrainedConfig = AutoConfig.from_pretrained(directory)
-    family = family or family_of(config)
+    known = family or FAMILIES.get(config.model_type)
+    family = known or _derived(config)
     loader = AutoModelForCausalLM if family.causal else AutoModel
     # Fingerprints are taken in bfloat16: values rounded to float16 before would give others.
     exact = torch.float32 if dtype is torch.float16 else dtype
@@ -105,6 +108,8 @@ def load_base(
         directory, dtype=exact, use_safetensors=True, output_loading_info=True
     )
     model: PreTrainedModel = loaded[0]
+    if known is None:
+        check_sums(model, family)
     spec = _as_stored(describe(model, name, family), Path(directory), loaded[1])
     for parameter in model.parameters():
         # Parameters alone: the buffers of rotary embeddings need all their digits.
@@ -123,6 +128,15 @@ def load_base(
     _tell_context(spec, config)
     spec = replace(spec, embedding=read_embedding(Path(directory)))
     return Base(spec, model, tokenizer, prompts=read_prompts(Path(directory)))
+
+
+def _derived(config: PreTrainedConfig) -> Family:
+    """The record of a decoder that has none; raises UnsupportedBase where there can be none."""
+    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING or config.is_encoder_decoder:
+        return family_of(config)
+    with torch.device("meta"):
+        skeleton: PreTrainedModel = AutoModelForCausalLM.from_config(config)
+    return derive(skeleton, FAMILIES.values())
 
 
 def _as_stored(spec: BaseSpec, directory: Path, found: Mapping[str, Collection[str]]) -> BaseSpec:

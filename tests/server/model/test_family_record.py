@@ -1,19 +1,26 @@
 """A family from a JSON record is served like those that are known."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from transformers import AutoModelForCausalLM, CwmConfig
+import torch
+from transformers import AutoModelForCausalLM, CwmConfig, PreTrainedConfig, Qwen3NextConfig
 
 from deltas.errors import UnsupportedBase
 from deltas.families import FAMILIES
 from server.build import open_base
-from server.model.base import Base
+from server.model.base import Base, load_base
 from server.model.runner import Runner
 from server.settings import Settings
+from tests.bases import save_base
 from tests.models import seeded, tiny_config
 from tests.server.engine.engines import tiny_tokenizer
+
+_NAMES = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers")
+_NAMES = (*_NAMES, "num_attention_heads", "num_key_value_heads", "max_position_embeddings")
 
 
 @pytest.fixture
@@ -21,11 +28,9 @@ def directory(tmp_path: Path) -> Path:
     """A base of an architecture that has no record here."""
     assert "cwm" not in FAMILIES
     sizes = tiny_config("llama").to_dict()
-    names = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers")
-    names = (*names, "num_attention_heads", "num_key_value_heads", "max_position_embeddings")
     rotation = {"rope_type": "default", "rope_theta": 1e4}
     config = CwmConfig(
-        **{name: sizes[name] for name in names},
+        **{name: sizes[name] for name in _NAMES},
         head_dim=8,
         sliding_window=16,
         layer_types=["full_attention", "sliding_attention"],
@@ -56,6 +61,43 @@ def test_a_record_that_does_not_fit_is_refused(directory: Path) -> None:
         opened(directory, {"like": "gpt2", "name": "cwm"})
 
 
-def test_without_a_record_the_way_is_named(directory: Path) -> None:
-    with pytest.raises(UnsupportedBase, match="--family-record"):
-        open_base(Settings.gather(base=str(directory), dtype="float32"))
+def test_without_a_record_one_is_derived(directory: Path) -> None:
+    base = open_base(Settings.gather(base=str(directory), dtype="float32"))
+    assert base.spec.family == replace(FAMILIES["llama"], name="cwm")
+    Runner(base, 8)
+
+
+@pytest.mark.parametrize(
+    "name", ["mistral", "qwen2", "qwen3", "gemma2", "olmo2", "cohere", "olmoe"]
+)
+def test_a_record_that_is_taken_away_is_derived_equal(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = FAMILIES[name]
+    directory = save_base(name, tmp_path / "base")
+    monkeypatch.delitem(FAMILIES, name)
+    base = load_base(name, directory, torch.float32, torch.device("cpu"))
+    # Nobody else's layers take the fast path of these two as theirs do.
+    alone = name in ("qwen3", "gemma2")
+    assert base.spec.family == (replace(own, gated=None) if alone else own)
+    Runner(base, 8)
+
+
+def _next(**layers: Any) -> PreTrainedConfig:
+    sizes = {name: tiny_config("llama").to_dict()[name] for name in _NAMES}
+    return Qwen3NextConfig(**sizes, head_dim=8, num_experts=2, num_experts_per_tok=1, **layers)
+
+
+def test_modules_that_are_not_understood_are_named(tmp_path: Path) -> None:
+    _next().save_pretrained(tmp_path)
+    with pytest.raises(UnsupportedBase, match=r"linear_attn \(.*recurrent state"):
+        load_base("next", tmp_path, torch.float32, torch.device("cpu"))
+
+
+def test_sums_that_are_not_as_derived_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = save_base("granite", tmp_path / "base")
+    monkeypatch.delitem(FAMILIES, "granite")
+    with pytest.raises(UnsupportedBase, match="add up"):
+        load_base("granite", directory, torch.float32, torch.device("cpu"))
