@@ -14,14 +14,31 @@ from transformers.pytorch_utils import Conv1D
 from deltas.delta import Part, ProblemType
 from deltas.errors import UnsupportedBase
 from deltas.families import Family, family_of
+from deltas.families.family import (
+    AFTER_ATTENTION,
+    AFTER_CROSS_ATTENTION,
+    AFTER_FEED_FORWARD,
+    Stack,
+)
 from deltas.families.fitting import fitted
-from deltas.site import Role, Site
+from deltas.site import Role, Rows, Site
 from deltas.tokenizer import TokenizerSpec
+
+__all__ = [
+    "AFTER_ATTENTION",
+    "AFTER_FEED_FORWARD",
+    "HEAD_SITE",
+    "LINEARS",
+    "LM_HEAD_SITE",
+    "BaseSpec",
+    "describe",
+    "fingerprint",
+    "linear_shape",
+    "linear_weight",
+]
 
 HEAD_SITE = "head"
 LM_HEAD_SITE = "lm_head"
-AFTER_ATTENTION = "after_attention"
-AFTER_FEED_FORWARD = "after_feed_forward"
 
 LINEARS = (nn.Linear, Conv1D)
 """The classes of linear modules; GPT-2's Conv1D stores its weight transposed."""
@@ -37,8 +54,9 @@ _BY_LENGTH = ("longrope", "dynamic")
 class BaseSpec:
     """What a delta can be checked against without touching the model.
 
-    `sites` maps names to sites; `layers` counts layers, `hidden` is their width and `context`
-    the greatest number of positions. `tokenizer` is None where nothing is known of it;
+    `sites` maps names to sites; `layers` counts the layers of a sequence's own rows, `hidden`
+    is their width and `context` the greatest number of positions. `tokenizer` is None where nothing
+    is known of it;
     `problem_type` is what its configuration says of classifiers, `own_heads` are tensors which its
     files hold for heads, by their names there: a delta that keeps none of its own has those.
     `embedding` is the head that makes its embeddings, None where its files say nothing of it.
@@ -66,9 +84,10 @@ class BaseSpec:
 
     @property
     def layer_paths(self) -> tuple[str, ...]:
-        """The paths of the layers under the backbone, in the order of the modules."""
+        """The paths of the layers of own rows, under the backbone, in the order of the modules."""
         ends = f".{AFTER_ATTENTION}"
-        return tuple(name.removesuffix(ends) for name in self.sites if name.endswith(ends))
+        own = (site.name for site in self.sites.values() if site.rows is Rows.OWN)
+        return tuple(name.removesuffix(ends) for name in own if name.endswith(ends))
 
     def of_role(self, role: Role) -> list[Site]:
         """The sites of one role, in the order of the modules."""
@@ -94,7 +113,7 @@ def describe(model: PreTrainedModel, name: str, family: Family | None = None) ->
 
 def _described(model: PreTrainedModel, name: str, family: Family) -> BaseSpec:
     config = model.config
-    layers = _layers(model.base_model, family)
+    layers = _layers(model.base_model, family.layers)
     family = fitted(family, next(iter(layers.values())), config)
     sites = {site.name: site for site in _sites(model, config, family)}
     return BaseSpec(
@@ -127,30 +146,54 @@ def fingerprint(model: PreTrainedModel) -> str:
 
 
 def _sites(model: PreTrainedModel, config: PreTrainedConfig, family: Family) -> Iterator[Site]:
-    hidden = int(config.hidden_size)
-    width = int(getattr(config, "head_dim", None) or hidden // config.num_attention_heads)
-    backbone: nn.Module = model.base_model
-    table = backbone.get_submodule(family.embedding).get_parameter("weight")
-    yield Site(family.embedding, Role.EMBEDDING, *table.shape)
-    layers = _layers(backbone, family)
-    for layer, module in layers.items():
-        for name, linear in module.named_modules(prefix=layer):
-            if isinstance(linear, LINEARS):
-                yield Site(name, Role.LINEAR, *linear_shape(linear))
-    for layer, module in layers.items():
-        if family.attention is not None:
-            heads = _key_heads(module.get_submodule(family.attention), config, family)
-            yield Site(f"{layer}.{family.attention}", Role.ATTENTION, hidden, width, heads)
-        yield Site(f"{layer}.{AFTER_ATTENTION}", Role.BLOCK, hidden, hidden)
-        yield Site(f"{layer}.{AFTER_FEED_FORWARD}", Role.BLOCK, hidden, hidden)
+    hidden, backbone = int(config.hidden_size), model.base_model
+    for stack in family.stacks:
+        yield from _sites_of(stack, backbone, config, family)
     if family.causal:
         yield Site(LM_HEAD_SITE, Role.LINEAR, hidden, int(config.vocab_size))
     yield Site(HEAD_SITE, Role.HEAD, hidden, hidden)
 
 
-def _layers(backbone: nn.Module, family: Family) -> dict[str, nn.Module]:
+def _sites_of(
+    stack: Stack, backbone: nn.Module, config: PreTrainedConfig, family: Family
+) -> Iterator[Site]:
+    hidden, rows = int(config.hidden_size), stack.rows
+    width = int(getattr(config, "head_dim", None) or hidden // config.num_attention_heads)
+    table = backbone.get_submodule(stack.embedding).get_parameter("weight")
+    yield Site(stack.embedding, Role.EMBEDDING, *table.shape, rows=rows)
+    reading = tuple(_reading(family))
+    layers = _layers(backbone, stack.layers)
+    for layer, module in layers.items():
+        for name, linear in module.named_modules(prefix=layer):
+            if isinstance(linear, LINEARS):
+                read = Rows.SOURCE if name.endswith(reading) else rows
+                yield Site(name, Role.LINEAR, *linear_shape(linear), rows=read)
+    for layer, module in layers.items():
+        for path, whose in _attentions(stack, family):
+            heads = _key_heads(module.get_submodule(path), config, family)
+            yield Site(f"{layer}.{path}", Role.ATTENTION, hidden, width, heads, whose)
+        for block in stack.blocks:
+            yield Site(f"{layer}.{block}", Role.BLOCK, hidden, hidden, rows=rows)
+
+
+def _attentions(stack: Stack, family: Family) -> Iterator[tuple[str, Rows]]:
+    """The attention modules of a layer, and whose rows these look at."""
+    if family.attention is not None:
+        yield family.attention, stack.rows
+    if family.encoder is not None and AFTER_CROSS_ATTENTION in stack.blocks:
+        yield family.encoder.cross_attention, Rows.CROSS
+
+
+def _reading(family: Family) -> Iterator[str]:
+    """The ends of the names of projections that read a source from within a decoder's layers."""
+    encoder = family.encoder
+    if encoder is not None:
+        yield from (f".{encoder.cross_attention}.{name}" for name in encoder.keys)
+
+
+def _layers(backbone: nn.Module, list_path: str) -> dict[str, nn.Module]:
     """The layers by their paths."""
-    before, several, behind = family.layers.partition(".*")
+    before, several, behind = list_path.partition(".*")
     lists = backbone.get_submodule(before).named_children() if several else ((before, None),)
     paths = [f"{before}.{name}{behind}" if several else name for name, _ in lists]
     return {

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from deltas.bank import Place
-from deltas.base import AFTER_ATTENTION, LM_HEAD_SITE, BaseSpec
+from deltas.base import LM_HEAD_SITE, BaseSpec
 from deltas.families import Block
 from deltas.site import Role, Site
 
@@ -52,8 +52,8 @@ class Modules:
         return pooler
 
     def _block(self, site: Site) -> Block:
-        after_attention = site.name.endswith(f".{AFTER_ATTENTION}")
-        return self._family.after_attention if after_attention else self._family.after_feed_forward
+        stack = next(each for each in self._family.stacks if each.rows is site.rows)
+        return stack.blocks[site.name.rpartition(".")[2]]
 
     def _in_layer(self, site: Site, path: str) -> nn.Module:
         layer = site.name.rpartition(".")[0]

@@ -8,6 +8,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from deltas.errors import UnsupportedBase
 from deltas.kernels.backend import Bias
+from deltas.relative import read_table
 
 # The places of a step's rows are the step's to know, and nothing is cached by Transformers.
 _ELSEWHERE = frozenset({"position_ids", "use_cache", "deterministic"})
@@ -43,6 +44,7 @@ class View:
         softcap: float | None = None,
         s_aux: Tensor | None = None,
         bias: Bias | None = None,
+        position_bias: Tensor | None = None,
         dropout: float = 0.0,
         **others: object,
     ) -> "View":
@@ -57,6 +59,10 @@ class View:
             for name, given in rest.items()
             if name not in _ELSEWHERE and given is not None and given is not False
         }
+        try:
+            bias = read_table(position_bias) if bias is None else bias
+        except ValueError:
+            unknown.add("position_bias")
         if key.shape != value.shape:
             unknown.add("values of another shape than keys")
         if unknown:

@@ -7,12 +7,25 @@ from transformers import PreTrainedConfig
 
 from deltas.errors import UnsupportedBase
 from deltas.families.decoders import DECODERS
+from deltas.families.encoder_decoders import ENCODER_DECODERS
 from deltas.families.encoders import ENCODERS
-from deltas.families.family import Asking, Block, Family, Gated, HeadLayout, PostNorm
+from deltas.families.family import Asking, Block, Encoder, Family, Gated, HeadLayout, PostNorm
 
-__all__ = ["FAMILIES", "Asking", "Block", "Family", "Gated", "HeadLayout", "PostNorm", "family_of"]
+__all__ = [
+    "FAMILIES",
+    "Asking",
+    "Block",
+    "Encoder",
+    "Family",
+    "Gated",
+    "HeadLayout",
+    "PostNorm",
+    "family_of",
+]
 
-FAMILIES: dict[str, Family] = {family.name: family for family in (*DECODERS, *ENCODERS)}
+FAMILIES: dict[str, Family] = {
+    family.name: family for family in (*DECODERS, *ENCODERS, *ENCODER_DECODERS)
+}
 
 
 def family_of(config: PreTrainedConfig) -> Family:

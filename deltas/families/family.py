@@ -4,7 +4,14 @@ Paths are relative to a layer unless said otherwise; a layer's own path is `{lay
 the backbone, `model.base_model`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from deltas.site import Rows
+
+AFTER_ATTENTION = "after_attention"
+AFTER_CROSS_ATTENTION = "after_cross_attention"
+AFTER_FEED_FORWARD = "after_feed_forward"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +99,39 @@ class Asking:
 
 
 @dataclass(frozen=True, slots=True)
+class Encoder:
+    """The stack that reads a source, and how the family's own layers, a decoder's, look at that.
+
+    Its layers are like the decoder's but for `after_feed_forward`, where that is given. Within a
+    layer of the decoder `cross_attention` is the module that looks at the source; `keys` are its
+    projections to keys and values. `positions`, under both stacks, makes vectors of positions.
+    """
+
+    after_cross_attention: Block
+    layers: str = "encoder.layers"
+    embedding: str = "encoder.embed_tokens"
+    cross_attention: str = "encoder_attn"
+    keys: tuple[str, str] = ("k_proj", "v_proj")
+    after_feed_forward: Block | None = None
+    positions: str | None = "embed_positions"
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """One list of layers, which computes these rows; `blocks` are a layer's by their names."""
+
+    rows: Rows
+    layers: str
+    embedding: str
+    blocks: Mapping[str, Block]
+
+    @property
+    def path(self) -> str:
+        """Where the module is that holds the layers, under the backbone."""
+        return self.layers.rpartition(".")[0]
+
+
+@dataclass(frozen=True, slots=True)
 class Family:
     """The layout of one architecture.
 
@@ -103,7 +143,8 @@ class Family:
     position id of a sequence's first token. `prefixes` are the names under which whole-model
     checkpoints hold the backbone.
     `classifier` and `tagger` are the layouts of heads over a whole text and over its tokens; None
-    where Transformers has no class for that.
+    where Transformers has no class for that. Where there is an `encoder`, all else is said of the
+    decoder.
     """
 
     name: str
@@ -122,6 +163,7 @@ class Family:
     tagger: HeadLayout | None = None
     gated: Gated | None = None
     post_norm: PostNorm | None = None
+    encoder: Encoder | None = None
 
     @property
     def heads(self) -> tuple[HeadLayout, ...]:
@@ -136,3 +178,18 @@ class Family:
         for prefix in ours:
             paths = [path.removeprefix(prefix) for path in paths]
         return sorted({path.partition(".")[0] for path in paths})
+
+    @property
+    def stacks(self) -> tuple[Stack, ...]:
+        """The lists of layers, in the order in which they compute."""
+        first = {AFTER_ATTENTION: self.after_attention}
+        last = {AFTER_FEED_FORWARD: self.after_feed_forward}
+        reader = self.encoder
+        if reader is None:
+            return (Stack(Rows.OWN, self.layers, self.embedding, first | last),)
+        across = {AFTER_CROSS_ATTENTION: reader.after_cross_attention}
+        ends = {AFTER_FEED_FORWARD: reader.after_feed_forward or self.after_feed_forward}
+        return (
+            Stack(Rows.SOURCE, reader.layers, reader.embedding, first | ends),
+            Stack(Rows.OWN, self.layers, self.embedding, first | across | last),
+        )

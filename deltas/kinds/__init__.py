@@ -15,7 +15,7 @@ from deltas.kinds.kind import Extent, Kind
 from deltas.kinds.lora import Lora
 from deltas.kinds.prefix import Prefix
 from deltas.kinds.prompt import Prompt
-from deltas.site import Role
+from deltas.site import Role, Rows
 
 __all__ = ["KINDS", "Extent", "Kind", "check", "extent_of", "kind_named", "rank_of"]
 
@@ -34,12 +34,13 @@ def kind_named(name: str) -> Kind:
     return kind
 
 
-def extent_of(delta: Delta) -> Extent:
-    """What a delta adds to every sequence; its kinds add up, a kind's sites agree."""
-    first: dict[str, Part] = {}
+def extent_of(delta: Delta, base: BaseSpec) -> Extent:
+    """What a delta adds to every sequence; its kinds add up, a kind's sites of one sort agree."""
+    first: dict[tuple[str, Rows], Part] = {}
     for part in delta.parts:
-        first.setdefault(part.kind, part)
-    return sum((KINDS[name].extent(part) for name, part in first.items()), Extent())
+        first.setdefault((part.kind, base.sites[part.site].rows), part)
+    found = (KINDS[name].extent(part).at(rows) for (name, rows), part in first.items())
+    return sum(found, Extent())
 
 
 def rank_of(delta: Delta) -> int:
@@ -65,22 +66,27 @@ def check(delta: Delta, base: BaseSpec) -> None:
 
 
 def _check_room(delta: Delta, base: BaseSpec) -> None:
-    extent = extent_of(delta)
-    taken = extent.rows + extent.cached
+    extent = extent_of(delta, base)
     # An input has at least one token, and so has the text that follows.
     needed = 2 if delta.task is TaskType.GENERATE else 1
-    if base.context - taken < needed:
-        raise InvalidDelta(
-            f"The delta's {taken} virtual tokens leave {max(0, base.context - taken)} of the "
-            f"{base.context} that a sequence may have here; an input and its answer need at least "
-            f"{needed}. Use a delta with fewer."
-        )
+    for taken in (extent.rows + extent.cached, extent.source_rows + extent.source_cached):
+        if base.context - taken < needed:
+            raise InvalidDelta(
+                f"The delta's {taken} virtual tokens leave {max(0, base.context - taken)} of the "
+                f"{base.context} that a sequence may have here; an input and its answer need at "
+                f"least {needed}. Use a delta with fewer."
+            )
 
 
 def _check_task(delta: Delta, base: BaseSpec) -> None:
     if delta.task is TaskType.GENERATE:
         if not base.family.causal:
             raise UnsupportedDelta(f"The base '{base.name}' is an encoder: it cannot generate.")
+    elif base.family.encoder is not None:
+        raise UnsupportedDelta(
+            f"The base '{base.name}' writes a text for another one: tasks of type "
+            f"'{delta.task.value}' are not done with it. Let it write the label."
+        )
     elif not any(kind_named(name).role is Role.HEAD for name in delta.kinds):
         raise InvalidDelta(f"A task of type '{delta.task.value}' needs a head; the delta has none.")
     if delta.problem_type and delta.task is not TaskType.CLASSIFY:

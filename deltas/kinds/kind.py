@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import ClassVar, TypeAlias
 
 import torch
@@ -12,7 +12,7 @@ from deltas.bank import Bank
 from deltas.base import LM_HEAD_SITE, BaseSpec
 from deltas.delta import Delta, Option, Options, Part
 from deltas.errors import InvalidDelta, UnsupportedDelta, WrongBase
-from deltas.site import Role, Site
+from deltas.site import Role, Rows, Site
 
 OptionType: TypeAlias = type[str] | type[int] | type[bool] | type[float] | type[list[str]]
 OptionTypes: TypeAlias = Mapping[str, OptionType]
@@ -32,15 +32,31 @@ class Extent:
     """What a delta adds to every sequence.
 
     `rows` virtual input rows come before the text and `cached` keys and values before those;
-    the first row's position is `shift`.
+    the first row's position is `shift`. The same of a source, where the base has an encoder for
+    that; `crossed` keys and values come before those of a source where rows look at it.
     """
 
     rows: int = 0
     cached: int = 0
     shift: int = 0
+    source_rows: int = 0
+    source_cached: int = 0
+    source_shift: int = 0
+    crossed: int = 0
 
     def __add__(self, other: "Extent") -> "Extent":
-        return Extent(self.rows + other.rows, self.cached + other.cached, self.shift + other.shift)
+        return Extent(*map(sum, zip(astuple(self), astuple(other), strict=True)))
+
+    @property
+    def source(self) -> "Extent":
+        """What the encoder adds to a source, as rows of its own."""
+        return Extent(self.source_rows, self.source_cached, self.source_shift)
+
+    def at(self, rows: Rows) -> "Extent":
+        """What is said of a sequence's own rows, said of these."""
+        if rows is Rows.SOURCE:
+            return Extent(source_rows=self.rows, source_cached=self.cached, source_shift=self.shift)
+        return self if rows is Rows.OWN else Extent(crossed=self.cached)
 
 
 class Kind(ABC):

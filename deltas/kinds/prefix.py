@@ -54,10 +54,12 @@ class Prefix(Kind):
         return Extent(cached=length, shift=length if part.options.get("shift", True) else 0)
 
     def check_whole(self, parts: Sequence[Part], delta: Delta, base: BaseSpec) -> None:
-        """Every layer's cache must begin with the same number of tokens."""
+        """Every layer's cache must begin with the same number of tokens, in each stack with one."""
         del delta
-        lengths = {part.site: len(part.tensors["key"]) for part in parts}
-        if len(lengths) != base.layers or len(set(lengths.values())) != 1:
-            raise InvalidDelta(
-                f"A prefix needs one length at all {base.layers} layers; found {lengths}."
-            )
+        for rows in {base.sites[part.site].rows for part in parts}:
+            sites = [site.name for site in base.of_role(Role.ATTENTION) if site.rows is rows]
+            lengths = {part.site: len(part.tensors["key"]) for part in parts if part.site in sites}
+            if len(lengths) != len(sites) or len(set(lengths.values())) != 1:
+                raise InvalidDelta(
+                    f"A prefix needs one length at all {len(sites)} layers; found {lengths}."
+                )

@@ -45,6 +45,11 @@ class Course:
         self._material = material
         if material.task is TaskType.GENERATE and not subject.spec.family.causal:
             raise InvalidExamples(f"The base '{subject.spec.name}' is an encoder: it cannot write.")
+        if subject.spec.family.encoder is not None:
+            raise InvalidExamples(
+                f"The base '{subject.spec.name}' is an encoder-decoder: nothing is trained "
+                "for it here. Train with PEFT, as SEQ_2_SEQ_LM, and put what it saves."
+            )
         self._forward = Forward(subject)
         self._encoder = Encoder(subject.tokenizer, material.labels, recipe.prompt, recipe.tokens)
 

@@ -56,7 +56,7 @@ class Forward:
 
     def hidden(self, sequences: Sequence[Sequence[int]], delta: Delta) -> list[Tensor]:
         """Return each sequence's last hidden states [rows, hidden], virtual rows first."""
-        extent = extent_of(delta)
+        extent = extent_of(delta, self.spec)
         device = self._model.device
         rows = [torch.tensor([0] * extent.rows + list(tokens)) for tokens in sequences]
         tokens = pad_sequence(rows, batch_first=True).to(device)

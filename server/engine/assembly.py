@@ -7,6 +7,7 @@ from deltas.delta import DeltaRef
 from server.engine.blocks import BlockPool
 from server.engine.capacity import cache_blocks_of, context_of
 from server.engine.core import Allow, Deliver, EngineCore
+from server.engine.encoded import EncodedSources
 from server.engine.limits import Limits
 from server.engine.prefix_cache import PrefixCache
 from server.engine.residency import Residency
@@ -49,6 +50,7 @@ def core_of(
         limits.max_sequences,
         PrefixCache(pool) if pool is not None and limits.prefix_cache else None,
         Turns(registry.access.weight),
+        EncodedSources(pool, limits.prefix_cache) if pool and runner.base.reads_sources else None,
     )
     context = context_of(runner.base, limits)
     return EngineCore(runner, residency, scheduler, context, bell, allow, deliver)

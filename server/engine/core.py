@@ -85,10 +85,10 @@ class EngineCore:
         for sequence, error in self.scheduler.take_failed():
             self._fail(sequence, error)
         decided = time.monotonic()
+        rows = sum(one.rows + one.sequence.unread for one in scheduled)
         self._compute(scheduled)
         computed = time.monotonic()
         if scheduled:
-            rows = sum(one.rows for one in scheduled)
             self.pace.took(computed - decided, rows, len(scheduled))
         events, self._events = self._events, []
         if events:
@@ -128,7 +128,7 @@ class EngineCore:
             logits.append(forward.logits)
             for index, one in enumerate(part):
                 sequence = one.sequence
-                sequence.computed += one.rows
+                sequence.advance(one.rows)
                 self._judge(sequence, forward.judged.get(index, ()))
                 if index in forward.hidden:
                     self._read(sequence, forward.hidden[index])

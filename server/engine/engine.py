@@ -208,7 +208,9 @@ class Engine:
         if generates:
             rules = await self.reader.rules(request)
             matcher = await self._grammars.matcher(request, version, prompt.reply)
-        return prompt, sequences_of(request, version, prompt, rules, matcher)
+        return prompt, sequences_of(
+            request, version, prompt, rules, matcher, self.base.start_tokens
+        )
 
     async def _begin_unseen(self, request: Request, lease: Lease) -> Answer:
         """Take a request beside those of callers, if none of them waits for a place."""

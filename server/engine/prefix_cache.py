@@ -58,7 +58,7 @@ class PrefixCache:
     def _key(self, sequence: Sequence, index: int) -> bytes:
         keys = sequence.keys
         while len(keys) <= index:
-            before = keys[-1] if keys else _root(sequence)
+            before = keys[-1] if keys else root_of(sequence)
             keys.append(sha256(before + self._tokens(sequence, len(keys))).digest())
         return keys[index]
 
@@ -69,7 +69,9 @@ class PrefixCache:
         return array("Q", rows).tobytes()
 
 
-def _root(sequence: Sequence) -> bytes:
+def root_of(sequence: Sequence) -> bytes:
+    """What whatever is computed for a sequence depends on besides its tokens, as a hash."""
     # Neither digests nor tenants have a line's end in them: nothing else reads the same.
     root = f"{sequence.version.ref.digest}\n{sequence.tenant}\n{sequence.salt}"
-    return sha256(root.encode(errors="surrogatepass")).digest()
+    source = b"" if sequence.source is None else sequence.source.key
+    return sha256(root.encode(errors="surrogatepass") + source).digest()

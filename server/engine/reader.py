@@ -71,6 +71,7 @@ class Reader:
             raise InvalidRequest(f"'{request.task}' tags plain texts; send one.", param="input")
         if version.type is TaskType.EMBED:
             source = self._prompted(source, request.prompt.name)
+        self._check_judging(request)
         style = PromptStyle.TEXT if request.raw else version.prompt
         tools, options, control = request.tools, request.prompt, self._control_of(request)
         chat = chat_of(source, style, tools, generates=generates, options=options)
@@ -104,6 +105,9 @@ class Reader:
         # Tokenizers may know more tokens than their base, such as those that stand for images.
         if max(prompt.tokens) >= self._vocabulary:
             raise InvalidRequest("The input holds a token unknown to the base.", param="input")
+        if self._base.reads_sources:
+            # What is written is a text of its own.
+            prompt = replace(prompt, continued=False)
         return prompt if self._typed else replace(prompt, types=())
 
     async def tokens(self, text: str, options: PromptOptions) -> list[int]:
@@ -152,12 +156,20 @@ class Reader:
             return source
         return prompts.named.get(chosen, "") + source
 
+    def _check_judging(self, request: Request) -> None:
+        if self._base.reads_sources and request.sampling.prompt_logprobs is not None:
+            text = "This base only reads the prompt: it cannot tell how likely its tokens are."
+            raise InvalidRequest(text, param="prompt_logprobs")
+
     def _control_of(self, request: Request) -> ControlTokens | None:
         """What keeps texts from being read as special tokens, where they are not to be."""
         return None if self._limits.reads_control_tokens(raw=request.raw) else self._control
 
     def _room(self, version: Version, generates: bool) -> Room:
-        virtual = version.extent.rows + version.extent.cached
+        extent = version.extent
+        virtual = extent.rows + extent.cached
+        if self._base.reads_sources:
+            virtual = extent.source_rows + max(extent.source_cached, extent.crossed)
         # A generation needs room for at least one token of its own.
         free = max(0, self._context - virtual - generates)
         return Room(free, self._reach, reserved=int(generates))

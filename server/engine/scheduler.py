@@ -7,6 +7,7 @@ from deltas.errors import PolydeltaError
 from deltas.segments import BASE_SLOT
 from server.engine.background import Background
 from server.engine.blocks import BlockPool
+from server.engine.encoded import EncodedSources
 from server.engine.prefix_cache import PrefixCache
 from server.engine.residency import Residency
 from server.engine.sequence import Sequence
@@ -44,6 +45,7 @@ class Scheduler:
         max_sequences: int,
         prefixes: PrefixCache | None = None,
         turns: Turns | None = None,
+        sources: EncodedSources | None = None,
     ) -> None:
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []
@@ -55,6 +57,7 @@ class Scheduler:
         """Whether a sequence had to wait in the last step because all slots were pinned."""
         self.blocks = blocks
         self.prefixes = prefixes
+        self._sources = sources
         self._residency = residency
         self._max_rows = max_rows
         self._max_sequences = max_sequences
@@ -94,6 +97,8 @@ class Scheduler:
         """Let nobody begin with what a sequence has computed."""
         if self.prefixes is not None:
             self.prefixes.disown(sequence)
+        if self._sources is not None:
+            self._sources.disown(sequence)
 
     def end(self, sequence: Sequence) -> None:
         """Free all that a sequence holds."""
@@ -146,7 +151,7 @@ class Scheduler:
             background.begin(sequence)
             self._reserve(sequence, first)
             chosen.append(Scheduled(sequence, first))
-            budget -= first
+            budget -= first + sequence.unread
 
     @property
     def _places(self) -> int:
@@ -184,12 +189,16 @@ class Scheduler:
             self.running.append(sequence)
             self._reserve(sequence, rows)
             chosen.append(Scheduled(sequence, rows))
-            budget -= rows
+            budget -= rows + sequence.unread
 
     def _has_place(self, budget: int) -> bool:
         return len(self.running) < self._max_sequences and budget > 0
 
     def _first_rows(self, sequence: Sequence, budget: int, *, alone: bool) -> int:
+        if sequence.reads:
+            # A source is read whole, in one step.
+            left = budget - sequence.unread
+            return min(sequence.pending, left) if left > 0 else sequence.pending * alone
         if self.blocks is not None:
             return min(sequence.pending, budget)
         return sequence.pending if sequence.pending <= budget or alone else 0
@@ -198,6 +207,9 @@ class Scheduler:
         """Take up what is computed already; returns False if there is no room for the rest."""
         if self.blocks is None:
             return True
+        while self._sources is not None and not self._sources.enter(sequence):
+            if not self._clear(sequence):
+                return False
         if self.prefixes is not None:
             self.prefixes.enter(sequence)
         # Room for the whole prompt and a token: less would soon be taken away again.
@@ -252,6 +264,8 @@ class Scheduler:
     def _let_go(self, sequence: Sequence) -> None:
         if self.blocks is not None:
             self.blocks.give_back(sequence.blocks)
+        if self._sources is not None:
+            self._sources.leave(sequence)
         if not sequence.is_base:
             self._residency.release(sequence.version.ref)
         sequence.reset()

@@ -15,7 +15,7 @@ from deltas.segments import BASE_SLOT
 from server.engine.matcher import Matcher
 from server.engine.prompt import Prompt
 from server.engine.request import Request
-from server.model.batch import Item
+from server.model.batch import Item, SourceItem
 from server.model.judge import Judged
 from server.model.rules import Rule
 from server.model.sampling import Sampling
@@ -31,6 +31,19 @@ _PLACEHOLDER = 0
 _SEEDS = 1 << 64
 
 
+@dataclass(eq=False, slots=True)
+class Source:
+    """A text that the base's encoder reads, as sequences hold it.
+
+    `blocks` have its keys and values once it is `read`; so many sequences look at it.
+    """
+
+    key: bytes
+    blocks: list[int]
+    read: bool = False
+    holders: int = 0
+
+
 @dataclass(eq=False)
 class Sequence:
     """Mutable progress of one row of the batch; only the core thread touches it once submitted.
@@ -43,6 +56,8 @@ class Sequence:
     are what choices of one request share, `matcher` is where the text is in its grammar: always
     after all that was generated. The sequence is `hurried` once a token was chosen for its text to
     end in time. `slot` is None while it waits. In the `background` it takes what others leave.
+    Where the base's encoder reads a text for it, that is `reads`, virtual rows first; its `source`
+    is there while it runs, and it is `spared` the reading if another did that before.
     """
 
     key: Key
@@ -53,6 +68,9 @@ class Sequence:
     generator: torch.Generator
     rules: Tokens[Rule] = ()
     types: tuple[int, ...] = ()
+    reads: Tokens[int] = ()
+    source: Source | None = None
+    spared: bool = False
     matcher: Matcher | None = None
     salt: str = ""
     caller: str = ""
@@ -94,6 +112,11 @@ class Sequence:
         return len(self.tokens) - self.computed
 
     @property
+    def unread(self) -> int:
+        """Rows of its source that the encoder has not read yet."""
+        return 0 if self.source is not None and self.source.read else len(self.reads)
+
+    @property
     def text(self) -> Tokens[int]:
         """The prompt's own tokens and the generated ones."""
         return self.tokens[self.extent.rows :]
@@ -106,6 +129,8 @@ class Sequence:
     @property
     def cached_tokens(self) -> int:
         """The text's tokens that were found in the cache."""
+        if self.reads:
+            return len(self.reads) - self.extent.source_rows if self.spared else 0
         return max(0, self.reused - self.extent.rows)
 
     @property
@@ -129,6 +154,12 @@ class Sequence:
         self.hidden.clear()
         self.judged.clear()
         self.slot = None
+
+    def advance(self, rows: int) -> None:
+        """Have so many more rows computed, and the source read."""
+        self.computed += rows
+        if self.source is not None:
+            self.source.read = True
 
     def cache_length(self, rows: int) -> int:
         """Cached tokens once `rows` more rows are computed."""
@@ -157,7 +188,14 @@ class Sequence:
             judging=first - self.computed,
             judged=judged,
             alternatives=self.sampling.prompt_logprobs or 0,
+            source=self._source_item(),
         )
+
+    def _source_item(self) -> SourceItem | None:
+        if self.source is None:
+            return None
+        length = self.extent.crossed + len(self.reads)
+        return SourceItem(self.source.blocks, length, self.reads if self.unread else ())
 
 
 def sequences_of(
@@ -166,8 +204,11 @@ def sequences_of(
     prompt: Prompt,
     rules: Tokens[Rule] = (),
     matcher: Matcher | None = None,
+    start: Tokens[int] = (),
 ) -> list[Sequence]:
     """Make one sequence for each choice that a request wants, or one for a head to read.
+
+    Where they `start` by tokens of their own, the prompt is what the base's encoder reads.
 
     Each draws from a generator of its own; a seed gives every choice the same luck again.
     """
@@ -175,11 +216,14 @@ def sequences_of(
     seed = request.sampling.seed
     first = secrets.randbits(48) if seed is None else seed
     judges = generates and request.sampling.prompt_logprobs is not None
+    virtual = [_PLACEHOLDER] * version.extent.source_rows
+    reads = (*virtual, *prompt.tokens) if start else ()
     return [
         Sequence(
             key=(request.id, index),
             version=version,
-            tokens=list(prompt.tokens),
+            tokens=list(start or prompt.tokens),
+            reads=reads,
             types=prompt.types,
             sampling=request.sampling,
             generates=generates,

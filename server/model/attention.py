@@ -5,7 +5,7 @@ packed rows to the model's `Attention`, which knows the step's sequences and hol
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +17,8 @@ from deltas.asking import let_ask, use_attention
 from deltas.base import BaseSpec
 from deltas.errors import UnsupportedBase
 from deltas.families import Family
-from deltas.site import Role
+from deltas.relative import share_tables
+from deltas.site import Role, Rows, Site
 from deltas.view import View
 from deltas.wiring import Wiring
 from server.model.batch import Batch
@@ -56,14 +57,22 @@ class Layer:
     """How the module last asked to look."""
 
 
-def attach(attention: Attention, model: PreTrainedModel, base: BaseSpec) -> None:
-    """Let it compute for a model, whose attention modules are those of the base's sites."""
-    sites = base.of_role(Role.ATTENTION)
-    modules = [model.base_model.get_submodule(site.name) for site in sites]
-    for index, module in enumerate(modules):
-        setattr(module, _LAYER, Layer(index, attention))
+def attach(attentions: Mapping[Rows, Attention], model: PreTrainedModel, base: BaseSpec) -> None:
+    """Let them compute for a model, whose attention modules are those of the base's sites."""
+    modules: list[nn.Module] = []
+    for rows, attention in attentions.items():
+        for index, site in enumerate(attention_sites(base, rows)):
+            module = model.base_model.get_submodule(site.name)
+            setattr(module, _LAYER, Layer(index, attention))
+            modules.append(module)
     let_ask(modules, model, base.family, base.context, NAME)
+    share_tables(modules, base.context, NAME)
     use_attention(model, NAME, base.family)
+
+
+def attention_sites(base: BaseSpec, rows: Rows) -> list[Site]:
+    """The attention sites of some rows, layer by layer."""
+    return [site for site in base.of_role(Role.ATTENTION) if site.rows is rows]
 
 
 @contextmanager

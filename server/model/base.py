@@ -14,6 +14,7 @@ from transformers import (
     AutoConfig,
     AutoModel,
     AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
     AutoTokenizer,
     PreTrainedConfig,
     PreTrainedModel,
@@ -59,6 +60,11 @@ class Base:
         return self.spec.family.causal
 
     @property
+    def reads_sources(self) -> bool:
+        """Whether what it writes is a text of its own, for another that an encoder reads."""
+        return self.spec.family.encoder is not None
+
+    @property
     def device(self) -> torch.device:
         """Where the base's weights are."""
         return self.model.device
@@ -78,12 +84,32 @@ class Base:
         return frozenset(token for token in found if isinstance(token, int))
 
     @property
+    def start_tokens(self) -> tuple[int, ...]:
+        """The tokens that a text begins with which is written for a source; else none."""
+        if not self.reads_sources:
+            return ()
+        said, config = self.model.generation_config, self.model.config
+        places = ((said, "decoder_start_token_id"), (config, "decoder_start_token_id"))
+        starts = [getattr(place, name, None) for place, name in (*places, (said, "bos_token_id"))]
+        start = next((each for each in starts if isinstance(each, int)), 0)
+        forced: object = getattr(said, "forced_bos_token_id", None)
+        return (start, forced) if isinstance(forced, int) else (start,)
+
+    @property
     def lm_head(self) -> nn.Module:
         """The projection of hidden states to logits; a decoder's alone."""
         head = self.model.get_output_embeddings()
         if not isinstance(head, nn.Module):
             raise UnsupportedBase(f"The base '{self.name}' has no LM head; serve a decoder.")
         return head
+
+
+def _loader_of(
+    family: Family,
+) -> type[AutoModel | AutoModelForCausalLM | AutoModelForSeq2SeqLM]:
+    if family.encoder is not None:
+        return AutoModelForSeq2SeqLM
+    return AutoModelForCausalLM if family.causal else AutoModel
 
 
 def load_base(
@@ -101,7 +127,7 @@ def load_base(
     config: PreTrainedConfig = AutoConfig.from_pretrained(directory)
     known = family or FAMILIES.get(config.model_type)
     family = known or _derived(config)
-    loader = AutoModelForCausalLM if family.causal else AutoModel
+    loader = _loader_of(family)
     # Fingerprints are taken in bfloat16: values rounded to float16 before would give others.
     exact = torch.float32 if dtype is torch.float16 else dtype
     loaded: Any = loader.from_pretrained(

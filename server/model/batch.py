@@ -11,6 +11,19 @@ from deltas.segments import Segment, Segments
 
 
 @dataclass(frozen=True, slots=True)
+class SourceItem:
+    """The text that an encoder reads for a sequence, whose rows then look at it.
+
+    Its keys and values, a delta's own first, are `length` in all and in the cache's `blocks`.
+    `tokens` are those that the encoder is to read before, virtual ones first; empty once it has.
+    """
+
+    blocks: Sequence[int]
+    length: int
+    tokens: Sequence[int] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
     """Consecutive rows of one sequence in one step.
 
@@ -18,7 +31,7 @@ class Item:
     blocks, empty where nothing is cached; `types` are the tokens' types, empty where all are 0.
     `wants_logits` asks for the last row's logits, `wants_hidden` for every row's last hidden state.
     The rows from `judging` on say how likely `judged` tokens are that follow them, with as many
-    `alternatives`.
+    `alternatives`. There is a `source` where the base's encoder reads one.
     """
 
     slot: int
@@ -32,6 +45,7 @@ class Item:
     judging: int = 0
     judged: Sequence[int] = ()
     alternatives: int = 0
+    source: SourceItem | None = None
 
     @property
     def context(self) -> int:

@@ -3,26 +3,31 @@
 Which blocks belong to which sequence is the scheduler's business.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from deltas.base import BaseSpec
 from deltas.kernels import Kernels
-from deltas.site import Role, Site
+from deltas.site import Role, Rows, Site
 
 BLOCK = 16
 """Tokens in a block; the kernels know it too."""
+
+
+def places_of(blocks: Sequence[int], start: int, end: int) -> list[int]:
+    """Where a sequence's tokens [start, end) are in the cache."""
+    return [blocks[at // BLOCK] * BLOCK + at % BLOCK for at in range(start, end)]
 
 
 class KeyValueCache:
     """Keys and values [blocks * BLOCK, heads, width] of every layer."""
 
     def __init__(
-        self, base: BaseSpec, blocks: int, dtype: torch.dtype, device: torch.device
+        self, sites: Sequence[Site], blocks: int, dtype: torch.dtype, device: torch.device
     ) -> None:
-        shapes = [
-            (blocks * BLOCK, site.heads, site.outputs) for site in base.of_role(Role.ATTENTION)
-        ]
+        shapes = [(blocks * BLOCK, site.heads, site.outputs) for site in sites]
         self.keys = [torch.zeros(shape, dtype=dtype, device=device) for shape in shapes]
         self.values = [torch.zeros(shape, dtype=dtype, device=device) for shape in shapes]
 
@@ -60,5 +65,6 @@ class PanelCache:
 
 def bytes_per_block(base: BaseSpec, dtype: torch.dtype) -> int:
     """What one block takes over all layers, keys and values, in bytes."""
-    widths = sum(site.heads * site.outputs for site in base.of_role(Role.ATTENTION))
+    sites = [site for site in base.of_role(Role.ATTENTION) if site.rows is Rows.OWN]
+    widths = sum(site.heads * site.outputs for site in sites)
     return 2 * widths * BLOCK * dtype.itemsize

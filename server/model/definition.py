@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from deltas.errors import UnsupportedBase
 from deltas.kinds import Extent
 from deltas.segments import BASE_SLOT
-from deltas.site import Role
+from deltas.site import Role, Rows
 from server.model.attention import detached, view_of
 from server.model.base import Base
-from server.model.batch import Batch, Item
+from server.model.batch import Batch, Item, SourceItem
 from server.model.cache import BLOCK
 
 _TOKENS = 11
@@ -49,9 +49,11 @@ class Definition:
 
         A row from the context's end is beside them, and must not change how they are rotated.
         """
-        far = Extent(shift=self._base.spec.context - 1)
-        ours = Item(BASE_SLOT, self._tokens, 0, Extent(), [0])
-        other = Item(BASE_SLOT, self._tokens[:1], 0, far, [1])
+        last = self._base.spec.context - 1
+        far = Extent(shift=last, source_shift=last)
+        ours = Item(BASE_SLOT, self._tokens, 0, Extent(), [0], source=self._source(self._tokens, 2))
+        first = self._tokens[:1]
+        other = Item(BASE_SLOT, first, 0, far, [1], source=self._source(first, 3))
         return path(self._begin([ours, other]))[: len(self._tokens)]
 
     def near(self, found: Tensor, expected: Tensor) -> bool:
@@ -68,7 +70,11 @@ class Definition:
             self._refuse("its answers")
         sites = self._base.spec.of_role(Role.ATTENTION)
         modules = [self._base.model.base_model.get_submodule(site.name) for site in sites]
-        if any(view_of(module).causal is not self._base.generates for module in modules):
+        own = {site.name: site.rows is Rows.OWN and self._base.generates for site in sites}
+        if any(
+            view_of(module).causal is not causal
+            for module, causal in zip(modules, own.values(), strict=True)
+        ):
             self._refuse("the direction in which its attention looks")
         if not modules:
             return
@@ -105,9 +111,15 @@ class Definition:
         """The model's own answers to one sequence, with whatever attention it has."""
         base = self._base
         given = torch.tensor([tokens], device=base.device)
+        if base.reads_sources:
+            return base.model(input_ids=given, decoder_input_ids=given, use_cache=False).logits[0]
         if base.generates:
             return base.model(input_ids=given, use_cache=False).logits[0]
         return base.model(input_ids=given).last_hidden_state[0]
+
+    def _source(self, tokens: list[int], block: int) -> SourceItem | None:
+        """The tokens once more, in a block of their own, where the base reads sources."""
+        return SourceItem([block], len(tokens), tokens) if self._base.reads_sources else None
 
     def _text(self, length: int) -> list[int]:
         """Tokens from all over the vocabulary, in no order; none pads, which may move positions."""

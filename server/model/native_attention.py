@@ -12,7 +12,7 @@ from deltas.view import View
 from deltas.wiring import Wiring
 from server.model.attention import Attention
 from server.model.batch import Batch, Item
-from server.model.cache import BLOCK, PanelCache
+from server.model.cache import BLOCK, PanelCache, places_of
 
 Angles = tuple[Tensor, Tensor]
 """Cosines and sines of the rows' positions, each [T, width] in float32."""
@@ -55,7 +55,7 @@ class NativeAttention(Attention):
         flat: list[int] = []
         for item, rows, blocks in zip(batch.items, batch.segments.items, tables, strict=True):
             end = item.context + len(item.tokens)
-            places.extend(_places(blocks, item.context, end))
+            places.extend(places_of(blocks, item.context, end))
             chunks.append((rows.start, len(item.tokens), item.context, len(flat)))
             flat.extend(blocks)
         self.places = torch.tensor(places, dtype=torch.int32)
@@ -103,6 +103,13 @@ class NativeAttention(Attention):
             view.window, view.cap, view.sinks, view.bias,
         )  # fmt: skip
 
+    def keep(self, layer: int, places: Tensor, key: Tensor, value: Tensor) -> None:
+        """Store keys and values [n, heads, width] of one layer at places [n] int32."""
+        fused = torch.cat([tensor.flatten(1) for tensor in (key, value)], dim=1)
+        cache = self.cache.of(layer if self._keeps else 0)
+        heads = (0, *self.heads[1:])
+        self._kernels.place(fused, heads, (None, None), 0.0, None, places, cache)
+
     def _blocks(self, items: Sequence[Item]) -> Iterator[Sequence[int]]:
         """The blocks of each item's sequence: its own, or for an encoder the next free ones."""
         if self._keeps:
@@ -118,15 +125,6 @@ class NativeAttention(Attention):
     def _place_prefixes(self, layer: int) -> None:
         for item, blocks in self._prefixed:
             pair = self._wiring.key_values(self._layers[layer], item.slot)
-            if pair is None:
-                continue
-            fused = torch.cat([tensor.flatten(1) for tensor in pair], dim=1)
-            places = torch.tensor(_places(blocks, 0, len(fused)), dtype=torch.int32)
-            cache = self.cache.of(layer if self._keeps else 0)
-            heads = (0, *self.heads[1:])
-            self._kernels.place(fused, heads, (None, None), 0.0, None, places, cache)
-
-
-def _places(blocks: Sequence[int], start: int, end: int) -> list[int]:
-    """Where a sequence's tokens [start, end) are in the cache."""
-    return [blocks[at // BLOCK] * BLOCK + at % BLOCK for at in range(start, end)]
+            if pair is not None:
+                places = places_of(blocks, 0, len(pair[0]))
+                self.keep(layer, torch.tensor(places, dtype=torch.int32), *pair)

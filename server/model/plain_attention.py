@@ -10,7 +10,7 @@ from deltas.view import View
 from deltas.wiring import Wiring
 from server.model.attention import Attention
 from server.model.batch import Batch, Item
-from server.model.cache import BLOCK, KeyValueCache
+from server.model.cache import KeyValueCache, places_of
 
 _Masks = dict[tuple[int, View], Tensor | None]
 
@@ -125,7 +125,9 @@ class PlainAttention(Attention):
         return attended[:, :, 0]
 
     def _place_prefix(self, item: Item, cache: KeyValueCache) -> None:
-        places = torch.tensor(_places(item)[: item.extent.cached], device=cache.keys[0].device)
+        places = torch.tensor(
+            places_of(item.blocks, 0, item.extent.cached), device=cache.keys[0].device
+        )
         for layer, site in enumerate(self._layers):
             pair = self._wiring.key_values(site, item.slot)
             if pair is not None:
@@ -138,7 +140,7 @@ def _plan(batch: Batch, cached: bool) -> _Plan:
     singles: list[tuple[int, list[int]]] = []
     writes: list[int] = []
     for item, rows in zip(batch.items, batch.segments.items, strict=True):
-        places = _places(item) if cached else []
+        places = places_of(item.blocks, 0, item.context + len(item.tokens)) if cached else []
         writes.extend(places[item.context :])
         if cached and len(item.tokens) == 1:
             singles.append((rows.start, places))
@@ -150,11 +152,6 @@ def _plan(batch: Batch, cached: bool) -> _Plan:
         _decode(singles, device) if singles else None,
         torch.tensor(writes, device=device) if cached else None,
     )
-
-
-def _places(item: Item) -> list[int]:
-    length = item.context + len(item.tokens)
-    return [item.blocks[index // BLOCK] * BLOCK + index % BLOCK for index in range(length)]
 
 
 def _decode(singles: Sequence[tuple[int, list[int]]], device: torch.device) -> _Decode:

@@ -12,14 +12,21 @@ from deltas.kernels import Kernels, load_base_kernels
 from deltas.kinds.head import BARE_ENCODER
 from deltas.logits import Logits
 from deltas.segments import BASE_SLOT, Segment, Segments
-from deltas.site import Role
+from deltas.site import Role, Rows
 from deltas.wiring import Wiring
 from server.errors import InvalidSettings
 from server.model import attention
+from server.model.attention import Attention
 from server.model.base import Base
 from server.model.batch import Batch, Item, pack, types_of
 from server.model.cache import KeyValueCache
+from server.model.cross_attention import (
+    CrossAttention,
+    NativeCrossAttention,
+    PlainCrossAttention,
+)
 from server.model.definition import Definition
+from server.model.encoder_decoder import DecoderModules, SourceReader
 from server.model.experts import PackedExperts
 from server.model.gated import GatedDecoder
 from server.model.judge import Judged, judge
@@ -58,8 +65,18 @@ class Runner:
         self.kernels = load_base_kernels(base.dtype, base.device.type)
         self._backbone: nn.Module = base.model.base_model
         self._logits_of = Logits.of(base.model)
-        self.attention = self._attention(cache_blocks if base.generates else 0)
-        attention.attach(self.attention, base.model, base.spec)
+        self.attention = self._attention(Rows.OWN, cache_blocks if base.generates else 0)
+        attentions: dict[Rows, Attention] = {Rows.OWN: self.attention}
+        self._looking: tuple[Attention, ...] = (self.attention,)
+        self._sources: SourceReader | None = None
+        self._decoder: DecoderModules | None = None
+        if (encoder := base.spec.family.encoder) is not None:
+            attentions[Rows.SOURCE] = self._attention(Rows.SOURCE, 0)
+            attentions[Rows.CROSS] = cross = self._cross_attention()
+            self._looking += (cross,)
+            self._sources = SourceReader(base, encoder, self.wiring, attentions[Rows.SOURCE], cross)
+            self._decoder = DecoderModules(base, encoder, base.spec.layers)
+        attention.attach(attentions, base.model, base.spec)
         if not base.generates:
             head = base.spec.embedding
             bare = BARE_ENCODER if head is None else Delta(TaskType.EMBED, (head,))
@@ -103,22 +120,38 @@ class Runner:
         scores = self.wiring.scores(slot, hidden)
         return None if scores is None else scores.float()
 
-    def _attention(self, blocks: int) -> NativeAttention | PlainAttention:
+    def _attention(self, rows: Rows, blocks: int) -> NativeAttention | PlainAttention:
         base = self.base
-        sites = base.spec.of_role(Role.ATTENTION)
+        sites = attention.attention_sites(base.spec, rows)
         if self.kernels is not None and sites and sites[0].outputs % 2 == 0:
             queries: int = base.model.config.num_attention_heads
+            if base.reads_sources:
+                # Its stacks may differ in that, and each query has a key of its own.
+                queries = sites[0].heads
             return NativeAttention(self.wiring, sites, self.kernels, blocks, queries)
-        cache = KeyValueCache(base.spec, blocks, base.dtype, base.device) if blocks else None
+        cache = KeyValueCache(sites, blocks, base.dtype, base.device) if blocks else None
         return PlainAttention(self.wiring, [site.name for site in sites], cache)
 
+    def _cross_attention(self) -> CrossAttention:
+        layers = [site.name for site in attention.attention_sites(self.base.spec, Rows.CROSS)]
+        if isinstance(self.attention, NativeAttention) and self.kernels is not None:
+            return NativeCrossAttention(self.wiring, layers, self.attention, self.kernels)
+        if isinstance(self.attention, PlainAttention):
+            return PlainCrossAttention(self.wiring, layers, self.attention)
+        raise RuntimeError("Native attention has kernels.")
+
     def _begin(self, items: Sequence[Item]) -> Batch:
+        if self._sources is not None:
+            self._sources.read(items)
         batch = pack(items, self.base.spec.family.first_position, self.base.device)
         self.wiring.bind(batch.segments)
-        self.attention.begin(batch)
+        for each in self._looking:
+            each.begin(batch)
         return batch
 
     def _run_modules(self, batch: Batch) -> Tensor:
+        if self._decoder is not None:
+            return self._decoder(batch)
         if self.base.spec.family.attention is None:
             return torch.cat([self._run_alone(batch, rows) for rows in batch.segments.items])
         extra = {"use_cache": False} if self.base.generates else types_of(batch)

@@ -76,7 +76,7 @@ class Checker:
             else:
                 for warning in warnings:
                     _log.warning("Task %s: %s", ref.task, warning)
-                return Version.of(ref, delta, time.time(), warnings)
+                return Version.of(ref, delta, self._base, time.time(), warnings)
         # Raised out here, it holds none of the frames in which parts of the delta are.
         raise InsufficientMemory(
             f"The delta takes {size / (1 << 20):.0f} MiB of memory, twice while it is loaded, and "

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from deltas.base import BaseSpec
 from deltas.delta import Delta, DeltaRef, ProblemType, PromptStyle, TaskType
 from deltas.kinds import Extent, extent_of, rank_of
 from deltas.kinds.head import width_of
@@ -50,10 +51,11 @@ class Version:
         cls,
         ref: DeltaRef,
         delta: Delta,
+        base: BaseSpec,
         created: float,
         warnings: tuple[str, ...] = (),
     ) -> "Version":
-        """Describe a delta that has been checked."""
+        """Describe a delta that has been checked against its base."""
         return cls(
             ref=ref,
             type=delta.task,
@@ -66,7 +68,7 @@ class Version:
             answer_schema=delta.answer_schema,
             width=width_of(delta),
             dimensions=delta.dimensions,
-            extent=extent_of(delta),
+            extent=extent_of(delta, base),
             rank=rank_of(delta),
             bytes=delta.bytes,
             created=created,

@@ -26,7 +26,7 @@ def run(model: PreTrainedModel, delta: Delta, ids: Tensor) -> Tensor:
     """
     base = describe(model, "tiny")
     wiring = Wiring(model, base)
-    extent = extent_of(delta)
+    extent = extent_of(delta, base)
     generates = delta.task is TaskType.GENERATE
     rows = torch.cat((torch.zeros(extent.rows, dtype=ids.dtype), ids))
     batch = rows.expand(3, -1)

@@ -6,7 +6,7 @@ from deltas.delta import Part
 from deltas.errors import InvalidDelta, UnsupportedDelta, WrongBase
 from deltas.formats.peft.method import Method, Source
 from deltas.formats.peft.virtual import take_virtual_tokens
-from deltas.site import Role
+from deltas.site import Role, Rows
 
 
 class PrefixMethod(Method):
@@ -34,6 +34,10 @@ class PrefixMethod(Method):
             )
         # [tokens, layers, key and value, heads, width of a head]
         states = tokens.view(len(tokens), layers, 2, heads, width // heads)
-        for index, site in enumerate(base.of_role(Role.ATTENTION)):
+        own = (site for site in base.of_role(Role.ATTENTION) if site.rows is Rows.OWN)
+        for index, site in enumerate(own):
+            if base.family.encoder is not None:
+                # PEFT has the layers twice, gives each of the decoder two and uses the first.
+                index = 2 * index % layers
             pair = {"key": states[:, index, 0], "value": states[:, index, 1]}
             yield Part("prefix", site.name, pair)

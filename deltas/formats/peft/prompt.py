@@ -27,9 +27,9 @@ class PromptMethod(Method):
     peft_types = ("PROMPT_TUNING", "P_TUNING")
 
     def parts(self, source: Source) -> Iterable[Part]:
-        """One part at the token embedding."""
+        """One part at the token embedding of the first stack, which reads the text."""
         source.config.ignore(*_TRAINING_ONLY)
         vectors, width = take_virtual_tokens(source)
         if vectors.shape[1] != width:
             raise InvalidDelta(f"The prompt is declared {width} wide but is {vectors.shape[1]}.")
-        yield Part("prompt", source.base.family.embedding, {"vectors": vectors})
+        yield Part("prompt", source.base.family.stacks[0].embedding, {"vectors": vectors})

@@ -13,6 +13,7 @@ _TASKS = {
     "FEATURE_EXTRACTION": TaskType.EMBED,
 }
 _QUESTIONS = "QUESTION_ANS"
+_SOURCES = "SEQ_2_SEQ_LM"
 # Ends of the names of Transformers' classes, which PEFT saves where no task type was set.
 _HEADED = {
     "ForSequenceClassification": "SEQ_CLS",
@@ -37,7 +38,18 @@ def read_task(config: Fields, weights: Weights, base: BaseSpec) -> TaskType:
                 'type. Set "task_type" in adapter_config.json: "SEQ_CLS" if it labels texts, '
                 '"TOKEN_CLS" if it labels words.'
             )
+    if base.family.encoder is not None:
+        return _written_for_a_source(name, base)
     return _task(name or ("CAUSAL_LM" if base.family.causal else "FEATURE_EXTRACTION"))
+
+
+def _written_for_a_source(name: str, base: BaseSpec) -> TaskType:
+    if name not in ("", _SOURCES):
+        raise UnsupportedDelta(
+            f"The task type '{name[:64]}' is not done with '{base.name}', an encoder-decoder: it "
+            f"writes texts for others: train it as {_SOURCES}."
+        )
+    return TaskType.GENERATE
 
 
 def _model_class(config: Fields) -> str:

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -177,7 +177,7 @@ def _check_version(version: Version, task: str) -> None:
     for kind in version.kinds:
         kind_named(kind)
     measures = (version.width, version.rank, version.bytes, *version.dimensions)
-    measures += (extent.rows, extent.cached, extent.shift)
+    measures += astuple(extent)
     _require(all(0 <= each < _MAX_NUMBER for each in measures), "a measure is wrong.")
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from deltas.base import BaseSpec
 from deltas.delta import Delta
 from deltas.formats import load, native
 from deltas.kinds import extent_of
@@ -40,7 +41,7 @@ def test_tags(kind: str, tmp_path: Path) -> None:
     delta = _trained("bert", kind, MARKED, tmp_path)
     trained = _answers("bert", delta, [Encoded(tokens, [0] * len(tokens)) for tokens in _SEQUENCES])
     runner, hidden = _served("bert", delta)
-    virtual = extent_of(delta).rows
+    virtual = extent_of(delta, runner.base.spec).rows
     scores = [runner.scores(1, rows) for rows in hidden]
     served = torch.cat([each[virtual:] for each in scores if each is not None])
     torch.testing.assert_close(trained, served, atol=1e-5, rtol=0)
@@ -52,7 +53,7 @@ def test_text(kind: str, family: str, tmp_path: Path) -> None:
     delta = _trained(family, kind, WRITTEN, tmp_path)
     last = [Encoded(tokens, [IGNORED] * (len(tokens) - 1) + [0]) for tokens in _SEQUENCES]
     runner = _runner(family, delta)
-    served = runner.forward(_items(delta, writes=True)).logits
+    served = runner.forward(_items(delta, runner.base.spec, writes=True)).logits
     torch.testing.assert_close(_answers(family, delta, last), served, atol=1e-5, rtol=0)
 
 
@@ -78,12 +79,12 @@ def _runner(family: str, delta: Delta) -> Runner:
 
 def _served(family: str, delta: Delta) -> tuple[Runner, list[Tensor]]:
     runner = _runner(family, delta)
-    hidden = runner.forward(_items(delta, writes=False)).hidden
+    hidden = runner.forward(_items(delta, runner.base.spec, writes=False)).hidden
     return runner, [hidden[index] for index in range(len(_SEQUENCES))]
 
 
-def _items(delta: Delta, *, writes: bool) -> list[Item]:
-    extent = extent_of(delta)
+def _items(delta: Delta, base: BaseSpec, *, writes: bool) -> list[Item]:
+    extent = extent_of(delta, base)
     return [
         Item(
             slot=1,

@@ -33,7 +33,7 @@ class Mixed:
             delta = load(directory, base.spec)
             self.runner.wiring.install(slot, delta)
             self.references[slot] = answers[name]
-            self.extents[slot] = extent_of(delta)
+            self.extents[slot] = extent_of(delta, base.spec)
         generator = torch.Generator().manual_seed(3)
         self.prompts = {
             slot: torch.randint(3, 120, (9 + 2 * slot,), generator=generator)

@@ -135,7 +135,7 @@ def test_layers_that_are_rotated_alike_are_not_taken_for_those_that_differ(
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("position_bias", torch.zeros(1, 4, 3, 3)),
+        ("position_bias", torch.ones(1, 4, 3, 3)),
         ("attention_mask", torch.ones(1, 1, 3, 3, dtype=torch.bool)),
         ("dropout", 0.1),
         ("something_new", 1),

@@ -140,7 +140,7 @@ class Encoded:
         return torch.randint(4, 120, (5 + 3 * slot,), generator=torch.Generator().manual_seed(slot))
 
     def _item(self, slot: int) -> Item:
-        extent = extent_of(self.deltas[slot])
+        extent = extent_of(self.deltas[slot], self.runner.base.spec)
         tokens = [4] * extent.rows + self.ids(slot).tolist()
         return Item(slot, tokens, 0, extent, wants_hidden=True)
 

@@ -65,7 +65,7 @@ def test_the_library_computes_the_same(family: str) -> None:
     runner = Runner(base, cache_blocks=2 * len(known) * BLOCKS_EACH)
     runner.wiring.install(SLOT, prefix)
     bare = [item(x, BASE_SLOT, Extent(), at, base) for at, x in enumerate(known)]
-    extent = extent_of(prefix)
+    extent = extent_of(prefix, base.spec)
     changed = [item(x, SLOT, extent, at, base) for at, x in enumerate(known, start=len(known))]
     forward = runner.forward(bare + changed)
     for at, example in enumerate(known):

@@ -30,7 +30,7 @@ class Counted:
         self.runner = Runner(self.base, 64)
         self.replayed = 0
         self._patch = patch
-        self._extents = {0: extent_of(self._delta("lora", 0))}
+        self._extents = {0: Extent()}
         assert self.runner.kernels is not None
         replay: Callable[..., None] = self.runner.kernels.replay
 
@@ -44,7 +44,7 @@ class Counted:
         deltas = [self._delta(kind, slot) for kind in kinds]
         delta = Delta(deltas[0].task, tuple(part for each in deltas for part in each.parts))
         self.runner.wiring.install(slot, self.runner.wiring.prepare(delta))
-        self._extents[slot] = extent_of(delta)
+        self._extents[slot] = extent_of(delta, self.base.spec)
 
     def states(self, slots: Sequence[int], rows: int = 6) -> list[Tensor]:
         """Last hidden states of a sequence for each slot."""

@@ -1,0 +1,52 @@
+"""The records of encoder-decoders, whose own layers are their decoder's."""
+
+from dataclasses import replace
+
+from deltas.families.family import Block, Encoder, Family
+
+_T5 = Family(
+    "t5",
+    causal=True,
+    layers="decoder.block",
+    attention="layer.0.SelfAttention",
+    embedding="decoder.embed_tokens",
+    after_attention=Block("layer.0.dropout", "layer.0"),
+    after_feed_forward=Block("layer.2.dropout", "layer.2"),
+    prefixes=(),
+    encoder=Encoder(
+        layers="encoder.block",
+        cross_attention="layer.1.EncDecAttention",
+        keys=("k", "v"),
+        after_cross_attention=Block("layer.1.dropout", "layer.1"),
+        after_feed_forward=Block("layer.1.dropout", "layer.1"),
+        positions=None,
+    ),
+)
+
+# A norm behind each sum.
+_BART = Family(
+    "bart",
+    causal=True,
+    layers="decoder.layers",
+    attention="self_attn",
+    embedding="decoder.embed_tokens",
+    after_attention=Block("self_attn", "self_attn", norm="self_attn_layer_norm"),
+    after_feed_forward=Block("fc2", "fc1", norm="final_layer_norm"),
+    prefixes=("model",),
+    key_heads="num_heads",
+    encoder=Encoder(Block("encoder_attn", "encoder_attn", norm="encoder_attn_layer_norm")),
+)
+
+# A norm before each sub-block.
+_PRE_NORM = replace(
+    _BART,
+    after_attention=Block("self_attn", "self_attn_layer_norm"),
+    after_feed_forward=Block("fc2", "final_layer_norm"),
+    encoder=Encoder(Block("encoder_attn", "encoder_attn_layer_norm")),
+)
+
+ENCODER_DECODERS = (
+    *(replace(_T5, name=name) for name in ("t5", "mt5")),
+    *(replace(_BART, name=name) for name in ("bart", "marian", "blenderbot-small")),
+    *(replace(_PRE_NORM, name=name) for name in ("mbart", "pegasus", "m2m_100")),
+)
