@@ -1,5 +1,6 @@
 """Families are records: read from JSON, small, and known by name nowhere else."""
 
+import ast
 import json
 import re
 from dataclasses import asdict
@@ -55,3 +56,11 @@ def test_no_code_asks_for_a_familys_name() -> None:
     asked = re.compile(r"(family\.name|model_type)\s*(==|!=|in\b)|(==|!=)\s*\w*\.?(family\.name)")
     for file in (*ROOT.glob("deltas/**/*.py"), *ROOT.glob("server/**/*.py")):
         assert not asked.search(file.read_text()), file
+
+
+@pytest.mark.parametrize("file", ["decoders", "encoders"])
+def test_a_record_is_twenty_lines_at_most(file: str) -> None:
+    source = (ROOT / "deltas/families" / f"{file}.py").read_text()
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    sizes = [(node.end_lineno or 0) - node.lineno + 1 for node in calls]
+    assert max(sizes) <= 20
