@@ -22,7 +22,7 @@ pip := $(bin)/python -m pip --disable-pip-version-check
 done := .venv/done
 
 .PHONY: run test browser long clients structured fuzz fuzz-api soak pictures dashboard check docs format lock clean
-.PHONY: wheels cross reproducible manual
+.PHONY: wheels cross reproducible try-wheel manual
 .DELETE_ON_ERROR:
 
 run: $(done)/server $(done)/base-$(BASE)
@@ -101,6 +101,9 @@ cross:
 
 reproducible: wheels
 	.release/bin/python -m release.reproducible dist
+
+try-wheel: wheels
+	.release/bin/python -m release.try_wheel dist
 
 manual: $(done)/dev
 	$(bin)/python -m release.manual
