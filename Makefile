@@ -21,8 +21,8 @@ pip := $(bin)/python -m pip --disable-pip-version-check
 # An empty file for each thing that is installed, so that a second run starts at once.
 done := .venv/done
 
-.PHONY: run test browser long clients structured fuzz fuzz-api soak pictures dashboard check docs format lock clean
-.PHONY: wheels cross reproducible try-wheel manual
+.PHONY: run test browser long clients structured fuzz fuzz-api soak pictures page-bench lighthouse lint-page
+.PHONY: dashboard check docs format lock clean wheels cross reproducible try-wheel manual
 .DELETE_ON_ERROR:
 
 run: $(done)/server $(done)/base-$(BASE)
@@ -65,6 +65,16 @@ fuzz-api: $(done)/dev .fuzz/done
 soak: $(done)/dev $(done)/base-smollm2
 	$(bin)/python -m tests.soak $(MINUTES)
 	$(bin)/python -m tests.soak.health
+
+# What the page is worth to Lighthouse, and what Biome finds in its JavaScript and CSS: npm's.
+lighthouse: $(done)/dev .page/done browser
+	$(bin)/python -m tests.lighthouse .page/node_modules/.bin/lighthouse
+
+lint-page: .page/done
+	.page/node_modules/.bin/biome lint
+
+page-bench: $(done)/dev $(done)/base-smollm2 browser
+	$(bin)/python -m tests.page_bench
 
 # Writes docs/page*.png, which the tests of the page pass by.
 pictures: $(done)/dev $(done)/base-smollm2 browser
@@ -109,7 +119,7 @@ manual: $(done)/dev
 	$(bin)/python -m release.manual
 
 clean:
-	rm -rf .venv .clients .fuzz .lock .release .structured dist .*_cache .hypothesis deltas/kernels/built
+	rm -rf .venv .clients .page .fuzz .lock .release .structured dist .*_cache .hypothesis deltas/kernels/built
 
 $(done)/venv:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else \
@@ -159,6 +169,11 @@ $(done)/base-%: requirements-%.txt | $(done)/server
 	$(PYTHON) -m venv .clients
 	.clients/bin/pip install --requirement $<
 	if command -v npm; then cp $(word 2,$^) .clients/ && npm install --prefix .clients; fi
+	touch $@
+
+.page/done: tests/page_tools/package.json
+	mkdir -p .page
+	cp $< .page/ && npm install --no-audit --no-fund --prefix .page
 	touch $@
 
 # Resolves pyproject's ranges anew. torch keeps no local version, so that its CPU and CUDA builds

@@ -3,13 +3,15 @@
 import { access, may, mayWatch } from "./access.js";
 import { asked } from "./api.js";
 import { html, render, useEffect, useState } from "./html.js";
+import { later } from "./later.js";
 import { Login } from "./login.js";
-import { NowView } from "./now/view.js";
-import { BASE, loadTasks, tasks } from "./registry.js";
-import { TasksView } from "./tasks/view.js";
 import { Notice } from "./notice.js";
+import { BASE, loadTasks, tasks } from "./registry.js";
 import { Toast } from "./toast.js";
 import { TryView } from "./try/view.js";
+
+const TasksView = later(async () => (await import("./tasks/view.js")).TasksView);
+const NowView = later(async () => (await import("./now/view.js")).NowView);
 
 const VIEWS = [
   { name: "try", title: "Try", view: TryView, allowed: () => true },

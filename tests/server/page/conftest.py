@@ -78,6 +78,8 @@ def visit(browser: Browser) -> Iterator[Visit]:
     context.set_default_timeout(20_000)
     visit = Visit(context.new_page())
     yield visit
+    # What a test answers itself may be under way.
+    visit.page.unroute_all(behavior="wait")
     context.close()
     assert visit.faults == []
 

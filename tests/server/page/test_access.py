@@ -27,7 +27,7 @@ def _asked(page: Page) -> None:
 
 
 def _copied(page: Page) -> None:
-    page.get_by_role("button", name="Copy spam as code").click()
+    page.get_by_role("button", name="Copy as code: spam").click()
 
 
 def _removed(page: Page) -> None:

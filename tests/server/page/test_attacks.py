@@ -37,7 +37,7 @@ def test_labels_cards_and_entities_are_text(live: Live, visit: Visit) -> None:
     answer = visit.page.get_by_role("article", name="attack")
     expect(answer.get_by_role("listitem").filter(has_text=ATTACK)).to_be_visible()
     _unharmed(visit)
-    visit.page.get_by_role("button", name="Copy attack as code").click()
+    visit.page.get_by_role("button", name="Copy as code: attack").click()
     expect(visit.page.get_by_role("dialog").locator("code")).to_contain_text("<script>")
     _unharmed(visit)
 

@@ -1,5 +1,8 @@
 """The page's files over HTTP: for browsers, strict, and asked for once."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from server.api.routes.page import FOLDER
@@ -37,6 +40,23 @@ def test_a_file_is_sent_compressed_and_not_twice(live: Live, path: str) -> None:
     assert live.http.head(path, headers=BROWSER).headers["etag"] == first.headers["etag"]
     again = live.http.get(path, headers=BROWSER | {"if-none-match": first.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
+
+
+def test_what_the_first_view_needs_is_asked_for_at_once() -> None:
+    page = (FOLDER / "index.html").read_text()
+    named = {FOLDER.parent / each for each in re.findall(r'"modulepreload" href="([^"]+)"', page)}
+    app = FOLDER / "js" / "app.js"
+    assert named == _imported(app, {app}) - {app}
+
+
+def _imported(module: Path, known: set[Path]) -> set[Path]:
+    """What a module imports at once and what that does, added to what is known."""
+    for name in re.findall(r'from\s*"(\.[^"]+)"', module.read_text()):
+        path = (module.parent / name).resolve()
+        if path not in known:
+            known.add(path)
+            _imported(path, known)
+    return known
 
 
 @pytest.mark.parametrize(

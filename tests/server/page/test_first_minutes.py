@@ -141,7 +141,7 @@ def test_from_nothing_to_one_s_own_adapter_called_from_code(
     assert own.locator(".written").inner_text().strip() == expected.strip()
 
     _look_at_now(page, pictures)
-    page.get_by_role("button", name=f"Copy {NAME} as code").click()
+    page.get_by_role("button", name=f"Copy as code: {NAME}").click()
     streamed = _run(["bash", "-c", _code(page, "curl")])
     assert "".join(re.findall(r'"text":"((?:[^"\\]|\\.)*)"', streamed)).strip() in expected
     for form in ("Python", "openai"):

@@ -181,13 +181,13 @@ def test_copied_code_takes_the_key_from_the_environment(
     keyed: Live, keys: dict[str, str], visit: Visit
 ) -> None:
     _open(visit, keyed, keys["infer"], "try")
-    visit.page.get_by_role("button", name="Copy spam as code").click()
+    visit.page.get_by_role("button", name="Copy as code: spam").click()
     code = visit.page.get_by_role("dialog").locator("code")
     environment = {"PATH": "/usr/bin:/bin", "POLYDELTA_API_KEY": keys["infer"]}
     command = ["bash", "-c", code.inner_text()]
     answer = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     assert '"label"' in answer.stdout
     visit.page.keyboard.press("Escape")
-    visit.page.get_by_role("button", name="Copy base as code").click()
+    visit.page.get_by_role("button", name="Copy as code: base").click()
     visit.page.get_by_role("button", name="openai", exact=True).click()
     expect(code).to_contain_text('api_key=os.environ["POLYDELTA_API_KEY"]')

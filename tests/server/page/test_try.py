@@ -129,7 +129,7 @@ def test_copied_code_asks_for_what_the_page_asks_for(
     submitted = _submitted(live, monkeypatch)
     _ask(visit, "it's so")
     _answered(visit, "lora")
-    visit.page.get_by_role("button", name="Copy lora as code").click()
+    visit.page.get_by_role("button", name="Copy as code: lora").click()
     codes: dict[str, str] = {}
     for form in ("curl", "Python", "openai"):
         visit.page.get_by_role("button", name=form, exact=True).click()
@@ -194,7 +194,7 @@ def test_a_request_is_copied_as_code(live: Live, visit: Visit, form: str) -> Non
     visit.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     visit.page.goto(live.url)
     visit.page.get_by_label("Input").fill('it\'s "so"\nand $HOME')
-    visit.page.get_by_role("button", name="Copy lora as code").click()
+    visit.page.get_by_role("button", name="Copy as code: lora").click()
     visit.page.get_by_role("button", name=form, exact=True).click()
     visit.page.get_by_role("button", name="Copy", exact=True).click()
     expect(visit.page.get_by_role("button", name="Copied")).to_be_visible()

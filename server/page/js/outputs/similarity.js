@@ -1,7 +1,6 @@
 // Embeddings, as how similar each line is to each other.
 
 import { html } from "../html.js";
-import { score } from "../words.js";
 
 const MOST = 8;
 

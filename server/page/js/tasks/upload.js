@@ -20,7 +20,9 @@ const forget = (id) => uploads.set((all) => all.filter((each) => each.id !== id)
 function add(found) {
   const news = deltas(found).filter(({ files }) => files.length);
   if (!news.length) complain(new Error("There are no files in it: drop the folder that holds a delta."));
-  uploads.set((all) => [...all, ...news.map((each) => ({ ...each, id: (last += 1), state: "named" }))]);
+  const first = last + 1;
+  last += news.length;
+  uploads.set((all) => [...all, ...news.map((each, at) => ({ ...each, id: first + at, state: "named" }))]);
 }
 
 async function begin({ id, name, files }) {

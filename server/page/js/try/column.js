@@ -51,7 +51,7 @@ export function Column({ task, answer, input, onCopy, onClose }) {
     <div class="answer"><${Body} task=${task} answer=${answer} input=${input} /></div>
     <footer>
       ${answer ? html`<${Pace} answer=${answer} />` : html`<span></span>`}
-      <button type="button" class="link" aria-label=${`Copy ${task.id} as code`} onClick=${onCopy}>Copy as code</button>
+      <button type="button" class="link" aria-label=${`Copy as code: ${task.id}`} onClick=${onCopy}>Copy as code</button>
     </footer>
   </article>`;
 }
