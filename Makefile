@@ -29,7 +29,7 @@ run: $(done)/server $(done)/base-$(BASE)
 	@$(bin)/polydelta demo --base $(BASE) --host $(HOST) --port $(PORT)
 
 test: $(done)/dev $(done)/base-smollm2 $(done)/base-minilm browser
-	$(bin)/pytest
+	$(bin)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 # The page is tested in Chromium. Playwright's own is no package: the system's is taken, or Debian's
 # fetched; elsewhere install one, or name it in CHROMIUM. Without any, these tests are skipped.
