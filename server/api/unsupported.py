@@ -68,6 +68,12 @@ class UnsupportedSampling(Body):
     ec_transfer_params: Empty = None
 
     use_beam_search: Off = None
+    num_beams: One = None
+    num_beam_groups: One = None
+    no_repeat_ngram_size: Zero = None
+    encoder_no_repeat_ngram_size: Zero = None
+    forced_bos_token_id: Nothing = None
+    forced_eos_token_id: Nothing = None
     watermarking: Off = None
     repetition_detection: Empty = None
     thinking_token_budget: Annotated[Any, Only(-1)] = None

@@ -1,11 +1,12 @@
 """`/v1/infer`: the answer of one task, or of several, to one or several inputs."""
 
 from collections.abc import AsyncGenerator, Iterable
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, cast
 
 from fastapi import APIRouter, Response
 from fastapi import Request as HTTPRequest
-from pydantic import BaseModel, Discriminator, Field, FiniteFloat, Tag
+from pydantic import BaseModel, Discriminator, Field, FiniteFloat, Tag, model_validator
+from pydantic_core import PydanticCustomError
 
 from server.api.answers import Answers, SubmitDep
 from server.api.caller import CallDep
@@ -62,6 +63,18 @@ class InferFields(Body):
     parameters: InferParameters = InferParameters()
     stream: bool = False
     cache_salt: CacheSalt | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_parameters(cls, value: Any) -> Any:
+        """Beside them, they would be passed over without a word."""
+        given = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+        names = {name for name, each in given.items() if each is not None}
+        stray = sorted(names & InferParameters.model_fields.keys() - cls.model_fields.keys())
+        if stray:
+            message = "{name} is given within parameters"
+            raise PydanticCustomError("misplaced", message, {"name": stray[0]})
+        return value
 
     @property
     def rows(self) -> int:

@@ -1,7 +1,10 @@
+from typing import Any
+
 import pytest
 
 from tests.server.api.conftest import LABELS
 from tests.server.api.live import Live
+from tests.server.api.problems import check
 
 KINDS = ("lora", "bottleneck", "prefix")
 
@@ -99,6 +102,21 @@ def test_null_and_unknown_fields_count_as_absent(live: Live):
         input="hi",
         stream=None,
         later="x",
+        max_tokens=None,
         parameters={"max_tokens": 2, "temperature": None, "user": "me"},
     )
     assert odd.json()["outputs"] == plain.json()["outputs"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"max_tokens": 5}, None),
+        ({"parameters": {"num_beams": 4}}, "parameters.num_beams"),
+        ({"parameters": {"no_repeat_ngram_size": 2}}, "parameters.no_repeat_ngram_size"),
+    ],
+)
+def test_what_would_be_passed_over_is_refused(live: Live, fields: dict[str, Any], param: str):
+    response = live.post("/v1/infer", task="lora", input="w005", **fields)
+    detail = check(response, 400, "invalid_request", param)
+    assert param or "max_tokens is given within parameters" in detail
