@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from docs.site import reference
+from docs.site import bring, reference
 from server.app import documented
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +25,8 @@ def assemble(folder: Path) -> None:
     shutil.copytree(ROOT / "docs" / "site" / "assets", folder / PAGES / "assets")
     client = Path("clients/python/polydelta_client")
     shutil.copytree(ROOT / client, folder / client)
-    for path, text in reference.pages(documented().openapi()).items():
+    made = {bring.PATH: bring.page(), **reference.pages(documented().openapi())}
+    for path, text in made.items():
         page = folder / PAGES / path
         page.parent.mkdir(exist_ok=True)
         page.write_text(text)

@@ -12,6 +12,7 @@ from deltas.formats.peft.targets import Targets
 class Ia3Method(Method):
     """Scales of outputs [outputs, 1] and, in feed-forward modules, of inputs [1, inputs]."""
 
+    kind = "ia3"
     peft_types = ("IA3",)
 
     def parts(self, source: Source) -> Iterable[Part]:
@@ -26,8 +27,8 @@ class Ia3Method(Method):
             site = source.weights.site(module)
             match scale.shape:
                 case (1, _):
-                    yield Part("ia3", site, {"input_scale": scale[0]})
+                    yield Part(self.kind, site, {"input_scale": scale[0]})
                 case (_, 1):
-                    yield Part("ia3", site, {"scale": scale[:, 0]})
+                    yield Part(self.kind, site, {"scale": scale[:, 0]})
                 case shape:
                     raise InvalidDelta(f"The scale of '{module}' has the shape {tuple(shape)}.")

@@ -26,7 +26,7 @@ _TRAINING_ONLY = (
     "runtime_config",
     "velora_config",
 )
-_REFUSED = {
+REFUSED = {
     "alora_invocation_tokens": "the delta would have to start within a sequence.",
     "arrow_config": "routing among several deltas depends on the input.",
     "ensure_weight_tying": "the tied embedding's share cannot be told from the file.",
@@ -41,13 +41,18 @@ _REFUSED = {
     "train it with use_dora=False.",
     "use_qalora": "it is bound to a quantised base.",
 }
-_HARMLESS_STARTS = (True, False, "gaussian", "eva", "orthogonal")
-_CONVERTIBLE_STARTS = ("pissa", "olora")
+"""Fields that must be unset, and why."""
+
+HARMLESS_STARTS = (True, False, "gaussian", "eva", "orthogonal")
+"""Initialisations that leave the base's weights as they are."""
+CONVERTIBLE_STARTS = ("pissa", "olora")
+"""How those begin that change the base, and that PEFT itself can make up for."""
 
 
 class LoraMethod(Method):
     """LoRA on projections; the scale is folded into B."""
 
+    kind = "lora"
     peft_types = ("LORA",)
 
     def parts(self, source: Source) -> Iterable[Part]:
@@ -67,7 +72,7 @@ class LoraMethod(Method):
             tensors = {"a": a, "b": up[module].float() * scale}
             if with_bias:
                 tensors["bias"] = biases[module].float() * scale
-            yield Part("lora", source.weights.site(module), tensors)
+            yield Part(self.kind, source.weights.site(module), tensors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +122,14 @@ def _refuse_variants(source: Source) -> None:
                 "LoRA on the token embedding is not done; leave it out of target_modules when "
                 "training."
             )
-    for field, reason in _REFUSED.items():
+    for field, reason in REFUSED.items():
         config.forbid(field, reason)
     if (bias := config.text("bias", "none")) != "none":
         raise UnsupportedDelta(
             f"The checkpoint trained the base's biases (bias='{bias}'); train with bias='none'."
         )
     start = config.raw("init_lora_weights")
-    if start is not None and start not in _HARMLESS_STARTS:
+    if start is not None and start not in HARMLESS_STARTS:
         raise UnsupportedDelta(
             f"The initialisation {str(start)[:64]!r} changed the base's own weights. "
             + _way_round(str(start))
@@ -133,7 +138,7 @@ def _refuse_variants(source: Source) -> None:
 
 
 def _way_round(start: str) -> str:
-    if start.startswith(_CONVERTIBLE_STARTS):
+    if start.startswith(CONVERTIBLE_STARTS):
         return (
             "Save again with save_pretrained(..., path_initial_model_for_weight_conversion=...), "
             "the adapter as it was saved before training."

@@ -24,6 +24,8 @@ class Source:
 class Method(ABC):
     """One PEFT method: how its configuration and tensors become parts."""
 
+    kind: ClassVar[str]
+    """The kind of the parts that it gives."""
     peft_types: ClassVar[tuple[str, ...]]
 
     @abstractmethod

@@ -12,6 +12,7 @@ from deltas.site import Role, Rows
 class PrefixMethod(Method):
     """Keys and values for every layer, saved as the projection, if any, gave them."""
 
+    kind = "prefix"
     peft_types = ("PREFIX_TUNING",)
 
     def parts(self, source: Source) -> Iterable[Part]:
@@ -40,4 +41,4 @@ class PrefixMethod(Method):
                 # PEFT has the layers twice, gives each of the decoder two and uses the first.
                 index = 2 * index % layers
             pair = {"key": states[:, index, 0], "value": states[:, index, 1]}
-            yield Part("prefix", site.name, pair)
+            yield Part(self.kind, site.name, pair)

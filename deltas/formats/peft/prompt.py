@@ -24,6 +24,7 @@ _TRAINING_ONLY = (
 class PromptMethod(Method):
     """Learned vectors before the text; P-tuning's are saved as its encoder gave them."""
 
+    kind = "prompt"
     peft_types = ("PROMPT_TUNING", "P_TUNING")
 
     def parts(self, source: Source) -> Iterable[Part]:
@@ -32,4 +33,4 @@ class PromptMethod(Method):
         vectors, width = take_virtual_tokens(source)
         if vectors.shape[1] != width:
             raise InvalidDelta(f"The prompt is declared {width} wide but is {vectors.shape[1]}.")
-        yield Part("prompt", source.base.family.stacks[0].embedding, {"vectors": vectors})
+        yield Part(self.kind, source.base.family.stacks[0].embedding, {"vectors": vectors})

@@ -6,14 +6,16 @@ from deltas.errors import UnsupportedDelta
 from deltas.formats.fields import Fields
 from deltas.formats.peft.weights import Weights
 
-_TASKS = {
+TASKS = {
     "CAUSAL_LM": TaskType.GENERATE,
     "SEQ_CLS": TaskType.CLASSIFY,
     "TOKEN_CLS": TaskType.TAG,
     "FEATURE_EXTRACTION": TaskType.EMBED,
 }
+"""PEFT's task types, and ours."""
+SOURCES = "SEQ_2_SEQ_LM"
+"""The only one of encoder-decoders."""
 _QUESTIONS = "QUESTION_ANS"
-_SOURCES = "SEQ_2_SEQ_LM"
 # Ends of the names of Transformers' classes, which PEFT saves where no task type was set.
 _HEADED = {
     "ForSequenceClassification": "SEQ_CLS",
@@ -44,10 +46,10 @@ def read_task(config: Fields, weights: Weights, base: BaseSpec) -> TaskType:
 
 
 def _written_for_a_source(name: str, base: BaseSpec) -> TaskType:
-    if name not in ("", _SOURCES):
+    if name not in ("", SOURCES):
         raise UnsupportedDelta(
             f"The task type '{name[:64]}' is not done with '{base.name}', an encoder-decoder: it "
-            f"writes texts for others: train it as {_SOURCES}."
+            f"writes texts for others: train it as {SOURCES}."
         )
     return TaskType.GENERATE
 
@@ -63,8 +65,8 @@ def _task(name: str) -> TaskType:
             f"'{_QUESTIONS}' marks where an answer starts and ends in a text, which is not done. "
             "Train it as TOKEN_CLS, to tag the answer's words, or as CAUSAL_LM, to write it."
         )
-    task = _TASKS.get(name)
+    task = TASKS.get(name)
     if task is None:
-        known = ", ".join(_TASKS)
+        known = ", ".join(TASKS)
         raise UnsupportedDelta(f"The task type '{name[:64]}' is not done; known are {known}.")
     return task

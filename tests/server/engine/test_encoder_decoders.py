@@ -11,6 +11,7 @@ from peft import (
     LoraConfig,
     PeftConfig,
     PrefixTuningConfig,
+    PromptEncoderConfig,
     PromptTuningConfig,
     TaskType,
 )
@@ -41,6 +42,9 @@ def configs(family: str) -> dict[str, PeftConfig]:
         "lora": LoraConfig(task_type=task, r=4, lora_alpha=6, target_modules=targets),
         "ia3": IA3Config(task_type=task, target_modules=targets, feedforward_modules=targets[-1:]),
         "prompt": PromptTuningConfig(task_type=task, num_virtual_tokens=3),
+        "p-tuning": PromptEncoderConfig(
+            task_type=task, num_virtual_tokens=2, encoder_hidden_size=8
+        ),
         # PEFT takes a head's width for a share of the layers', which T5's need not be.
         "prefix": PrefixTuningConfig(task_type=task, num_virtual_tokens=4, token_dim=width(family)),
     }
