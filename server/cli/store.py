@@ -25,6 +25,7 @@ _Archive: TypeAlias = Annotated[Path, typer.Argument(metavar="FILE.tar", show_de
 @app.command()
 def check(
     store: Root = None,
+    registry: RegistryUrl = None,
     require_signature: Annotated[
         Path | None,
         flag("require-signature", help="Name versions that are not signed by this public key."),
@@ -38,7 +39,7 @@ def check(
 
     signatures = Signatures(require_signature) if require_signature else None
     with _bar("Reading blobs") as begin:
-        report = look_at(store or user_store(), begin, signatures)
+        report = look_at(store or user_store(), begin, signatures, url=registry)
     if output == "json":
         print_json(report)
     elif report.findings:
@@ -87,7 +88,7 @@ def collect(
     told = {"versions": keep_versions, "hours": keep_hours, "removed_hours": keep_removed_hours}
     given = {name: value for name, value in told.items() if value is not None}
     rules = changed(Retention(), **given) if given else None
-    freed = collect_from(store or user_store(), rules, pretend=dry_run)
+    freed = collect_from(store or user_store(), rules, pretend=dry_run, url=registry)
     if output == "json":
         print_json(freed)
     word = "would be removed" if dry_run else "removed"
@@ -126,6 +127,7 @@ def _collect_bucket(
 def export(
     archive: _Archive,
     store: Root = None,
+    registry: RegistryUrl = None,
     task: Annotated[
         list[str] | None,
         flag("task", twin="export-task", help="One to take, else all; a tenant's is TENANT/NAME."),
@@ -139,7 +141,7 @@ def export(
     from server.registry.upkeep.exporting import export as write
 
     with _bar("Writing blobs") as begin:
-        written = write(store or user_store(), archive, task or (), begin)
+        written = write(store or user_store(), archive, task or (), begin, url=registry)
     if output == "json":
         print_json(written)
     err.print(
@@ -155,6 +157,7 @@ def export(
 def import_archive(
     archive: _Archive,
     store: Root = None,
+    registry: RegistryUrl = None,
     replace: Annotated[
         bool,
         flag(
@@ -177,6 +180,7 @@ def import_archive(
             begin,
             quota=int(store_gb * GIGABYTE),
             replace=replace,
+            url=registry,
         )
     if output == "json":
         print_json(found)

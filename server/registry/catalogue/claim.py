@@ -58,6 +58,19 @@ class ClaimedDatabase:
             self._claim(connection, known, told if blobs or self.own_file else None)
             return new
 
+    def require(self) -> None:
+        """Raise InvalidSettings where the store's blobs are of another registry, or may be.
+
+        Those of a store that does not say so are this one's if it names any of them.
+        """
+        with self._database.reading() as connection:
+            known, told, blobs = _id(connection), claim_of(self._store), digests_in(self._store)
+            if not blobs or told == known is not None:
+                return
+            unsaid = told is None or known is None
+            if not (unsaid and (named(connection, blobs) or self._is_mended)):
+                raise InvalidSettings(_other(self._store))
+
     @contextmanager
     def transaction(self) -> Generator[Connection]:
         """Read and write in one step, alone; nothing is written if anything is raised."""

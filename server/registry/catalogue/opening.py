@@ -16,18 +16,9 @@ def open_database(url: str | None, store: Path) -> Database:
 
     Raises InvalidSettings, which tells nothing of the URL, and what Database raises.
     """
+    require_named(url, store)
     if url is None:
-        if is_elsewhere(store):
-            raise InvalidSettings(
-                f"The tasks of the store {store} are in a registry in PostgreSQL: name that "
-                "(--registry postgresql://USER@HOST/DATABASE), or another directory (--store)."
-            )
         return sound(store / DATABASE)
-    if (store / DATABASE).exists():
-        raise InvalidSettings(
-            f"The tasks of the store {store} are in its own registry, {DATABASE}; with another one "
-            "(--registry) their deltas would be of no task. Name another directory (--store)."
-        )
     try:
         # Only who has such a registry needs its driver.
         from server.registry.catalogue.postgres import Postgres
@@ -47,3 +38,17 @@ def open_database(url: str | None, store: Path) -> Database:
             "The registry's database cannot be opened; the line above says why. Look at "
             "--registry, at the password (PGPASSWORD, ~/.pgpass), and whether the database runs."
         ) from None
+
+
+def require_named(url: str | None, store: Path) -> None:
+    """Raise InvalidSettings where a store is of a registry of the other sort than is named."""
+    if url is None and is_elsewhere(store):
+        raise InvalidSettings(
+            f"The tasks of the store {store} are in a registry in PostgreSQL: name that "
+            "(--registry postgresql://USER@HOST/DATABASE), or another directory (--store)."
+        )
+    if url is not None and (store / DATABASE).exists():
+        raise InvalidSettings(
+            f"The tasks of the store {store} are in its own registry, {DATABASE}; with another one "
+            "(--registry) their deltas would be of no task. Name another directory (--store)."
+        )

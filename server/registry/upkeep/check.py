@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 from server.errors import InvalidSettings, UnsignedDelta
 from server.registry.catalogue.faults import faults
+from server.registry.catalogue.opening import require_named
 from server.registry.catalogue.salvage import salvage
 from server.registry.layout import BLOBS, BLOBS_ASIDE, DAMAGED, DATABASE, is_digest
 from server.registry.run import ended
@@ -19,6 +20,10 @@ from server.registry.upkeep.finding import Finding
 from server.registry.upkeep.snapshot import snapshot
 
 _PUT_AGAIN = "Put the same files again, or activate another version."
+_FETCHED = (
+    "A server with this store fetches it, where another one or --blobs has it; else put the same "
+    "files again, or activate another version."
+)
 _RESTORE = "Put it again, or restore the database from a back-up."
 _GC = "polydelta store gc removes it, as does the next server that starts."
 
@@ -37,20 +42,24 @@ class Report:
     findings: tuple[Finding, ...]
 
 
-def check(root: Path, begin: Begin, signatures: Signatures | None = None) -> Report:
+def check(
+    root: Path, begin: Begin, signatures: Signatures | None = None, *, url: str | None = None
+) -> Report:
     """Look at a store, while servers may change it; with `signatures`, at these, too.
 
-    Raises InvalidSettings where there is no store, RegistryUnavailable where it cannot be read.
+    With a URL its registry is there, in PostgreSQL. Raises InvalidSettings where there is no store,
+    or it is of another registry, RegistryUnavailable where that cannot be read.
     """
     if not (root / BLOBS).is_dir():
         raise InvalidSettings(f"{root} is no store: it has no {BLOBS}. Name another (--store).")
-    contents, findings = _database(root / DATABASE)
+    contents, findings = _database(root, url)
     places = places_of(root)
     spoiled = spoiled_of(places, begin(len(places)))
     if contents is not None:
         # Servers went on meanwhile: what they removed since is not missed.
-        latest, _ = _database(root / DATABASE)
-        findings += _blobs(contents, latest or contents, places, spoiled)
+        latest, _ = _database(root, url)
+        gone = _PUT_AGAIN if url is None else _FETCHED
+        findings += _blobs(contents, latest or contents, places, spoiled, gone)
         if signatures is not None:
             findings += _unsigned(latest or contents, places, signatures)
     else:
@@ -66,15 +75,17 @@ def check(root: Path, begin: Begin, signatures: Signatures | None = None) -> Rep
     )
 
 
-def _database(path: Path) -> tuple[Contents | None, list[Finding]]:
-    if not path.exists():
+def _database(root: Path, url: str | None) -> tuple[Contents | None, list[Finding]]:
+    require_named(url, root)
+    path = root / DATABASE
+    if url is None and not path.exists():
         advice = "Restore it from a back-up before a server starts: that would set the blobs aside."
         return None, [Finding("database", path.name, "is not there", advice)]
-    if told := faults(path):
+    if url is None and (told := faults(path)):
         advice = "Restore a back-up; else the next server that starts keeps to what is sound."
         return None, [Finding("database", path.name, each, advice) for each in told]
-    with snapshot(path) as database:
-        contents = Contents.of(database)
+    with snapshot(root, url) as connection:
+        contents = Contents.of(connection)
     damaged = [("task", name) for name in contents.damaged]
     damaged += [("version", name) for name in contents.damaged_versions]
     return contents, [
@@ -83,12 +94,16 @@ def _database(path: Path) -> tuple[Contents | None, list[Finding]]:
 
 
 def _blobs(
-    before: Contents, latest: Contents, places: Mapping[str, Path], spoiled: Iterable[str]
+    before: Contents,
+    latest: Contents,
+    places: Mapping[str, Path],
+    spoiled: Iterable[str],
+    gone: str,
 ) -> Iterable[Finding]:
     needed = before.digests & latest.digests
     names = _names(latest)
     for digest in needed - places.keys():
-        yield Finding("blob", digest, f"is gone: {', '.join(names[digest])}", _PUT_AGAIN)
+        yield Finding("blob", digest, f"is gone: {', '.join(names[digest])}", gone)
     # One that was read while a server put it again is whole by now.
     again = {digest: places[digest] for digest in needed.intersection(spoiled)}
     for digest in spoiled_of(again, lambda: None):

@@ -1,15 +1,13 @@
 """Contents: what a database holds of all bases, and what of it is not as it was written."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import select, union
+from sqlalchemy import Connection, Table, select
 
-from server.registry.catalogue.catalogue import Catalogue
-from server.registry.catalogue.database import Database
-from server.registry.catalogue.rows import name_of
-from server.registry.catalogue.tables import TASKS, VERSIONS, is_sound
+from server.registry.catalogue.rows import Row, name_of, read_tasks
+from server.registry.catalogue.tables import TASKS, TRAFFIC, VERSIONS, is_sound
 from server.registry.task import Task
 
 
@@ -26,11 +24,14 @@ class Contents:
     digests: frozenset[str]
 
     @classmethod
-    def of(cls, database: Database) -> "Contents":
+    def of(cls, connection: Connection) -> "Contents":
         """Read everything."""
-        with database.reading() as connection:
-            rows = [dict(row) for row in connection.execute(select(VERSIONS)).mappings()]
-        read = {base: Catalogue(database, base).tasks() for base in bases_of(database)}
+        tasks, versions, traffic = (_rows(connection, each) for each in (TASKS, VERSIONS, TRAFFIC))
+        read = {
+            base: read_tasks(tasks[base], versions[base], traffic[base])
+            for base in sorted(tasks.keys() | versions.keys())
+        }
+        rows = [row for of_base in versions.values() for row in of_base]
         return cls(
             {base: tuple(t for t in found if not t.damaged) for base, found in read.items()},
             tuple(sorted(str(t.name) for found in read.values() for t in found if t.damaged)),
@@ -43,11 +44,14 @@ class Contents:
         return (task for found in self.tasks.values() for task in found)
 
 
-def _shown(row: Mapping[str, Any]) -> str:
+def _rows(connection: Connection, table: Table) -> defaultdict[str, list[Row]]:
+    """All rows by their base, in the order of their keys."""
+    found: defaultdict[str, list[Row]] = defaultdict(list)
+    wanted = select(table).order_by(*table.primary_key.columns)
+    for row in connection.execute(wanted).mappings():
+        found[row["base"]].append(dict(row))
+    return found
+
+
+def _shown(row: Row) -> str:
     return f"{name_of(row, 'task')}@{row['number']}"
-
-
-def bases_of(database: Database) -> list[str]:
-    """The fingerprints of all bases that there are tasks of."""
-    with database.reading() as connection:
-        return sorted(connection.scalars(union(select(TASKS.c.base), select(VERSIONS.c.base))))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from server.errors import DeltaUnavailable, InvalidSettings, TaskNotFound
-from server.registry.layout import BLOBS, DATABASE
+from server.registry.layout import BLOBS
 from server.registry.names import TaskName
 from server.registry.upkeep.archive import Writer, writing
 from server.registry.upkeep.check import Begin
@@ -25,17 +25,20 @@ class Exported:
     left_out: tuple[str, ...]
 
 
-def export(root: Path, target: Path, names: Collection[str], begin: Begin) -> Exported:
+def export(
+    root: Path, target: Path, names: Collection[str], begin: Begin, *, url: str | None = None
+) -> Exported:
     """Write all tasks of a store, or those of some names, as they are at one moment.
 
-    Of a tenant's task the name is `TENANT/NAME`. Raises InvalidSettings where there is no store or
-    the file cannot be written, TaskNotFound, DeltaUnavailable where files of a version are not
-    sound, RegistryUnavailable where the database is not; nothing is written then.
+    Of a tenant's task the name is `TENANT/NAME`. With a URL the registry is there, in PostgreSQL.
+    Raises InvalidSettings where there is no store, it is of another registry, or the file cannot be
+    written, TaskNotFound, DeltaUnavailable where files of a version are not sound,
+    RegistryUnavailable where the database is not; nothing is written then.
     """
     if not (root / BLOBS).is_dir():
         raise InvalidSettings(f"{root} is no store: it has no {BLOBS}. Name another (--store).")
-    with snapshot(root / DATABASE) as database:
-        contents = Contents.of(database)
+    with snapshot(root, url) as connection:
+        contents = Contents.of(connection)
     entries = _chosen(contents, names)
     tasks = [entry.task for entry in entries]
     users = {v.ref.digest: f"{t.name}@{v.number}" for t in tasks for v in t.versions}

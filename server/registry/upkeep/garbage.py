@@ -1,6 +1,7 @@
 """Garbage: what no task needs, removed from a store beside running servers or without any."""
 
 import time
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -9,16 +10,16 @@ from pathlib import Path
 from server.errors import InvalidSettings, RegistryUnavailable
 from server.registry.audit import OPERATOR, Act
 from server.registry.catalogue.catalogue import Catalogue
-from server.registry.catalogue.claim import ClaimedDatabase
 from server.registry.catalogue.faults import faults
-from server.registry.catalogue.sqlite import Sqlite
+from server.registry.catalogue.opening import require_named
 from server.registry.layout import BLOBS, DAMAGED, DATABASE
 from server.registry.retention import Retention
 from server.registry.run import ended
 from server.registry.store import Store, size_of
 from server.registry.task import Task, digests_of
 from server.registry.upkeep.blobs import is_free, places_of
-from server.registry.upkeep.contents import Contents, bases_of
+from server.registry.upkeep.contents import Contents
+from server.registry.upkeep.opening import opened
 from server.registry.upkeep.snapshot import snapshot
 
 
@@ -32,15 +33,22 @@ class Freed:
     bytes: int
 
 
-def collect(root: Path, rules: Retention | None = None, *, pretend: bool = False) -> Freed:
+def collect(
+    root: Path,
+    rules: Retention | None = None,
+    *,
+    pretend: bool = False,
+    url: str | None = None,
+) -> Freed:
     """Remove what no task needs, and versions that the rules do not keep, if there are any.
 
-    To pretend is to tell of it alone. Raises InvalidSettings where there is no store,
-    RegistryUnavailable where its database is damaged, or one that was is kept.
+    To pretend is to tell of it alone. With a URL the registry is there, in PostgreSQL. Raises
+    InvalidSettings where there is no store, or it is of another registry, RegistryUnavailable where
+    its database is damaged, or one that was is kept.
     """
-    _require_sound(root)
-    with snapshot(root / DATABASE) as database:
-        contents = Contents.of(database)
+    _require_sound(root, url)
+    with snapshot(root, url) as connection:
+        contents = Contents.of(connection)
     now = time.time()
     fewer = 0
     needed = set(contents.digests)
@@ -56,13 +64,18 @@ def collect(root: Path, rules: Retention | None = None, *, pretend: bool = False
     over = {digest: size for digest, size in over.items() if is_free(places[digest])}
     runs = {run: _size(run) for run in ended(root)}
     if not pretend:
-        _remove(root, rules)
+        _remove(root, url, contents.tasks, rules)
         over = {digest: size for digest, size in over.items() if not places[digest].exists()}
     return Freed(fewer, len(over), len(runs), sum(over.values()) + sum(runs.values()))
 
 
-def _require_sound(root: Path) -> None:
-    if not (root / BLOBS).is_dir() or not (root / DATABASE).exists():
+def _require_sound(root: Path, url: str | None) -> None:
+    require_named(url, root)
+    if not (root / BLOBS).is_dir():
+        raise InvalidSettings(f"{root} is no store: it has no {BLOBS}. Name another (--store).")
+    if url is not None:
+        return
+    if not (root / DATABASE).exists():
         raise InvalidSettings(
             f"{root} has no {DATABASE} beside its {BLOBS}: nothing tells what is needed. Name "
             "another --store, or restore a back-up."
@@ -74,18 +87,13 @@ def _require_sound(root: Path) -> None:
         )
 
 
-def _remove(root: Path, rules: Retention | None) -> None:
+def _remove(root: Path, url: str | None, bases: Iterable[str], rules: Retention | None) -> None:
     # Opening the store removes what servers left that ended.
-    with closing(_claimed(root)) as database, closing(Store(root)) as store:
-        for base in bases_of(database) if rules is not None else ():
+    with opened(root, url) as database, closing(Store(root)) as store:
+        database.claim()
+        for base in bases if rules is not None else ():
             _keep_to(rules or Retention(), Catalogue(database, base))
         store.sweep(store.digests(), Catalogue(database, "").needed)
-
-
-def _claimed(root: Path) -> ClaimedDatabase:
-    database = ClaimedDatabase(Sqlite(root / DATABASE), root)
-    database.claim()
-    return database
 
 
 def _keep_to(rules: Retention, catalogue: Catalogue) -> None:

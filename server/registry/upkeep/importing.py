@@ -12,7 +12,7 @@ from server.errors import Conflict, InvalidArchive, InvalidSettings, RegistryUna
 from server.registry.audit import OPERATOR, Act
 from server.registry.catalogue.catalogue import Catalogue, Key
 from server.registry.catalogue.faults import faults
-from server.registry.catalogue.sqlite import Sqlite
+from server.registry.catalogue.opening import require_named
 from server.registry.layout import BLOBS, DATABASE
 from server.registry.staging import Staging
 from server.registry.store import Store
@@ -20,6 +20,7 @@ from server.registry.task import Task, digests_of
 from server.registry.upkeep.archive import Reader, reading
 from server.registry.upkeep.check import Begin
 from server.registry.upkeep.manifest import Blob
+from server.registry.upkeep.opening import opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +44,27 @@ class Imported:
 
 
 def import_archive(
-    root: Path, path: Path, begin: Begin, *, quota: int, replace: bool = False
+    root: Path,
+    path: Path,
+    begin: Begin,
+    *,
+    quota: int,
+    replace: bool = False,
+    url: str | None = None,
 ) -> Imported:
     """Register each task of an archive whose files all come whole; the others are left out.
 
     All blobs of the store take at most `quota` bytes. A task that is there and differs is refused,
-    unless it is to be replaced. Raises InvalidArchive where the manifest is not sound,
-    InvalidSettings where the archive or the store cannot be used, RegistryUnavailable.
+    unless it is to be replaced. With a URL the registry is there, in PostgreSQL. Raises
+    InvalidArchive where the manifest is not sound, InvalidSettings where the archive or the store
+    cannot be used, or the store is of another registry, RegistryUnavailable.
     """
     with reading(path) as reader:
-        _require_sound(root)
-        with closing(Sqlite(root / DATABASE)) as database, closing(Store(root, quota)) as store:
+        require_named(url, root)
+        if url is None:
+            _require_sound(root)
+        with opened(root, url) as database, closing(Store(root, quota)) as store:
+            database.claim()
             return _Import(reader, store, Catalogue(database, ""), replace).run(begin)
 
 
