@@ -2,16 +2,17 @@
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from deltas.families import FAMILIES
+from deltas.families import FAMILIES, Family
 from deltas.kinds import KINDS
 from server.cli.demo import BASES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 DELTAS = ROOT / "server" / "demo" / "deltas"
+SOURCED = "encoder\N{EN DASH}decoders"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -19,21 +20,27 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def families() -> str:
-    rows = (
-        [sort, ", ".join(sorted(name for name, each in FAMILIES.items() if each.causal is causal))]
-        for sort, causal in (("decoders", True), ("encoders", False))
-    )
-    return table(["", "`model_type`"], rows)
+def sort_of(family: Family) -> str:
+    if family.encoder is not None:
+        return SOURCED
+    return "decoders" if family.causal else "encoders"
 
 
-def ways_of_families() -> str:
-    """How the layers of each family are computed, at best."""
-    ways: dict[str, list[str]] = {"kernels": [], "modules": [], "one by one": []}
-    for name, each in sorted(FAMILIES.items()):
-        alone = "one by one" if each.attention is None else "modules"
-        ways["kernels" if each.gated or each.post_norm else alone].append(name)
-    return table(["layers", "families"], ([way, ", ".join(names)] for way, names in ways.items()))
+def way_of(family: Family) -> str:
+    """How a family's layers are computed, at best."""
+    if family.encoder is not None:
+        return SOURCED
+    if family.gated or family.post_norm:
+        return "kernels"
+    return "one by one" if family.attention is None else "modules"
+
+
+def families(header: Sequence[str], told: Callable[[Family], str], *order: str) -> str:
+    """A row for each of some sorts, with the names of the families of it."""
+    groups: dict[str, list[str]] = {each: [] for each in order}
+    for name, family in sorted(FAMILIES.items()):
+        groups[told(family)].append(name)
+    return table(header, ([each, ", ".join(names)] for each, names in groups.items()))
 
 
 def demo_tasks() -> str:
@@ -58,12 +65,14 @@ def demo_tasks() -> str:
 
 
 def test_families() -> None:
-    assert families() in README
-    assert ways_of_families() in (ROOT / "docs" / "families.md").read_text()
+    sorts = families(["", "`model_type`"], sort_of, "decoders", SOURCED, "encoders")
+    assert sorts in README
+    ways = families(["layers", "families"], way_of, "kernels", "modules", SOURCED, "one by one")
+    assert ways in (ROOT / "docs" / "families.md").read_text()
 
 
 def test_kinds() -> None:
-    (line,) = re.findall(r"^Every kind acts on every family: (.+), each", README, re.MULTILINE)
+    (line,) = re.findall(r"^The kinds are (.+), each", README, re.MULTILINE)
     assert {name.lower() for name in re.split(", | and ", line)} == set(KINDS)
 
 
