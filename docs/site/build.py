@@ -6,12 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from docs.site import bring, reference
+from docs.site import bring, llms, reference
 from server.app import documented
 
 ROOT = Path(__file__).parents[2]
 PAGES = "docs"
 HTML = "site"
+CLIENT = Path("clients/python/polydelta_client")
 
 
 class BuildError(Exception):
@@ -23,8 +24,7 @@ def assemble(folder: Path) -> None:
     shutil.copy(ROOT / "mkdocs.yml", folder)
     shutil.copytree(ROOT / "docs", folder / PAGES, ignore=shutil.ignore_patterns("site"))
     shutil.copytree(ROOT / "docs" / "site" / "assets", folder / PAGES / "assets")
-    client = Path("clients/python/polydelta_client")
-    shutil.copytree(ROOT / client, folder / client)
+    shutil.copytree(ROOT / CLIENT, folder / CLIENT)
     made = {bring.PATH: bring.page(), **reference.pages(documented().openapi())}
     for path, text in made.items():
         page = folder / PAGES / path
@@ -52,4 +52,5 @@ def build(folder: Path) -> Path:
     said = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
     if done.returncode or "Warning" in said:
         raise BuildError(said)
+    llms.write(folder, PAGES, HTML, ROOT / CLIENT.parent)
     return folder / HTML
