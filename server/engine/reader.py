@@ -151,6 +151,12 @@ class Reader:
             raise InvalidRequest(
                 f"The base has no prompt '{name[:64]}'; it has: {known}.", param="prompt_name"
             )
+        if name is not None and not isinstance(source, str):
+            raise InvalidRequest(
+                "A prompt stands before a text; give the text, or put the prompt's tokens before "
+                "those of the input.",
+                param="prompt_name",
+            )
         chosen = prompts.usual if name is None else name
         if chosen is None or not isinstance(source, str):
             return source

@@ -82,8 +82,8 @@ class StepThread:
                 self._busy_since = time.monotonic()
                 worked = self._core.step()
                 self._busy_since = None
-                # Told to stop while the step cleared the bell, nothing would ring it again.
-                if not worked and not self._stopping:
+                # Told to stop or rest while the step cleared the bell, nothing would ring it again.
+                if not worked and not self._stopping and not self._resting:
                     self._bell.wait()
         except Exception as error:
             _log.exception("The engine stopped.")

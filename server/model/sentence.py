@@ -4,11 +4,12 @@
 a normalisation (https://sbert.net/docs/sentence_transformer/usage/custom_models.html).
 """
 
-import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -30,6 +31,23 @@ _LEGACY = "pooling_mode_"
 _KNOWN = ("Transformer", "Pooling", "Dense", "Normalize")
 
 
+class _Module(BaseModel):
+    type: str
+    path: str
+
+
+class _Said(BaseModel):
+    prompts: dict[str, str] | None = None
+    default_prompt_name: str | None = None
+
+
+_MODULE_LIST = TypeAdapter[list[_Module]](Annotated[list[_Module], Field(min_length=1)])
+_SAID = TypeAdapter(_Said)
+_OBJECT = TypeAdapter(dict[str, Any])
+
+Read = TypeVar("Read")
+
+
 @dataclass(frozen=True, slots=True)
 class Prompts:
     """What comes before texts to embed, by name; the `usual` one where a request names none."""
@@ -47,7 +65,8 @@ def read_embedding(directory: Path) -> Part | None:
     if root is None:
         return None
     modules = [
-        (str(each["type"]).rpartition(".")[2], root / str(each["path"])) for each in _list(root)
+        (each.type.rpartition(".")[2], root / each.path)
+        for each in _read(_MODULE_LIST, root / _MODULES)
     ]
     kinds = [kind for kind, _ in modules]
     dense = kinds[2:-1] if kinds[-1] == "Normalize" else kinds[2:]
@@ -60,7 +79,7 @@ def read_embedding(directory: Path) -> Part | None:
     for index, (_, folder) in enumerate(modules[2 : 2 + len(dense)]):
         tensors |= _dense(folder, index)
         activations.append(_activation(folder))
-    pooling = _pooling(_object(modules[1][1] / "config.json"))
+    pooling = _pooling(_read(_OBJECT, modules[1][1] / "config.json"))
     normalize = kinds[-1] == "Normalize"
     options = {"pooling": pooling, "activations": activations, "normalize": normalize}
     return Part("head", HEAD_SITE, tensors, options)
@@ -71,9 +90,8 @@ def read_prompts(directory: Path) -> Prompts:
     root = _root(directory)
     if root is None or not (root / _SETTINGS).is_file():
         return Prompts()
-    said = _object(root / _SETTINGS)
-    named = {str(name): str(text) for name, text in (said.get("prompts") or {}).items()}
-    return Prompts(named, said.get("default_prompt_name"))
+    said = _read(_SAID, root / _SETTINGS)
+    return Prompts(said.prompts or {}, said.default_prompt_name)
 
 
 def _root(directory: Path) -> Path | None:
@@ -81,8 +99,10 @@ def _root(directory: Path) -> Path | None:
     if (directory / _MODULES).is_file():
         return directory
     above = directory.parent
-    if (above / _MODULES).is_file() and _list(above)[0]["path"] == directory.name:
-        return above
+    # A file of this name above may be of something else.
+    with suppress(UnsupportedBase):
+        if _read(_MODULE_LIST, above / _MODULES)[0].path == directory.name:
+            return above
     return None
 
 
@@ -114,13 +134,15 @@ def _dense(folder: Path, index: int) -> dict[str, Tensor]:
 
 
 def _activation(folder: Path) -> str:
-    said = str(_object(folder / "config.json").get("activation_function", "Tanh"))
+    said = str(_read(_OBJECT, folder / "config.json").get("activation_function", "Tanh"))
     return said.rpartition(".")[2].lower()
 
 
-def _list(root: Path) -> list[dict[str, Any]]:
-    return json.loads((root / _MODULES).read_bytes())
-
-
-def _object(file: Path) -> dict[str, Any]:
-    return json.loads(file.read_bytes())
+def _read(form: TypeAdapter[Read], file: Path) -> Read:
+    try:
+        return form.validate_json(file.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise UnsupportedBase(
+            f"{file.parent.name}/{file.name} cannot be read as sentence-transformers writes it; "
+            "fetch the base anew."
+        ) from error

@@ -44,3 +44,9 @@ def test_a_prompt_that_there_is_not_is_refused(live: Live) -> None:
     answer = live.post("/v1/embeddings", input="rivers", prompt_name="none")
     assert answer.status_code == 400
     assert "it has: query, usual" in answer.json()["error"]["message"]
+
+
+def test_a_prompt_is_not_put_before_tokens(live: Live) -> None:
+    answer = live.post("/v1/embeddings", input=[5, 6, 7], prompt_name="query")
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == "prompt_name"

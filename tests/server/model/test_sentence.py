@@ -17,6 +17,7 @@ from deltas.segments import BASE_SLOT
 from server.model.base import load_base
 from server.model.batch import Item
 from server.model.runner import Runner
+from server.model.sentence import read_embedding, read_prompts
 from server.model.source import resolve_base
 from tests.bases import save_base
 
@@ -94,3 +95,25 @@ def test_what_is_not_computed_is_refused(
 ) -> None:
     with pytest.raises(UnsupportedBase, match=reason):
         embedded(stored(tmp_path, pooling, *kinds))
+
+
+@pytest.mark.parametrize(
+    ("file", "damaged"),
+    [
+        *(("modules.json", each) for each in ("{", "[]", "[{}]", '{"type": "x"}')),
+        ("1_Pooling/config.json", "["),
+        ("1_Pooling/config.json", "[]"),
+        ("config_sentence_transformers.json", '{"prompts": {"query": 1}}'),
+    ],
+)
+def test_a_damaged_file_is_named(file: str, damaged: str, tmp_path: Path) -> None:
+    base = stored(tmp_path, {"pooling_mode": "mean"})
+    (base / file).write_text(damaged)
+    read = read_prompts if file.startswith("config") else read_embedding
+    with pytest.raises(UnsupportedBase, match=file.rpartition("/")[2]):
+        read(base)
+
+
+def test_a_list_above_of_something_else_is_not_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "modules.json").write_text('{"entry": "main.js"}')
+    assert read_embedding(save_base("bert", tmp_path / "base")) is None
