@@ -136,7 +136,8 @@ def export(
 ) -> None:
     """Write tasks with all their versions and files into one file, for `store import`.
 
-    Exits with 1 if damaged ones had to be left out.
+    Without --task also API keys (of each a hash) and limits of tenants. Exits with 1 if damaged
+    ones had to be left out.
     """
     from server.registry.upkeep.exporting import export as write
 
@@ -145,8 +146,8 @@ def export(
     if output == "json":
         print_json(written)
     err.print(
-        f"{written.tasks} tasks, {written.versions} versions, {written.blobs} blobs: "
-        f"{size(written.bytes)}"
+        f"{written.tasks} tasks, {written.versions} versions, {written.blobs} blobs, "
+        f"{written.keys} keys, limits of {written.tenants} tenants: {size(written.bytes)}"
     )
     if written.left_out:
         err.print(f"left out, since they are damaged: {', '.join(written.left_out)}", markup=False)
@@ -166,6 +167,9 @@ def import_archive(
             help="Also in the place of tasks that are there and differ.",
         ),
     ] = False,
+    tasks_only: Annotated[
+        bool, flag("tasks-only", help="Leave keys and limits of the file out.")
+    ] = False,
     store_gb: Annotated[float, flag("store-gb", min=0, help="Disk that deltas may take.")] = 50.0,
     output: Format = "text",
 ) -> None:
@@ -180,16 +184,18 @@ def import_archive(
             begin,
             quota=int(store_gb * GIGABYTE),
             replace=replace,
+            access=not tasks_only,
             url=registry,
         )
     if output == "json":
         print_json(found)
     else:
-        rows = [(each.task, each.result, each.reason) for each in found.tasks]
-        print_table(("TASK", "RESULT", "REASON"), rows)
+        rows = [("task", each.task, each.result, each.reason) for each in found.tasks]
+        rows += [(each.about, each.name, each.result, each.reason) for each in found.access]
+        print_table(("WHAT", "NAME", "RESULT", "REASON"), rows)
     if found.fault:
         err.print(found.fault, markup=False)
-    if found.fault or any(each.result == "refused" for each in found.tasks):
+    if found.refused:
         raise typer.Exit(1)
 
 

@@ -28,29 +28,43 @@ class Keys:
 
     def all(self) -> tuple[list[Key], list[str]]:
         """Every key there ever was, by name, and the names of those that are damaged."""
-        rows = self._rows()
-        keys = [key for row in rows if (key := _read(row)) is not None]
-        return keys, [str(row["name"]) for row in rows if not is_sound(row)]
+        with self._database.reading() as connection:
+            return all_keys(connection)
 
     def ring(self) -> KeyRing:
         """What requests are held to: a damaged key opens nothing, and still one is required."""
-        rows = self._rows()
-        keys = (_read(row) for row in rows)
-        return KeyRing((key for key in keys if key is not None), required=bool(rows))
+        keys, damaged = self.all()
+        return KeyRing(keys, required=bool(keys or damaged))
 
     def add(self, key: Key) -> None:
         """Keep a key; raises Conflict where one of its name is in use, or damaged."""
         with self._database.transaction() as connection:
-            row = _named(connection, key.name)
-            known = None if row is None else _read(row)
-            if row is not None and known is None:
-                raise Conflict(
-                    f"The key '{key.name}' is damaged in the registry; take it out first "
-                    f"(polydelta key revoke {key.name})."
-                )
+            known = _known(connection, key.name)
             if known is not None and known.is_good(time.time()):
                 raise Conflict(f"There is a key '{key.name}' already; revoke it first.")
             self._write(connection, key, "add_key")
+
+    def put(self, key: Key, *, replace: bool) -> Key | None:
+        """Keep a key of another registry, and return what there was of its name.
+
+        Raises Conflict where that is another and not to be replaced, was revoked, or is damaged, or
+        where a key of another name opens the same.
+        """
+        with self._database.transaction() as connection:
+            known = _known(connection, key.name)
+            if known == key:
+                return known
+            if known is not None and known.revoked is not None:
+                raise Conflict("It was revoked here, and stays so; add a key of another name.")
+            if known is not None and not replace:
+                raise Conflict(
+                    "There is another key of this name; --replace puts this in its place."
+                )
+            twins = select(KEYS.c.name).where(KEYS.c.digest == key.digest, KEYS.c.name != key.name)
+            if (twin := connection.scalar(twins)) is not None:
+                raise Conflict(f"It is the key '{twin}', which has that name here.")
+            self._write(connection, key, "add_key")
+            return known
 
     def revoke(self, name: str) -> None:
         """Let a key be used no more, and remove it if it is damaged.
@@ -69,11 +83,6 @@ class Keys:
                 revoked = replace(key, revoked=key.revoked or time.time())
                 self._write(connection, revoked, "revoke_key")
 
-    def _rows(self) -> list[Mapping[str, Any]]:
-        with self._database.reading() as connection:
-            read = connection.execute(select(KEYS).order_by(KEYS.c.name)).mappings()
-            return [dict(row) for row in read]
-
     def _write(self, connection: Connection, key: Key, kind: str) -> None:
         connection.execute(delete(KEYS).filter_by(name=key.name))
         connection.execute(insert(KEYS).values(_row(key)))
@@ -85,6 +94,26 @@ class Keys:
         change = {"base": NO_BASE, "tenant": tenant, "task": "", "at": time.time(), "what": what}
         connection.execute(insert(CHANGES).values(change))
         self._database.tell(connection)
+
+
+def all_keys(connection: Connection) -> tuple[list[Key], list[str]]:
+    """Every key there ever was, by name, and the names of those that are damaged."""
+    read = connection.execute(select(KEYS).order_by(KEYS.c.name)).mappings()
+    rows = [dict(row) for row in read]
+    keys = [key for row in rows if (key := _read(row)) is not None]
+    return keys, [str(row["name"]) for row in rows if not is_sound(row)]
+
+
+def _known(connection: Connection, name: str) -> Key | None:
+    """The key of a name, if there is one; raises Conflict where it is damaged."""
+    row = _named(connection, name)
+    known = None if row is None else _read(row)
+    if row is not None and known is None:
+        raise Conflict(
+            f"The key '{name}' is damaged in the registry; take it out first "
+            f"(polydelta key revoke {name})."
+        )
+    return known
 
 
 def _named(connection: Connection, name: str) -> Mapping[str, Any] | None:

@@ -29,8 +29,7 @@ class Tenants:
     def all(self) -> list[Tenant]:
         """Every tenant for whom something was set, by name; damaged ones are logged, left out."""
         with self._database.reading() as connection:
-            rows = connection.execute(select(TENANTS).order_by(TENANTS.c.name)).mappings()
-            return [found for row in rows if (found := _read(dict(row))) is not None]
+            return all_tenants(connection)[0]
 
     def change(self, name: str, edit: Callable[[Tenant], Tenant]) -> Tenant:
         """Make of a tenant, in one step, what `edit` makes of it; returns what it is then."""
@@ -44,6 +43,14 @@ class Tenants:
             note(connection, TaskName(name, ""), "set_limits", OPERATOR)
             self._database.tell(connection)
         return after
+
+
+def all_tenants(connection: Connection) -> tuple[list[Tenant], list[str]]:
+    """Every tenant for whom something was set, by name, and the names of damaged ones."""
+    read = connection.execute(select(TENANTS).order_by(TENANTS.c.name)).mappings()
+    rows = [dict(row) for row in read]
+    tenants = [found for row in rows if (found := _read(row)) is not None]
+    return tenants, [str(row["name"]) for row in rows if not is_sound(row)]
 
 
 def tenant_of(connection: Connection, name: str) -> Tenant:

@@ -25,6 +25,8 @@ _FETCHED = (
     "files again, or activate another version."
 )
 _RESTORE = "Put it again, or restore the database from a back-up."
+_NEW_KEY = "It opens nothing: polydelta key revoke takes it out."
+_LIMITS = "No limits hold until they are set again: polydelta tenant set."
 _GC = "polydelta store gc removes it, as does the next server that starts."
 
 Begin = Callable[[int], Callable[[], None]]
@@ -90,6 +92,13 @@ def _database(root: Path, url: str | None) -> tuple[Contents | None, list[Findin
     damaged += [("version", name) for name in contents.damaged_versions]
     return contents, [
         Finding(about, name, "is not as it was written", _RESTORE) for about, name in damaged
+    ] + [
+        Finding(about, name, "is not as it was written", advice)
+        for about, names, advice in (
+            ("key", contents.damaged_keys, _NEW_KEY),
+            ("tenant", contents.damaged_tenants, _LIMITS),
+        )
+        for name in names
     ]
 
 

@@ -16,24 +16,26 @@ from server.registry.upkeep.snapshot import snapshot
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What is in an archive, and the damaged tasks and versions that are not."""
+    """What is in an archive, and what is damaged and is not."""
 
     tasks: int
     versions: int
     blobs: int
     bytes: int
+    keys: int
+    tenants: int
     left_out: tuple[str, ...]
 
 
 def export(
     root: Path, target: Path, names: Collection[str], begin: Begin, *, url: str | None = None
 ) -> Exported:
-    """Write all tasks of a store, or those of some names, as they are at one moment.
+    """Write all tasks of a store with its keys and limits, or the tasks of some names alone.
 
-    Of a tenant's task the name is `TENANT/NAME`. With a URL the registry is there, in PostgreSQL.
-    Raises InvalidSettings where there is no store, it is of another registry, or the file cannot be
-    written, TaskNotFound, DeltaUnavailable where files of a version are not sound,
-    RegistryUnavailable where the database is not; nothing is written then.
+    All is as it was at one moment. Of a tenant's task the name is `TENANT/NAME`. With a URL the
+    registry is there, in PostgreSQL. Raises InvalidSettings where there is no store, it is of
+    another registry, or the file cannot be written, TaskNotFound, DeltaUnavailable where files of a
+    version are not sound, RegistryUnavailable where the database is not; nothing is written then.
     """
     if not (root / BLOBS).is_dir():
         raise InvalidSettings(f"{root} is no store: it has no {BLOBS}. Name another (--store).")
@@ -43,9 +45,12 @@ def export(
     tasks = [entry.task for entry in entries]
     users = {v.ref.digest: f"{t.name}@{v.number}" for t in tasks for v in t.versions}
     blobs = tuple(_blob(root, digest, users) for digest in ordered(tasks))
+    # Whoever is given some tasks gets nobody's keys.
+    keys, tenants = ((), ()) if names else (contents.keys, contents.tenants)
+    manifest = Manifest(entries, blobs, keys, tenants)
     advance = begin(len(blobs))
     with writing(target) as file:
-        archive = Writer(file, Manifest(entries, blobs))
+        archive = Writer(file, manifest)
         for blob in blobs:
             try:
                 whole = archive.add(blob, root / BLOBS / blob.digest)
@@ -56,12 +61,20 @@ def export(
             advance()
         archive.finish()
     left_out = contents.damaged + contents.damaged_versions
+    access = (
+        *(f"key {name}" for name in contents.damaged_keys),
+        *(f"tenant {name}" for name in contents.damaged_tenants),
+    )
     return Exported(
         tasks=len(tasks),
         versions=sum(len(task.versions) for task in tasks),
         blobs=len(blobs),
         bytes=target.stat().st_size,
-        left_out=tuple(each for each in left_out if not names or each.split("@")[0] in names),
+        keys=len(keys),
+        tenants=len(tenants),
+        left_out=tuple(each for each in left_out if each.split("@")[0] in names)
+        if names
+        else (*left_out, *access),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class Finding:
     """One thing that is not sound: where it is, what is wrong with it, what helps.
 
-    `about` is `database`, `task`, `version`, `blob`, `leftover` or `aside`.
+    `about` is `database`, `task`, `version`, `key`, `tenant`, `blob`, `leftover` or `aside`.
     """
 
     about: str

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from dataclasses import replace as changed
 from pathlib import Path
 
 from deltas import formats
@@ -14,9 +15,11 @@ from server.registry.catalogue.catalogue import Catalogue, Key
 from server.registry.catalogue.faults import faults
 from server.registry.catalogue.opening import require_named
 from server.registry.layout import BLOBS, DATABASE
+from server.registry.requirement import Requirement
 from server.registry.staging import Staging
 from server.registry.store import Store
 from server.registry.task import Task, digests_of
+from server.registry.upkeep.access import Access, take_keys, take_tenants
 from server.registry.upkeep.archive import Reader, reading
 from server.registry.upkeep.check import Begin
 from server.registry.upkeep.manifest import Blob
@@ -37,10 +40,21 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What became of each task, in the archive's order, and what is wrong with the archive."""
+    """What became of each task, in the archive's order, and what is wrong with the archive.
+
+    `access` tells of keys and tenants.
+    """
 
     tasks: tuple[Outcome, ...]
     fault: str = ""
+    access: tuple[Access, ...] = ()
+
+    @property
+    def refused(self) -> bool:
+        """Whether anything of the archive was left out."""
+        return bool(self.fault) or any(
+            each.result == "refused" for each in (*self.tasks, *self.access)
+        )
 
 
 def import_archive(
@@ -50,14 +64,16 @@ def import_archive(
     *,
     quota: int,
     replace: bool = False,
+    access: bool = True,
     url: str | None = None,
 ) -> Imported:
     """Register each task of an archive whose files all come whole; the others are left out.
 
     All blobs of the store take at most `quota` bytes. A task that is there and differs is refused,
-    unless it is to be replaced. With a URL the registry is there, in PostgreSQL. Raises
-    InvalidArchive where the manifest is not sound, InvalidSettings where the archive or the store
-    cannot be used, or the store is of another registry, RegistryUnavailable.
+    unless it is to be replaced; so are keys and limits, which come too with `access`. With a URL
+    the registry is there, in PostgreSQL. Raises InvalidArchive where the manifest is not sound,
+    InvalidSettings where the archive or the store cannot be used, or the store is of another
+    registry, RegistryUnavailable.
     """
     with reading(path) as reader:
         require_named(url, root)
@@ -65,7 +81,14 @@ def import_archive(
             _require_sound(root)
         with opened(root, url) as database, closing(Store(root, quota)) as store:
             database.claim()
-            return _Import(reader, store, Catalogue(database, ""), replace).run(begin)
+            keys, tenants = (reader.manifest.keys, reader.manifest.tenants) if access else ((), ())
+            # Nobody sees tasks without a key meanwhile, and none is refused for limits set later.
+            taken = take_keys(database, keys, replace=replace)
+            if url is None and keys:
+                Requirement(root).remember()
+            imported = _Import(reader, store, Catalogue(database, ""), replace).run(begin)
+            taken += take_tenants(database, tenants, replace=replace)
+            return changed(imported, access=tuple(taken))
 
 
 def _require_sound(root: Path) -> None:

@@ -12,11 +12,13 @@ from deltas.errors import DeltaError
 from deltas.kinds import kind_named
 from deltas.strict_json import parse
 from server.errors import InvalidArchive, RequestError
-from server.registry.keys import MAX_TENANT
+from server.registry.audit import NO_KEYS
+from server.registry.keys import MAX_TENANT, Key
 from server.registry.layout import is_digest
 from server.registry.names import PLAIN_NAME, SHARED, check_alias, check_name, is_plain
 from server.registry.sharing import MAX_VERSIONS
 from server.registry.task import MOST_ALIASES, Task, digests_of
+from server.registry.tenant import Tenant, check_tenant
 from server.registry.traffic import Traffic
 from server.registry.version import MAX_CARD, Version
 
@@ -50,18 +52,27 @@ class Blob:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """All tasks, by base and name, and all blobs that their versions have.
+    """All tasks, by base and name, all blobs that their versions have, keys and tenants by name.
 
-    Blobs follow in the order in which tasks need them, each once.
+    Blobs follow in the order in which tasks need them, each once. Keys are digests of what their
+    holders send.
     """
 
     tasks: tuple[Entry, ...]
     blobs: tuple[Blob, ...]
+    keys: tuple[Key, ...] = ()
+    tenants: tuple[Tenant, ...] = ()
     format: int = FORMAT
 
     def written(self) -> bytes:
         """As JSON, always the same for the same; raises InvalidArchive if that is too large."""
         plain = _MANIFEST.dump_python(self, mode="json")
+        for key in plain["keys"]:
+            key["scopes"].sort()
+        for access in ("keys", "tenants"):
+            # Earlier releases read a manifest without any.
+            if not plain[access]:
+                del plain[access]
         data = json.dumps(plain, sort_keys=True, indent=1).encode() + b"\n"
         if len(data) > MAX_MANIFEST:
             raise InvalidArchive(
@@ -122,6 +133,10 @@ def _check(manifest: Manifest) -> None:
             _check_task(entry.task)
         except (DeltaError, InvalidArchive, RequestError) as error:
             raise InvalidArchive(f"Task {str(entry.task.name)!r}: {error}") from error
+    try:
+        _check_access(manifest)
+    except RequestError as error:
+        raise InvalidArchive(str(error)) from error
     digests = [blob.digest for blob in manifest.blobs]
     expected = ordered(entry.task for entry in manifest.tasks)
     _require(digests == expected, "The manifest's blobs are not those of its tasks, in order.")
@@ -131,6 +146,24 @@ def _check(manifest: Manifest) -> None:
             and all(0 <= size < _MAX_NUMBER for size in blob.files.values()),
             f"The files of blob {blob.digest} have wrong names or sizes.",
         )
+
+
+def _check_access(manifest: Manifest) -> None:
+    keys = manifest.keys
+    for key in keys:
+        sound = is_plain(key.name) and key.name not in NO_KEYS and bool(key.scopes)
+        _require(sound and is_digest(key.digest), "The manifest has a key that is none.")
+        if key.tenant != SHARED:
+            check_tenant(key.tenant)
+    for named in ([key.name for key in keys], [key.digest for key in keys]):
+        _require(len(set(named)) == len(named), "The manifest has a key twice.")
+    for tenant in manifest.tenants:
+        check_tenant(tenant.name)
+        given = (each for each in astuple(tenant)[1:] if each is not None)
+        sound = all(0 < each < _MAX_NUMBER for each in given)
+        _require(sound, f"The limits of tenant '{tenant.name}' are wrong.")
+    names = [tenant.name for tenant in manifest.tenants]
+    _require(len(set(names)) == len(names), "The manifest has a tenant twice.")
 
 
 def _check_task(task: Task) -> None:

@@ -73,3 +73,26 @@ def test_what_is_not_imported_is_told_by_the_code(
     assert result.code == 1
     assert "refused" in result.out
     assert "cut off" in result.err
+
+
+def test_keys_and_limits_are_taken_unless_tasks_alone_are_wanted(
+    polydelta: Polydelta, root: Path, tmp_path: Path
+) -> None:
+    archive, new = str(tmp_path / "all.tar"), ("--store", str(tmp_path / "new"))
+    assert polydelta("key", "add", "deploy").code == 0
+    assert polydelta("tenant", "set", "acme", "--tasks", "3").code == 0
+    assert "1 keys, limits of 1 tenants" in polydelta("store", "export", archive).err
+    assert polydelta("store", "import", archive, *new, "--tasks-only").code == 0
+    assert json.loads(polydelta("key", "ls", *new, "-o", "json").out) == []
+    told = json.loads(polydelta("store", "import", archive, *new, "-o", "json").out)["access"]
+    assert [(each["about"], each["name"]) for each in told] == [
+        ("key", "deploy"),
+        ("tenant", "acme"),
+    ]
+    assert "unchanged" in polydelta("store", "import", archive, *new).out
+    assert [
+        each["name"] for each in json.loads(polydelta("key", "ls", *new, "-o", "json").out)
+    ] == ["deploy"]
+    polydelta("tenant", "set", "acme", "--tasks", "4", *new)
+    refused = polydelta("store", "import", archive, *new)
+    assert (refused.code, "--replace" in refused.out) == (1, True)
