@@ -1,7 +1,7 @@
 """Packaging: the native kernels are built into the wheel, where there is a compiler.
 
 $CXX may be a cross-compiler. POLYDELTA_KERNELS=off leaves the kernels out, POLYDELTA_KERNELS=all
-fails where one of them cannot be built.
+fails where one of them cannot be built. A release's bill of materials goes in where it is written.
 """
 
 import importlib.util
@@ -14,6 +14,9 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
+_SBOM = "polydelta.cdx.json"
+"""What `make wheels` writes beside this file."""
+
 
 class KernelsHook(BuildHookInterface[Any]):
     """Compiles the kernels; without a compiler the wheel is pure, and plain PyTorch runs."""
@@ -21,6 +24,8 @@ class KernelsHook(BuildHookInterface[Any]):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Build before the wheel's files are gathered."""
         del version
+        if (Path(self.root) / _SBOM).is_file():
+            build_data["sbom_files"].append(_SBOM)
         wanted = os.environ.get("POLYDELTA_KERNELS")
         if wanted == "off":
             return

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from release.sbom import sbom
 from release.tree import CLIENT, ROOT, epoch
 
 COMPILERS = ("x86_64-linux-gnu-g++", "aarch64-linux-gnu-g++")
@@ -37,7 +38,9 @@ def build_all(folder: Path, compilers: Sequence[str] = COMPILERS) -> list[Path]:
         with tarfile.open(source) as archive:
             archive.extractall(place, filter="data")
         tree = next(Path(place).iterdir())
-        _hatch("wheel", tree, folder, POLYDELTA_KERNELS="off")
+        # hatch_build.py takes it into the wheels.
+        (tree / "polydelta.cdx.json").write_text(sbom(), encoding="utf-8")
+        build_pure(folder, tree)
         for compiler in compilers:
             _tag(_hatch("wheel", tree, Path(place), CXX=compiler, POLYDELTA_KERNELS="all"), folder)
     return sorted(folder.iterdir())
@@ -48,9 +51,9 @@ def build_source(folder: Path) -> Path:
     return _hatch("sdist", ROOT, folder)
 
 
-def build_pure(folder: Path) -> Path:
-    """Build the wheel without kernels from this tree."""
-    return _hatch("wheel", ROOT, folder, POLYDELTA_KERNELS="off")
+def build_pure(folder: Path, tree: Path = ROOT) -> Path:
+    """Build the wheel without kernels from a tree."""
+    return _hatch("wheel", tree, folder, POLYDELTA_KERNELS="off")
 
 
 def _hatch(kind: str, project: Path, folder: Path, **variables: str) -> Path:
