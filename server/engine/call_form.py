@@ -16,6 +16,8 @@ from server.engine.tools import Tool
 
 _MOST = 200
 """Characters of each of a form's parts: longer ones are a template's own."""
+_LONGEST_TURN = 8 * _MOST
+"""Characters of a turn that makes two calls, at most five parts and what opens their ids."""
 _UNTHOUGHT = re.compile(r"\s*(<think>\s*</think>)?\s*")
 _MARK = re.compile(r"\s*(<[^<>\s]{2,}>|\[[A-Z_]{4,}\])")
 
@@ -75,10 +77,14 @@ https://huggingface.co/NousResearch/Hermes-2-Pro-Mistral-7B
 _SAID = "polydelta said this"
 _FIRST = ToolCall("abcdefgh1", "first_probe", '{"one": "1st"}')
 _SECOND = ToolCall("abcdefgh2", "second_probe", '{"two": "2nd"}')
-_ARGUMENTS = {
-    _FIRST: r'\{\s*"one"\s*:\s*"1st"\s*\}',
-    _SECOND: r'\{\s*"two"\s*:\s*"2nd"\s*\}',
+_SHOWN = {
+    call: (re.compile(call.name), re.compile(arguments))
+    for call, arguments in (
+        (_FIRST, r'\{\s*"one"\s*:\s*"1st"\s*\}'),
+        (_SECOND, r'\{\s*"two"\s*:\s*"2nd"\s*\}'),
+    )
 }
+"""What calls' names and their arguments look like, however a template spaces those."""
 _ASKED = Message("user", "Hello")
 _TOOLS = tuple(Tool(each.name, "Does nothing") for each in (_FIRST, _SECOND))
 
@@ -136,9 +142,11 @@ def _shown_by(
 
 def _reordered(turn: str) -> CallForm | None:
     """Hermes' form where a template gives a call's fields in another order than models do."""
-    found = re.search(r"<tool_call>\s*(\{.*\})\s*</tool_call>", turn, re.DOTALL)
-    with suppress(ValueError):
-        call = json.loads(found[1]) if found else None
+    if len(turn) > _LONGEST_TURN:
+        return None
+    within = turn.partition("<tool_call>")[2].rpartition("</tool_call>")[0]
+    with suppress(ValueError, RecursionError):
+        call = json.loads(within)
         if isinstance(call, dict) and {"name", "arguments"} <= call.keys():
             return HERMES
     return None
@@ -149,12 +157,18 @@ def _read(text: str, asked: str, over: str, *calls: ToolCall) -> list[str] | Non
     if not text.startswith(asked) or not text.endswith(over):
         return None
     turn = text[len(asked) : len(text) - len(over)]
-    pattern = "(.*?)".join(f"{each.name}(.*?){_ARGUMENTS[each]}" for each in calls)
-    found = re.fullmatch(f"(.*?){pattern}(.*)", turn, re.DOTALL)
-    if found is None:
+    if len(turn) > _LONGEST_TURN:
         return None
+    parts, at = list[str](), 0
+    # One after another: a pattern of all would try each combination of what a template repeats.
+    for shown in (each for call in calls for each in _SHOWN[call]):
+        found = shown.search(turn, at)
+        if found is None:
+            return None
+        parts.append(turn[at : found.start()])
+        at = found.end()
     # Where a turn has no reasoning, some templates say so.
-    return [_UNTHOUGHT.sub("", found[1], count=1), *found.groups()[1:]]
+    return [_UNTHOUGHT.sub("", parts[0], count=1), *parts[1:], turn[at:]]
 
 
 def _anonymous(parts: Sequence[str], *calls: ToolCall) -> tuple[list[str], str]:

@@ -14,13 +14,13 @@ from typing import Any
 
 from server.engine.call_form import HERMES, CallForm
 from server.engine.grammar import SCHEMA_OPTIONS, Grammar
+from server.engine.lark import ANY
 from server.engine.tools import NO_TOOLS, Tool, Tools
 
 MAX_CALLS = 16
 """Of one reply: a small model would call for ever."""
 
 _COMPOSED = {"$ref", "allOf", "anyOf", "oneOf", "not", "if", "patternProperties"}
-_ANY = r"/(.|\n)*/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class ReplyGrammar:
         return Grammar("reply", json.dumps(grammars), param)
 
     def _lark(self, answer: Grammar | None) -> str:
-        free = f"TEXT: {_ANY}"
+        free = f"TEXT: {ANY}"
         if self.reasons and not self.begun:
             # What begins as reasoning does is no text.
             free += r" & ~/\s*<think>(.|\n)*/"
@@ -63,7 +63,7 @@ class ReplyGrammar:
                 "%llguidance {}",
                 f"start: {think}({start})",
                 f"think: {'' if self.begun else self._written('<think>')} thought /\\n*/",
-                f"thought{self._lazy('</think>')}: {_ANY} {self._written('</think>')}",
+                f"thought{self._lazy('</think>')}: {ANY} {self._written('</think>')}",
                 f"opened{self._lazy(self.form.mark)}: TEXT {self._written(self.form.mark)}",
                 free,
                 *self._calls(),

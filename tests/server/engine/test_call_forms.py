@@ -1,6 +1,7 @@
 """Forms of calls: what a template writes is what the grammar lets pass and the reader reads."""
 
 import json
+import time
 from random import Random
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from llguidance import LLMatcher, LLTokenizer
 from transformers import PreTrainedTokenizerFast
 
-from server.engine.call_form import HERMES
+from server.engine.call_form import HERMES, CallForm, form_of
 from server.engine.chat_template import ChatTemplate, base_template
 from server.engine.message import Chat, Message, ToolCall
 from server.engine.output import Piece, joined
@@ -134,3 +135,28 @@ def test_others_are_shown_the_usual_form(name: str) -> None:
     chat = Chat((ASKED, Message("assistant", "", tool_calls=tuple(calls(Random(0), 1)))))
     fitted = template.fitted(chat, TOOLS)
     assert "<tool_call>" in fitted.messages[-1].content
+
+
+def form_and_time(turn: str) -> tuple[CallForm | None, float]:
+    """The form of a template that writes all calls as one turn, and the processor time it took."""
+
+    def write(chat: Chat) -> str:
+        last = chat.messages[-1]
+        return "" if last.role == "user" else last.content or turn
+
+    begun = time.thread_time()
+    return form_of(write), time.thread_time() - begun
+
+
+@pytest.mark.parametrize("repeated", ["first_probe", '{"one": "1st"}first_probe', "<tool_call>{}"])
+@pytest.mark.parametrize("length", [1500, 50_000])
+def test_what_a_template_repeats_is_read_once(repeated: str, length: int) -> None:
+    usual = [form_and_time('<call>first_probe: {"one": "1st"}</call>') for _ in range(100)]
+    assert all(found for found, _ in usual)
+    form, seconds = form_and_time(repeated * (length // len(repeated)))
+    assert form is None
+    assert seconds < sum(each for _, each in usual)
+
+
+def test_one_nested_too_deeply_has_no_form() -> None:
+    assert form_and_time(f"<tool_call>{'[' * 1500}</tool_call>")[0] is None
