@@ -9,7 +9,6 @@ import os
 import re
 import subprocess
 import sys
-import tomllib
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from release.tree import ROOT, epoch, version
+from release.tree import ROOT, epoch, project, version
 
 VENDORED = ROOT / "server" / "page" / "vendor" / "README.md"
 _SPEC = "1.6"
@@ -68,8 +67,7 @@ def vendored() -> list[dict[str, Any]]:
 
 def _direct(document: dict[str, Any]) -> list[str]:
     """References to the packages that pyproject.toml itself asks for."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    asked = {canonicalize_name(Requirement(line).name) for line in project["dependencies"]}
+    asked = {canonicalize_name(Requirement(line).name) for line in project()["dependencies"]}
     parts = {canonicalize_name(each["name"]): each["bom-ref"] for each in document["components"]}
     if missing := asked - parts.keys():
         raise SystemExit(f"requirements.txt lacks {', '.join(sorted(missing))}: make lock")

@@ -4,14 +4,25 @@ import os
 import subprocess
 import tomllib
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
 CLIENT = ROOT / "clients" / "python"
 
 
+def project() -> dict[str, Any]:
+    """What pyproject.toml says of the server's package."""
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
 def version() -> str:
     """The version that pyproject.toml names."""
-    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    return project()["version"]
+
+
+def extras() -> list[str]:
+    """What may be installed with the server; what its developers need is no part of a release."""
+    return sorted(project()["optional-dependencies"].keys() - {"dev"})
 
 
 def epoch() -> str:

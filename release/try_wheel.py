@@ -1,8 +1,8 @@
 """Tries a release as a new user would: `python -m release.try_wheel FOLDER`.
 
 Installs from the wheels into a new environment, in an empty folder and with no compiler on the
-path, starts the demo, asks it, fetches its page, and prints what each step took. What they need
-comes from the package index, at the versions of requirements.txt.
+path, with each extra after the other, starts the demo, asks it, fetches its page, and prints what
+each step took. What they need comes from the package index, at the versions of requirements.txt.
 """
 
 import json
@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic, sleep
 
-from release.tree import ROOT, version
+from release.tree import ROOT, extras, version
 
 _ADDRESS = re.compile(r"^(http://\S+)/$")
 
@@ -45,24 +45,29 @@ def main(dist: Path) -> None:
         venv.create(installed, with_pip=True)
         steps.done("a new environment")
         environment = _environment(Path(place), installed)
-        _install(dist, folder, environment)
-        megabytes = sum(file.lstat().st_size for file in installed.rglob("*")) / 1e6
-        steps.done(f"pip install polydelta: {megabytes:.0f} MB in the environment")
-        command = ["polydelta", "demo", "--port", "0"]
-        with subprocess.Popen(
-            command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True
-        ) as server:
-            url = _address(server)
-            _wait(url)
-            steps.done("polydelta demo, with its base fetched and converted, is ready")
-            _ask(url)
-            steps.done("an answer and the page")
-            server.send_signal(signal.SIGTERM)
-            server.communicate()
+        for extra in ("", *extras()):
+            before = _megabytes(installed)
+            wanted = _install(dist, folder, environment, extra)
+            steps.done(f"pip install {wanted}: {_megabytes(installed) - before:.1f} MB")
+        _serve(folder, environment, steps)
         look = [installed / "bin" / "polydelta", "doctor", "--output", "json"]
         told = subprocess.check_output(look, cwd=folder, env=environment, text=True)
         found = json.loads(told)["machine"]
         steps.done(f"polydelta doctor: compiler {found['compiler']}, kernels {found['kernels']}")
+
+
+def _serve(folder: Path, environment: dict[str, str], steps: Steps) -> None:
+    command = ["polydelta", "demo", "--port", "0"]
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True
+    ) as server:
+        url = _address(server)
+        _wait(url)
+        steps.done("polydelta demo, with its base fetched and converted, is ready")
+        _ask(url)
+        steps.done("an answer and the page")
+        server.send_signal(signal.SIGTERM)
+        server.communicate()
 
 
 def _environment(home: Path, installed: Path) -> dict[str, str]:
@@ -70,11 +75,18 @@ def _environment(home: Path, installed: Path) -> dict[str, str]:
     return kept | {"HOME": str(home), "PATH": str(installed / "bin")}
 
 
-def _install(dist: Path, folder: Path, environment: dict[str, str]) -> None:
-    constraint = ["--constraint", str(ROOT / "requirements.txt")]
-    command = ["pip", "install", "--quiet", "--find-links", str(dist.absolute()), *constraint]
-    wanted = f"polydelta=={version()}"
-    subprocess.run([*command, wanted], cwd=folder, env=environment, check=True)
+def _install(dist: Path, folder: Path, environment: dict[str, str], extra: str) -> str:
+    """Install the server, or what an extra adds to it; the requirement."""
+    locked = [ROOT / f"requirements{each}.txt" for each in ("", "-postgres", "-signatures")]
+    constraints = [word for file in locked for word in ("--constraint", str(file))]
+    command = ["pip", "install", "--quiet", "--find-links", str(dist.absolute()), *constraints]
+    wanted = f"polydelta[{extra}]" if extra else "polydelta"
+    subprocess.run([*command, f"{wanted}=={version()}"], cwd=folder, env=environment, check=True)
+    return wanted
+
+
+def _megabytes(folder: Path) -> float:
+    return sum(file.lstat().st_size for file in folder.rglob("*")) / 1e6
 
 
 def _address(server: "subprocess.Popen[str]") -> str:
