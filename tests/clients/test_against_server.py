@@ -312,3 +312,22 @@ def test_models_and_health(client: Polydelta, decoding: Live):
     health = client.health()
     assert (health.status, health.base) == ("ok", decoding.engine.base.name)
     assert health.revision is None
+
+
+def test_who_may_do_what_and_who_did(client: Polydelta):
+    key = client.key()
+    assert (key.name, key.tenant, key.expires) == (None, "", None)
+    assert key.scopes == ["infer", "read", "write", "admin"]
+    assert key.request_id
+    client.tasks.alias("spam", "noted", 1)
+    client.tasks.unalias("spam", "noted")
+    with pytest.raises(NotFoundError):
+        client.tasks.activate("spam", 99)
+    refused, taken, given = client.audit(task="spam", limit=3)
+    assert (refused.kind, refused.outcome, refused.who) == (
+        "activate", "task_not_found", "anonymous",
+    )  # fmt: skip
+    assert (taken.kind, given.kind, given.task, given.version) == ("alias", "alias", "spam", 1)
+    assert client.audit(before=refused.number, limit=2) == [taken, given]
+    with pytest.raises(BadRequestError):
+        client.audit(limit=1001)

@@ -12,8 +12,8 @@ from polydelta_client.tasks import AsyncTasks, Tasks
 EXPORTED = """
 __version__ Alternative APIConnectionError APIResponseError APIStatusError APIStreamError
 APITimeoutError AsyncPolydelta AsyncStream AuthenticationError BadRequestError BatchRequest
-CalledFunction CallOptions ChosenToken Classification Compared ConflictError Embedding Entity
-FunctionPiece Generation Health Inference InferOptions Input InternalServerError LastError
+CalledFunction CallOptions Change ChosenToken Classification Compared ConflictError Embedding Entity
+FunctionPiece Generation Health Inference InferOptions Input InternalServerError Key LastError
 Message Model
 NotFoundError Output Parameters ParsedInference PayloadTooLargeError PermissionDeniedError Piece
 Polydelta PolydeltaError PreconditionFailedError RateLimitError Seconds Sharing Source StepBack

@@ -1,6 +1,7 @@
 """Python client for Polydelta: one frozen base model, many tasks, switched per request."""
 
 from ._version import __version__
+from .access import Change, Key
 from .async_client import AsyncPolydelta
 from .async_streaming import AsyncStream
 from .client import Polydelta
@@ -55,6 +56,7 @@ __all__ = [
     "BatchRequest",
     "CallOptions",
     "CalledFunction",
+    "Change",
     "ChosenToken",
     "Classification",
     "Compared",
@@ -68,6 +70,7 @@ __all__ = [
     "Inference",
     "Input",
     "InternalServerError",
+    "Key",
     "LastError",
     "Message",
     "Model",

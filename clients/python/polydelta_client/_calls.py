@@ -9,6 +9,7 @@ import httpx2
 from ._call import Call
 from ._files import files_of
 from ._reading import answer, nothing, reads
+from .access import Change, Key
 from .inputs import Source
 from .served import Health, Model, Task, Version
 from .traffic import StepBack, Traffic
@@ -22,6 +23,11 @@ class _Tasks:
 @dataclass(frozen=True)
 class _Versions:
     versions: list[Version]
+
+
+@dataclass(frozen=True)
+class _Changes:
+    entries: list[Change]
 
 
 @dataclass(frozen=True)
@@ -125,6 +131,18 @@ def end_traffic(name: str, if_match: str | None) -> Call[None]:
 def list_models() -> Call[list[Model]]:
     """`GET /v1/models`."""
     return Call("GET", "/v1/models", lambda response: reads(_Models)(response).data)
+
+
+def own_key() -> Call[Key]:
+    """`GET /v1/keys/self`."""
+    return Call("GET", "/v1/keys/self", answer(Key))
+
+
+def audit(limit: int, before: int | None, task: str | None) -> Call[list[Change]]:
+    """`GET /v1/audit`."""
+    told = {"limit": limit, "before": before, "task": task}
+    query = urlencode({key: value for key, value in told.items() if value is not None})
+    return Call("GET", f"/v1/audit?{query}", lambda response: reads(_Changes)(response).entries)
 
 
 def health() -> Call[Health]:

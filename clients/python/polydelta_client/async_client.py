@@ -12,6 +12,7 @@ from ._options import split
 from ._schema import Schema
 from ._settings import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT, Settings
 from ._transport import AsyncTransport
+from .access import Change, Key
 from .async_streaming import AsyncStream
 from .errors import PolydeltaError
 from .inference import Inference, ParsedInference
@@ -117,6 +118,25 @@ class AsyncPolydelta:
     async def models(self, **options: Unpack[CallOptions]) -> list[Model]:
         """Return the base and the tasks on it, as OpenAI clients see them."""
         return await self._transport.over(options).run(_calls.list_models())
+
+    async def key(self, **options: Unpack[CallOptions]) -> Key:
+        """Return what the client's key is good for."""
+        return await self._transport.over(options).run(_calls.own_key())
+
+    async def audit(
+        self,
+        *,
+        limit: int = 100,
+        before: int | None = None,
+        task: str | None = None,
+        **options: Unpack[CallOptions],
+    ) -> list[Change]:
+        """Return who changed what, the newest first: of one task, or of all that the key may see.
+
+        At most `limit` changes come, 1000 at once; older ones are `before` the number of the last.
+        The key needs the scope "admin".
+        """
+        return await self._transport.over(options).run(_calls.audit(limit, before, task))
 
     async def health(self, **options: Unpack[CallOptions]) -> Health:
         """Return how busy the server is; raise InternalServerError if it cannot serve."""
