@@ -12,7 +12,7 @@ from docs.site import docstrings
 INDEX = "llms.txt"
 FULL = "llms-full.txt"
 
-_FIRST_SENTENCE = re.compile(r"\A# [^\n]+\n\n(?P<said>[A-Z`].+?[.:])(?=\s)", re.DOTALL)
+_FIRST_SENTENCE = re.compile(r"\A# [^\n]+\n\n(?P<said>[A-Z`](?:.|\n(?!\n))+?(?:\.(?=\s)|(?=\n\n)))")
 _LINK = re.compile(r"\[([^]]+)\]\([^)]+\)")
 
 
