@@ -16,6 +16,10 @@ from deltas.kernels.library import DTYPES, Library
 
 SWITCH = "POLYDELTA_KERNELS"
 """Set to "off", the library is not used."""
+ABSENT = (
+    f"There are no native kernels in {BUILT}, so plain PyTorch runs, several times slower. Where "
+    f"there is a C++ compiler, build them: python {FOLDER / 'build.py'}"
+)
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +41,7 @@ def load_kernels(dtype: torch.dtype, device: str = "cpu") -> SmallRankKernels | 
         return None
     path = _built()
     if path is None:
+        _log.warning(ABSENT)
         return None
     if (stale := staleness()) is not None:
         _log.warning(stale)

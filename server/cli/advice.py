@@ -1,7 +1,9 @@
 """What would be slow or fail on a machine, and why."""
 
+import os
 from collections.abc import Iterator
 
+from deltas.kernels.loading import ABSENT, SWITCH
 from server.cli.machine import Machine
 from server.system.memory import GIGABYTE
 from server.system.need import Need
@@ -61,11 +63,8 @@ def _kernels(machine: Machine) -> Iterator[str]:
     if machine.stale is not None:
         yield machine.stale
     elif machine.device == "cpu" and machine.kernels is None:
-        yield (
-            "The native kernels are missing, so plain PyTorch runs, several times slower. Where "
-            "there is a C++ compiler, pip builds them: "
-            "pip install --force-reinstall --no-deps --no-binary polydelta polydelta"
-        )
+        off = os.environ.get(SWITCH) == "off"
+        yield f"{SWITCH}=off: plain PyTorch runs, several times slower." if off else ABSENT
 
 
 def _processors(machine: Machine) -> Iterator[str]:

@@ -70,6 +70,16 @@ def test_a_library_of_other_sources_is_not_used(
     assert "install" not in found
 
 
+def test_that_there_is_no_library_is_logged_with_how_to_build_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(loading, "BUILT", tmp_path)
+    forget()
+    with caplog.at_level(logging.WARNING):
+        assert load_kernels(torch.float32) is None
+    assert f"python {FOLDER / 'build.py'}" in caplog.text
+
+
 @pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler here")
 def test_a_library_that_says_nothing_of_its_sources_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -119,6 +119,13 @@ def test_threads_are_told_with_who_says_so(
     assert words in polydelta("doctor", *arguments).out
 
 
+def test_kernels_that_are_unwanted_are_not_to_be_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POLYDELTA_KERNELS", "off")
+    found = "\n".join(advice(replace(CPU, kernels=None)))
+    assert "POLYDELTA_KERNELS=off" in found
+    assert "build.py" not in found
+
+
 def test_a_fine_machine_gets_no_advice() -> None:
     assert list(advice(FINE)) == []
 
@@ -127,7 +134,7 @@ def test_a_fine_machine_gets_no_advice() -> None:
     ("machine", "words"),
     [
         (CPU, "No CUDA device"),
-        (replace(CPU, kernels=None), "native kernels are missing"),
+        (replace(CPU, kernels=None), "build.py"),
         (replace(FINE, products={"float32": 100, "bfloat16": 20}), "bfloat16 is emulated"),
         (replace(CPU, threads=16), "16 threads wait for each other where 8 keep"),
         (replace(CPU, threads=1), "Of 8 threads that could compute 1 do"),
