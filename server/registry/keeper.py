@@ -64,6 +64,7 @@ class Keeper:
         self._sweeper = Sweeper(store, catalogue, self.rollout)
         self._follower: Follower | None = None
         self._seen = NO_CHANGE
+        self._new = False
         self._looked = time.monotonic()
         self._pending: set[TaskName] = set()
         self._failed = 0
@@ -103,10 +104,11 @@ class Keeper:
         found = self._catalogue.changes(self._seen)
         if found.access:
             self.on_access()
-        self._seen = found.newest
-        self._looked = looked
         # What fails is tried again with the next look, and keeps none of the others.
         self._pending |= self._all() if found.tasks is None else found.tasks
+        # Only now: whatever `_all` raises, the next look is one at all tasks again.
+        self._seen = found.newest
+        self._looked = looked
         failed = _for_each(list(self._pending), self.take_over)
         self._failed = len(failed)
         errors = [*failed, *_for_each(self._overdue(time.time()), self._keep_to_rules)]
@@ -137,7 +139,9 @@ class Keeper:
 
     def _set_aside(self) -> None:
         """Keep blobs from being removed that a database new to the store knows nothing of."""
-        if not self._claim():
+        # Once claimed, a database is new no more, though setting aside may have failed.
+        self._new = self._claim() or self._new
+        if not self._new:
             return
         blobs = self._store.digests()
         if blobs and not self._catalogue.needed(blobs):
@@ -147,6 +151,7 @@ class Keeper:
                 "this to blobs.",
                 self._store.set_aside(),
             )
+        self._new = False
 
     def take_over(self, name: TaskName) -> None:
         """Serve a task as the catalogue has it, and have those of its files fetched that lack."""

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Table, bindparam, delete, func
 from server.errors import InsufficientStorage
 from server.registry.audit import Act
 from server.registry.catalogue.audit import Audit, note
-from server.registry.catalogue.claim import named
+from server.registry.catalogue.claim import named, require_id
 from server.registry.catalogue.database import Database
 from server.registry.catalogue.quotas import check_bytes, check_tasks
 from server.registry.catalogue.rows import (
@@ -162,8 +162,13 @@ class Catalogue:
         return self._keys(TASKS.c.active.is_not(None) & (TASKS.c.expires <= now))
 
     def needed(self, digests: Collection[str]) -> set[str]:
-        """Those of some digests that a version of any task has, whatever its base."""
+        """Those of some digests that a version of any task has, whatever its base.
+
+        Raises RegistryUnavailable of a database without an id, which knows of no blob: it is new,
+        or was emptied.
+        """
         with self._database.reading() as connection:
+            require_id(connection)
             return named(connection, digests)
 
     @contextmanager

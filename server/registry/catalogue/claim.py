@@ -141,6 +141,16 @@ def is_elsewhere(store: Path) -> bool:
     return _told(store)[0] == _SERVER
 
 
+def require_id(connection: Connection) -> None:
+    """Raise RegistryUnavailable where no server has claimed the database since it was made."""
+    if _id(connection) is None:
+        raise RegistryUnavailable(
+            "The registry's database is new or was emptied, so it cannot tell which deltas are "
+            "needed, and none is removed. Look at --registry, restore a back-up, or start a server "
+            "with it first."
+        )
+
+
 def named(connection: Connection, digests: Collection[str]) -> set[str]:
     """Those of some digests that a version of any task has, whatever its base."""
     wanted, found = list(digests), set[str]()

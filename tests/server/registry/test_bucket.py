@@ -117,12 +117,17 @@ def test_what_is_put_again_while_garbage_is_collected_is_there_in_the_end(
 
 
 def test_another_registry_removes_nothing(
-    sharing: Registry, files: FileServer, postgres: Cluster, delta: Make
-) -> None:
+    sharing: Registry, files: FileServer, postgres: Cluster, delta: Make, base: BaseSpec,
+    tmp_path: Path,
+) -> None:  # fmt: skip
     digest = sharing.put(shared("spam"), delta(1))[0].active.ref.digest
     age(files, digest)
+    other = postgres.database()
+    with pytest.raises(RegistryUnavailable, match="new or was emptied"):
+        collect(other)
+    Registry(Store(tmp_path), base, database=open_database(other, tmp_path)).close()
     with pytest.raises(InvalidSettings, match="--registry and --blobs"):
-        collect(postgres.database())
+        collect(other)
     assert digest in digests(files)
 
 

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from deltas.base import BaseSpec
 from server.errors import InvalidSettings, RegistryUnavailable
 from server.registry.catalogue.opening import open_database
+from server.registry.catalogue.tables import METADATA
 from server.registry.layout import CLAIM, DATABASE
 from server.registry.names import shared
 from server.registry.registry import Registry
@@ -126,3 +128,31 @@ def test_a_store_of_a_database_elsewhere_is_of_no_other(
             assert registry.versions.of(SPAM).name == SPAM
     with closing(Registry(Store(root), base, database=open_database(first, root))) as registry:
         assert serves(registry) == 1
+
+
+def test_an_emptied_database_elsewhere_costs_no_blob(
+    base: BaseSpec, delta: Make, tmp_path: Path, postgres: Cluster
+) -> None:
+    url, root = postgres.database(), tmp_path / "store"
+    stored(root, base, delta(1), url)
+    before = blobs(root)
+    with closing(Registry(Store(root), base, database=open_database(url, root))) as registry:
+        with psycopg.connect(url) as connection:
+            for table in METADATA.tables:
+                connection.execute(f"CREATE TABLE kept_{table} AS TABLE {table}".encode())
+                connection.execute(f"DELETE FROM {table}".encode())
+        for _ in range(3):
+            with pytest.raises(InvalidSettings, match="another registry's tasks"):
+                registry.look()
+        registry._keeper._sweeper.soon(before)
+        registry.settle()
+        assert blobs(root) == before
+        assert serves(registry) == 1
+        with psycopg.connect(url) as connection:
+            for table in METADATA.tables:
+                connection.execute(f"INSERT INTO {table} TABLE kept_{table}".encode())
+        registry.look()
+        registry.settle()
+        assert blobs(root) == before
+        registry.put(SPAM, delta(2))
+        assert serves(registry) == 2

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from deltas.base import BaseSpec
+from server.errors import InsufficientStorage
 from server.registry.layout import DATABASE
 from server.registry.names import shared
 from server.registry.registry import Registry
@@ -71,3 +72,27 @@ def test_a_database_that_is_removed_costs_no_blob(
     assert answers(registry) == {"new": 2}
     assert (aside / digest).is_dir()
     registry.close()
+
+
+def test_blobs_are_set_aside_once_the_disk_has_room_for_it(
+    base: BaseSpec, delta: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "store"
+    registry = Registry(Store(root), base)
+    digest = registry.put(shared("spam"), delta(1))[0].active.ref.digest
+    registry.look()
+    for path in root.glob(f"{DATABASE}*"):
+        path.unlink()
+
+    def full(_: Store) -> Path:
+        raise InsufficientStorage("The store cannot be written.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "set_aside", full)
+        for _ in range(2):
+            with pytest.raises(InsufficientStorage):
+                registry.look()
+    registry.look()
+    registry.close()
+    (aside,) = root.glob("blobs-*")
+    assert (aside / digest).is_dir()
