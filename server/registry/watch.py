@@ -62,6 +62,7 @@ class Watch:
         self._patience = patience
         self._seen: dict[str, _Seen] = {}
         self._first = True
+        self._said = ""
         self._unserved = 0
         self._stopped = Event()
         self._thread = Thread(target=self._run, name="watch", daemon=True)
@@ -90,6 +91,9 @@ class Watch:
 
     def _look(self) -> None:
         names = self._names()
+        if names is None:
+            # What is known of its folders holds until they can be looked at again.
+            return
         self._seen = {name: seen for name, seen in self._seen.items() if name in names}
         for name in names:
             self._look_at(name, _state(self._directory / name), time.monotonic())
@@ -107,12 +111,25 @@ class Watch:
         elif seen.fault and not seen.told and now - seen.since >= self._patience:
             self._tell(name, seen)
 
-    def _names(self) -> set[str]:
+    def _names(self) -> set[str] | None:
+        """The folders that there are, or None where the directory cannot be read."""
         try:
             with os.scandir(self._directory) as entries:
-                return {each.name for each in entries if _is_task(each)}
-        except OSError:
-            return set()
+                names = {each.name for each in entries if _is_task(each)}
+        except OSError as error:
+            self._say(error.strerror or str(error))
+            return None
+        self._said = ""
+        return names
+
+    def _say(self, reason: str) -> None:
+        if reason != self._said:
+            self._said = reason
+            _log.error(
+                "The directory %s cannot be read, so no folder of it is looked at until it can: %s",
+                self._directory,
+                reason,
+            )
 
     def _read(self, name: str, seen: _Seen) -> None:
         try:

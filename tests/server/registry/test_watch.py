@@ -232,6 +232,38 @@ def test_a_restart_takes_up_what_changed_and_undoes_nothing(
         wait_until(lambda: number(registry, "back") == 4)
 
 
+def test_a_directory_that_is_away_for_a_while_undoes_nothing(
+    registry: Registry, base: BaseSpec, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    directory, away = tmp_path / "watched", tmp_path / "away"
+    directory.mkdir()
+    with watching(registry, directory):
+        for last in (1, 2):
+            for name in ("back", "gone"):
+                write(directory / name, base, last)
+                wait_until(partial(is_number, registry, name, last))
+        registry.versions.activate(shared("back"), 1)
+        registry.remove(shared("gone"))
+        directory.rename(away)
+        wait_until(lambda: "cannot be read" in caplog.text)
+        time.sleep(10 * EVERY)
+        away.rename(directory)
+        write(directory / "new", base, 3)
+        wait_until(lambda: number(registry, "new") == 3)
+        time.sleep(10 * EVERY)
+        assert (number(registry, "back"), number(registry, "gone")) == (1, None)
+    assert caplog.text.count("cannot be read") == 1
+    directory.rename(away)
+    # It may come after the server, as what is mounted does.
+    with watching(registry, directory):
+        wait_until(lambda: caplog.text.count("cannot be read") == 2)
+        away.rename(directory)
+        write(directory / "new", base, 4)
+        wait_until(lambda: number(registry, "new") == 4)
+        time.sleep(10 * EVERY)
+        assert (number(registry, "back"), number(registry, "gone")) == (1, None)
+
+
 def test_no_link_leads_out_of_the_directory(
     registry: Registry, watched: Path, base: BaseSpec, tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
