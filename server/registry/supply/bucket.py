@@ -23,6 +23,7 @@ from server.registry.sources.transfer import Transfer
 from server.registry.store import is_digest
 
 _PUT_SECONDS = 120.0
+_BRIEF_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +37,14 @@ class Held:
 class Bucket:
     """A prefix of an object store as a Place; the operator names it, so it may be private."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, seconds: float = _PUT_SECONDS) -> None:
         self.name = str(address)
         self._address = address
-        self._store = open_store(address, _PUT_SECONDS, private=True)
+        self._store = open_store(address, seconds, private=True)
+
+    def brief(self) -> "Bucket":
+        """The same, each of whose requests takes two seconds or fails: for who holds a lock."""
+        return Bucket(self._address, _BRIEF_SECONDS)
 
     @contextmanager
     def blob(self, digest: str, transfer: Transfer) -> Generator[Remote]:

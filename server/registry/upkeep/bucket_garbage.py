@@ -40,12 +40,14 @@ def collect_bucket(
             "another bucket's: look at --registry and --blobs. Nothing was removed."
         )
     before = time.time() - 3600 * hours
+    # What takes longer than the database lets its lock be held would go on without it.
+    brief = bucket.brief()
     removed = {
         digest: held.bytes
         for digest, held in kept.items()
         if digest not in needed
         and held.written < before
-        and (pretend or _remove(bucket, catalogue, digest, before))
+        and (pretend or _remove(brief, catalogue, digest, before))
     }
     return Removed(len(removed), sum(removed.values()), len(kept))
 

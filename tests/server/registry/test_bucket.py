@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from server.registry.store import Store
 from server.registry.supply.bucket import Bucket
 from server.registry.supply.opening import open_supply
 from server.registry.upkeep.bucket_garbage import collect_bucket
-from tests.file_server import FileServer, serving_files
+from tests.file_server import FileServer, Handler, serving_files
 from tests.postgres import Cluster
 from tests.server.registry.prompts import number_of
 
@@ -142,6 +143,32 @@ def test_a_bucket_that_fails_is_told_without_secrets(
     with pytest.raises(RegistryUnavailable, match="--blobs") as caught:
         collect(url)
     assert "hunter2" not in str(caught.value)
+    assert first in digests(files)
+
+
+def test_nothing_is_removed_once_the_registry_may_have_changed(
+    sharing: Registry, files: FileServer, url: str, delta: Make
+) -> None:
+    first = sharing.put(shared("spam"), delta(1))[0].active.ref.digest
+    sharing.put(shared("spam"), delta(2))
+    sharing.settle()
+    age(files, first)
+    ended = Event()
+
+    def late(handler: Handler) -> None:
+        again = first in handler.path
+        if again:
+            # The database lets nobody hold its lock for so long.
+            files.special.clear()
+            ended.wait(11)
+        handler._list("bucket", f"deltas/{first}" if again else "deltas/")
+
+    files.special["/bucket"] = late
+    try:
+        with pytest.raises(RegistryUnavailable, match="cannot be listed"):
+            collect(url)
+    finally:
+        ended.set()
     assert first in digests(files)
 
 
