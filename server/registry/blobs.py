@@ -43,13 +43,13 @@ class Blobs:
         """Read a version's tensors; of files that have to be fetched nobody waits for here."""
         if not self._store.is_whole(ref.digest):
             raise self._lost(ref)
-        try:
-            self._hold(ref)
-        except UnsignedDelta as error:
-            raise DeltaUnavailable(
-                f"Version {ref.version} of task '{ref.task}' is not served: {error}"
-            ) from error
         with _readable(ref):
+            try:
+                self._hold(ref)
+            except UnsignedDelta as error:
+                raise DeltaUnavailable(
+                    f"Version {ref.version} of task '{ref.task}' is not served: {error}"
+                ) from error
             return formats.load(self._store.path(ref.digest), self._base, self._dtype)
 
     def card(self, ref: DeltaRef) -> dict[str, Json]:

@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -106,6 +106,24 @@ def test_each_file_is_as_it_was_signed_or_nothing_is_served(
     with pytest.raises(Exception, match=r"signed|signs|No delta"):
         registry.put(NAME, folder)
     assert registry.all() == []
+
+
+def test_a_version_that_goes_while_it_is_checked_is_not_available(
+    registry: Registry, base: BaseSpec, tmp_path: Path, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_prompt(tmp_path / "delta", base, 1)
+    pair.sign_by_command(folder)
+    registry.put(NAME, folder)
+    signed = Signatures._signed
+
+    def swept(self: Signatures, signature: Path) -> Mapping[str, str]:
+        found = signed(self, signature)
+        shutil.rmtree(signature.parent)
+        return found
+
+    monkeypatch.setattr(Signatures, "_signed", swept)
+    with pytest.raises(DeltaUnavailable, match="could not be read"):
+        answers(registry)
 
 
 def _another(content: bytes, name: str) -> bytes:
