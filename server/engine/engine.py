@@ -237,6 +237,7 @@ class Engine:
     def _forget(self, ref: DeltaRef) -> None:
         self.core.residency.forget(ref)
         self._loop.call(self.traffic.forget, ref)
+        self._loop.call(self.last_errors.forget, ref)
 
     def _check_open(self) -> None:
         if not self.alive:

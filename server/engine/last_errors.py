@@ -4,6 +4,7 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from deltas.delta import DeltaRef
 from deltas.errors import PolydeltaError
 from server.registry.lease import Lease
 from server.registry.names import TaskName
@@ -39,6 +40,13 @@ class LastErrors:
         if len(self._last) > _MOST:
             self._last.popitem(last=False)
 
+    def forget(self, ref: DeltaRef) -> None:
+        """Drop a task's error if a version met it that there is no more."""
+        task = TaskName.of(ref.task)
+        last = self._last.get(task)
+        if last is not None and last.version == ref.version:
+            del self._last[task]
+
     def of(self, task: TaskName) -> LastError | None:
-        """A task's last error since the server started."""
+        """A task's last error since the server started, by a version that there still is."""
         return self._last.get(task)

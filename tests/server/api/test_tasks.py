@@ -98,6 +98,16 @@ def test_the_same_delta_again_changes_nothing(live: Live, directory: Path):
     assert created.json() == again.json()
 
 
+def test_an_error_is_told_for_as_long_as_its_version_is_there(live: Live, directory: Path):
+    other = live.write("other", samples.classifier(live.spec, ("a", "b", "c"), seed=2))
+    failed = upload(live, directory).json()["version"]
+    assert live.post("/v1/infer", task="fresh", input="word " * 3000).status_code == 400
+    assert live.http.get(URL).json()["last_error"]["version"] == failed
+    live.http.delete(URL)
+    upload(live, other)
+    assert live.http.get(URL).json()["last_error"] is None
+
+
 def test_conditions_guard_against_what_others_did(live: Live, directory: Path):
     first = upload(live, directory).headers["etag"]
     other = live.write("other", samples.classifier(live.spec, ("a", "b", "c"), seed=2))
