@@ -13,6 +13,8 @@ from server.settings import OTHER_LINES, Settings
 from tests.server.cli.conftest import Polydelta
 
 FILE = Path("polydelta.toml")
+ALONE = ("help", "version", "install_completion", "show_completion")
+"""Flags beside which nothing else is done."""
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +29,7 @@ def flags(command: object, path: str = "") -> Iterator[tuple[str, str]]:
             yield from flags(each, f"{path} {name}")
     if isinstance(command, TyperCommand | TyperGroup):
         for parameter in command.params:
-            if parameter.param_type_name == "option" and parameter.name not in ("help", "version"):
+            if parameter.param_type_name == "option" and parameter.name not in ALONE:
                 line = str(parameter.envvar or parameter.name).removeprefix("POLYDELTA_").lower()
                 yield f"{path} {parameter.opts[0]}", line
 
