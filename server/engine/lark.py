@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+MAX_TEXT = 1 << 20
+"""Characters of a grammar that is written down."""
 ANY = r"/(.|\n)*/"
 """Any text."""
 _SOME = r"/(.|\n)+/"
@@ -23,10 +25,15 @@ class Right:
 
 
 class Lark:
-    """Lines of one grammar, each of which has a name."""
+    """Lines of one grammar, each of which has a name.
+
+    Its methods raise ValueError once there is more than `MAX_TEXT` of them.
+    """
 
     def __init__(self) -> None:
         self._lines: list[str] = []
+        self._length = 0
+        self._any_of: dict[tuple[str, ...], Right] = {}
 
     def written(self, start: Right) -> str:
         """The grammar of what `start` allows."""
@@ -59,17 +66,30 @@ class Lark:
         bound = "" if most < 0 else most
         return Right(f"({right.text or _EMPTY}){{{least},{bound}}}", right.regular)
 
-    def up_to(self, mark: str, stops: Sequence[str], excluded: Sequence[str] = ()) -> Right:
-        """A text that ends with a mark, and in which none of the `stops` ends before that."""
-        ending = self._terminal(f"{self.without(excluded).text} {quoted(mark).text}")
-        longer = self._terminal(f"{ANY} {_any_of(stops)} {_SOME}")
+    def any_of(self, texts: Sequence[str]) -> Right:
+        """One of some texts, which are written down once."""
+        key = tuple(texts)
+        if key not in self._any_of:
+            self._any_of[key] = self.once(self.either([quoted(each) for each in key]))
+        return self._any_of[key]
+
+    def once(self, right: Right) -> Right:
+        """The same, written down once, wherever it is used."""
+        return Right(self.named(right), right.regular) if right.text else right
+
+    def up_to(
+        self, marks: Sequence[str], stops: Sequence[str], excluded: Sequence[str] = ()
+    ) -> Right:
+        """A text that ends with one of the marks, and in which no stop ends before that."""
+        ending = self._terminal(f"{self.without(excluded).text} {self.any_of(marks).text}")
+        longer = self._terminal(f"{ANY} {self.any_of(stops).text} {_SOME}")
         return Right(self._terminal(f"{ending} & ~{longer}"))
 
     def without(self, texts: Sequence[str]) -> Right:
         """A text in which none of these is."""
         if not texts:
             return Right(ANY)
-        having = self._terminal(f"{ANY} {_any_of(texts)} {ANY}")
+        having = self._terminal(f"{ANY} {self.any_of(texts).text} {ANY}")
         return Right(self._terminal(f"{ANY} & ~{having}"))
 
     def named(self, right: Right) -> str:
@@ -87,6 +107,9 @@ class Lark:
     def _line(self, kind: str, text: str) -> str:
         name = f"{kind}{len(self._lines)}"
         self._lines.append(f"{name}: {text}")
+        self._length += len(text)
+        if self._length > MAX_TEXT:
+            raise ValueError(f"written out, it has more than {MAX_TEXT} characters; give it less")
         return name
 
 
@@ -102,7 +125,3 @@ def pattern(source: str) -> Right:
     """What a regular expression allows."""
     escaped = re.sub(r"(\\.)|/", lambda found: found[1] or r"\/", source, flags=re.DOTALL)
     return Right("/" + escaped.replace("\n", r"\n") + "/" if source else "")
-
-
-def _any_of(texts: Iterable[str]) -> str:
-    return f"({' | '.join(quoted(each).text for each in texts)})"

@@ -115,39 +115,55 @@ class _Writer:
         return self._times(asked, 1, -1, place)
 
     def tag(self, asked: Format, place: _Place) -> Right:
-        return self._tag(asked, asked.text("begin"), place)
+        begin = quoted(asked.text("begin"))
+        return self._lark.joined([begin, self._behind_begin(asked, place)])
 
     def triggered_tags(self, asked: Format, place: _Place) -> Right:
-        lark, tags, triggers = self._lark, self._tags(asked), asked.texts("triggers")
-        excluded, first = asked.excluded(), bool(asked.get("at_least_one"))
-        stops = (*triggers, *place.ends)
+        lark, triggers = self._lark, asked.texts("triggers")
+        excluded, one = asked.excluded(), asked.get("stop_after_first")
+        # Twice with `at_least_one`: nested, each level would be as long as two of the next.
+        tags = [
+            (each.text("begin"), lark.once(self._behind_begin(each, _WITHIN)))
+            for each in self._tags(asked)
+        ]
+        triggered = self._triggered(tags, triggers, (*triggers, *place.ends), excluded)
+        whole = [lark.joined([quoted(begin), rest]) for begin, rest in tags]
+        first = lark.either(whole) if asked.get("at_least_one") else None
+        if first and one:
+            return self._ended(first, place)
+        without = self._free(triggers, place, excluded)
+        if one:
+            return lark.either([self._ended(triggered, place), without])
+        rights = [lark.repeated(triggered, 0, -1), without]
+        return lark.joined([first, *rights] if first else rights)
+
+    def _triggered(
+        self,
+        tags: Sequence[tuple[str, Right]],
+        triggers: Sequence[str],
+        stops: Sequence[str],
+        excluded: Sequence[str],
+    ) -> Right:
+        """One of some tags, a beginning and what is behind it each, and the text before it."""
+        lark = self._lark
         behind: dict[str, list[Right]] = {}
-        for each in tags:
-            begin = each.text("begin")
+        for begin, rest in tags:
             trigger = _trigger_of(begin, triggers)
-            rest = self._tag(each, begin[len(trigger) :], _WITHIN)
-            behind.setdefault(trigger, []).append(rest)
-        triggered = lark.either(
+            left = quoted(begin[len(trigger) :])
+            behind.setdefault(trigger, []).append(lark.joined([left, rest]))
+        return lark.either(
             [
-                lark.joined([lark.up_to(trigger, stops, excluded), lark.either(rests)])
+                lark.joined([lark.up_to((trigger,), stops, excluded), lark.either(rests)])
                 for trigger, rests in behind.items()
             ]
         )
-        if first and asked.get("stop_after_first"):
-            return self._ended(self._any_tag(tags), place)
-        without = self._free(triggers, place, excluded)
-        if asked.get("stop_after_first"):
-            return lark.either([self._ended(triggered, place), without])
-        rights = [lark.repeated(triggered, 0, -1), without]
-        return lark.joined([self._any_tag(tags), *rights] if first else rights)
 
     def tags_with_separator(self, asked: Format, place: _Place) -> Right:
-        lark, one = self._lark, self._any_tag(self._tags(asked))
-        # Used twice, it is written once.
-        name = Right(lark.named(one), one.regular)
-        more = lark.joined([quoted(asked.text("separator")), name])
-        many = lark.joined([name, lark.repeated(more, 0, -1)])
-        whole = name if asked.get("stop_after_first") else many
+        lark = self._lark
+        one = lark.once(lark.either([self.tag(each, _WITHIN) for each in self._tags(asked)]))
+        more = lark.joined([quoted(asked.text("separator")), one])
+        many = lark.joined([one, lark.repeated(more, 0, -1)])
+        whole = one if asked.get("stop_after_first") else many
         return self._ended(
             whole if asked.get("at_least_one") else lark.repeated(whole, 0, 1), place
         )
@@ -155,16 +171,12 @@ class _Writer:
     def _tags(self, asked: Format) -> list[Format]:
         return [Format(each, _TAG) for each in asked.objects("tags")]
 
-    def _any_tag(self, tags: Sequence[Format]) -> Right:
-        return self._lark.either([self._tag(each, each.text("begin"), _WITHIN) for each in tags])
-
-    def _tag(self, asked: Format, begin: str, place: _Place) -> Right:
-        """A tag of whose beginning only `begin` is still to come."""
+    def _behind_begin(self, asked: Format, place: _Place) -> Right:
+        """A tag's content and its end."""
         ends, content = asked.texts("end"), asked.get("content")
         if "" in ends:
-            return self._lark.joined([quoted(begin), self.right(content, place)])
-        within = self._lark.joined([quoted(begin), self.right(content, _Place(ends))])
-        return self._ended(within, place)
+            return self.right(content, place)
+        return self._ended(self.right(content, _Place(ends)), place)
 
     def _times(self, asked: Format, least: int, most: int, place: _Place) -> Right:
         content = self.right(asked.get("content"), _WITHIN)
@@ -177,14 +189,12 @@ class _Writer:
         if not place.ends:
             raise NotTaken("a free text must be the last of its tag, or of all")
         stops = (*triggers, *place.ends)
-        return self._lark.either(
-            [self._lark.up_to(end, stops, excluded) for end in dict.fromkeys(place.ends)]
-        )
+        return self._lark.up_to(place.ends, stops, excluded)
 
     def _ended(self, right: Right, place: _Place) -> Right:
         if not place.ends:
             return right
-        return self._lark.joined([right, self._lark.either([quoted(end) for end in place.ends])])
+        return self._lark.joined([right, self._lark.any_of(place.ends)])
 
     def _other(self, form: str, source: str) -> Right:
         name = f"{self._name}_{len(self._others)}"

@@ -185,6 +185,44 @@ def test_one_within_a_reply() -> None:
     assert not taking.takes("<t>2</t>")
 
 
+def nested(depth: int) -> Any:
+    """Tags of tags that must all be written; a schema is within."""
+    form = schema(CITY)
+    for level in range(depth):
+        tags = [tag(f"<{level}>", form, "</>")]
+        form = CALL | {"triggers": ["<"], "tags": tags, "at_least_one": True}
+    return form
+
+
+def written(form: Any) -> int:
+    return len(grammar_of(form).written())
+
+
+def test_each_level_is_written_once() -> None:
+    assert written(nested(10)) < 3 * written(nested(5))
+
+
+def test_ends_are_written_once() -> None:
+    def asked(count: int) -> Any:
+        anything = [const(f"text {at}") for at in range(count)]
+        ends = [f"end {at}" for at in range(count)]
+        free = tag("(", ANY, ends)
+        return {
+            "type": "or",
+            "elements": [free, tag("<", {"type": "or", "elements": anything}, ends)],
+        }
+
+    assert written(asked(200)) < 5 * written(asked(50))
+
+
+def test_triggers_are_written_once() -> None:
+    def asked(count: int) -> Any:
+        tags = [tag(f"<{at}>", const("x"), ">") for at in range(count)]
+        return CALL | {"tags": tags, "triggers": [each["begin"] for each in tags]}
+
+    assert written(asked(200)) < 5 * written(asked(50))
+
+
 REFUSED: dict[str, Any] = {
     "no format": None,
     '"dispatch" is not supported': {"type": "dispatch"},
@@ -196,6 +234,11 @@ REFUSED: dict[str, Any] = {
     "value must be a text": {"type": "const_string"},
     "elements must be a list": {"type": "or", "elements": []},
     "uniqueItems": schema({"type": "array", "uniqueItems": True}),
+    "more than 1048576 characters": tag(
+        "(",
+        {"type": "or", "elements": [CALL | {"triggers": ["<f=", f"{at}"]} for at in range(100)]},
+        [f"this is the end {at}" for at in range(1000)],
+    ),
     "up to 1000": {"type": "repeat", "min": 0, "max": 1001, "content": const("a")},
 }
 
