@@ -24,7 +24,8 @@ class Format:
         self._fields: Mapping[str, Any] = value
         known = {*known, "type"}
         for name, each in self._fields.items():
-            if name not in known and each not in (None, False, [], {}):
+            says_nothing = each is None or each is False or each in ([], {})
+            if name not in known and not says_nothing:
                 kind = value.get("type", "tag")
                 raise NotTaken(f"the field {_shown(name)} of {_shown(kind)} is not supported")
 
@@ -64,7 +65,8 @@ class Format:
     def count(self, name: str) -> int:
         """A field that is a number of times; -1 is any number."""
         value = self._fields.get(name)
-        if not isinstance(value, int) or not -1 <= value <= _MOST:
+        # JSON's true is an integer to Python.
+        if type(value) is not int or not -1 <= value <= _MOST:
             raise NotTaken(f"{name} must be a number up to {_MOST}, not {_shown(value)}")
         return value
 

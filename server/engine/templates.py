@@ -45,6 +45,10 @@ class _Process:
     connection: Connection
 
 
+class _UnsoundError(Exception):
+    """A template does not write a chat out, whether it would or not."""
+
+
 class Templates:
     """Writes chats out as Transformers does, one at a time; thread-safe.
 
@@ -79,13 +83,25 @@ class Templates:
         """How a template writes calls; None if that is no form that can be forced."""
         if template not in self._forms:
             loop = asyncio.get_running_loop()
-            self._forms[template] = await loop.run_in_executor(self._thread, self._probe, template)
+            try:
+                form = await loop.run_in_executor(self._thread, self._probe, template)
+            except _UnsoundError:
+                # It may have been a busy machine's fault: it is probed again.
+                return None
+            self._forms[template] = form
             if len(self._forms) > _MOST_FORMS:
                 self._forms.pop(next(iter(self._forms)))
+            return form
         return self._forms[template]
 
     def _probe(self, template: str) -> CallForm | None:
-        return form_of(lambda chat: self._ask(template, chat.shown()).get("text"))
+        def write(chat: Chat) -> str | None:
+            answer = self._ask(template, chat.shown())
+            if "unsound" in answer:
+                raise _UnsoundError
+            return answer.get("text")
+
+        return form_of(write)
 
     def vet(self, delta: Delta) -> None:
         """Raise InvalidDelta if a delta's template cannot be used, whatever the chat."""

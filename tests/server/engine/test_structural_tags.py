@@ -229,6 +229,8 @@ REFUSED: dict[str, Any] = {
     'token" is not supported': {"type": "token", "token": 3},
     "qwen_xml": {"type": "json_schema", "json_schema": {}, "style": "qwen_xml"},
     '"max_tokens" of "any_text" is not supported': ANY | {"max_tokens": 3},
+    '"offset" of "any_text" is not supported': ANY | {"offset": 0},
+    "not true": {"type": "repeat", "min": True, "max": 2, "content": const("a")},
     "the last of its tag": {"type": "sequence", "elements": [ANY, const("a")]},
     "just one of the triggers": CALL | {"triggers": ["<g"]},
     "value must be a text": {"type": "const_string"},

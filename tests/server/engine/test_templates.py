@@ -18,6 +18,7 @@ from server.engine.template_worker import MAX_TEXT
 from server.engine.templates import Templates
 from server.errors import InvalidRequest
 from tests.bases import byte_tokenizer
+from tests.server.engine.call_templates import TEMPLATES
 
 CHAT = Chat(
     (
@@ -130,6 +131,16 @@ async def test_one_that_does_not_end_is_not_tried_again_soon(templates: Template
     with pytest.raises(InvalidRequest, match="lately"):
         await templates.write(FOREVER + "again", CHAT.shown())
     assert time.monotonic() - ended < (ended - begin) / 2
+
+
+async def test_one_that_was_ended_is_asked_for_its_form_again(
+    templates: Templates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as busy:
+        busy.setattr("server.engine.templates._ANSWER_SECONDS", 0.0)
+        busy.setattr("server.engine.templates._BARRED_SECONDS", 0.0)
+        assert await templates.form(TEMPLATES["hermes"]) is None
+    assert await templates.form(TEMPLATES["hermes"]) is not None
 
 
 @pytest.mark.parametrize("template", ["{% if %}", f"{{{{ 'a' * {MAX_TEXT + 1} }}}}"])
