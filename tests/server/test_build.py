@@ -14,7 +14,7 @@ from server.errors import InvalidSettings
 from server.registry.names import shared
 from server.settings import Settings
 
-LEAST = 32
+LEAST = 64
 """Tokens of the smallest cache of keys and values."""
 
 

@@ -44,7 +44,11 @@ CASES: list[tuple[list[dict[str, Any]], dict[str, Any]]] = [
         {"role": "tool", "content": "No", "tool_call_id": "weather", "name": "weather"},
     ),
 ]
-LAST = "{{ messages[-1] | tojson }}{# It knows tools, tool_calls and the tag <tool_call>. #}"
+LAST = """{{ messages[-1] | tojson }}{# It is shown tools. #}
+{%- for call in messages[-1].tool_calls or [] if call.function.name != "weather" -%}
+    <tool_call>{{ call.function | tojson }}</tool_call>
+{%- endfor -%}"""
+"""Writes the last message as it is given, and other calls than ours in a form that is found."""
 
 
 @pytest.fixture(scope="module")

@@ -123,6 +123,7 @@ def test_from_nothing_to_one_s_own_adapter_called_from_code(
     prompt = page.get_by_label("Input").input_value()
     expected = _adapter(tmp_path / NAME, prompt)
     page.get_by_role("link", name="Tasks", exact=True).click()
+    expect(page.get_by_role("button", name="Choose a folder")).to_be_visible()
     _drop(page, tmp_path / NAME)
     expect(page.get_by_label("Task", exact=True)).to_have_value(NAME)
     page.get_by_role("button", name="Upload", exact=True).click()
