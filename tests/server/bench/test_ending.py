@@ -15,7 +15,9 @@ RUNS = {
     "a call": "time.sleep(1000)",
 }
 PROGRAM = """
-import asyncio, sys, time
+import asyncio, signal, sys, time
+# Where the tests run under nohup it would be ignored, and so stay.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from server.bench.ending import ending_in_order
 from server.bench.kept import kept
 with ending_in_order(), kept(["sh", "-c", "echo ready; sleep 1000"], stdout=sys.stdout):
