@@ -69,8 +69,13 @@ class InferFields(Body):
     def _without_parameters(cls, value: Any) -> Any:
         """Beside them, they would be passed over without a word."""
         given = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-        names = {name for name, each in given.items() if each is not None}
-        stray = sorted(names & InferParameters.model_fields.keys() - cls.model_fields.keys())
+        stray = sorted(
+            name
+            for name, each in given.items()
+            if each is not None
+            and name in InferParameters.model_fields
+            and name not in cls.model_fields
+        )
         if stray:
             message = "{name} is given within parameters"
             raise PydanticCustomError("misplaced", message, {"name": stray[0]})

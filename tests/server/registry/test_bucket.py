@@ -68,6 +68,15 @@ def age(files: FileServer, digest: str, hours: float = 48) -> None:
             files.written[path] -= 3600 * hours
 
 
+def replaced(sharing: Registry, files: FileServer, delta: Make) -> str:
+    """Put two versions of which one is kept; the other's blob, old enough to be collected."""
+    first = sharing.put(shared("spam"), delta(1))[0].active.ref.digest
+    sharing.put(shared("spam"), delta(2))
+    sharing.settle()
+    age(files, first)
+    return first
+
+
 def collect(url: str, hours: float = 24, **options: bool) -> tuple[int, int]:
     with closing(open_database(url, Path("/nowhere"))) as database:
         removed = collect_bucket(Bucket(Address.read(WHERE)), database, hours, **options)
@@ -99,10 +108,7 @@ def test_only_what_is_old_and_of_no_version_is_removed(
 def test_what_is_put_again_while_garbage_is_collected_is_there_in_the_end(
     sharing: Registry, files: FileServer, url: str, delta: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = sharing.put(shared("spam"), delta(1))[0].active.ref.digest
-    sharing.put(shared("spam"), delta(2))
-    sharing.settle()
-    age(files, first)
+    first = replaced(sharing, files, delta)
     change = sharing._keeper.change
 
     def put_between(*args: Any, **options: Any) -> Any:
@@ -135,10 +141,7 @@ def test_another_registry_removes_nothing(
 def test_a_bucket_that_fails_is_told_without_secrets(
     sharing: Registry, files: FileServer, url: str, delta: Make
 ) -> None:
-    first = sharing.put(shared("spam"), delta(1))[0].active.ref.digest
-    sharing.put(shared("spam"), delta(2))
-    sharing.settle()
-    age(files, first)
+    first = replaced(sharing, files, delta)
     files.refuse = True
     with pytest.raises(RegistryUnavailable, match="--blobs") as caught:
         collect(url)
@@ -149,10 +152,7 @@ def test_a_bucket_that_fails_is_told_without_secrets(
 def test_nothing_is_removed_once_the_registry_may_have_changed(
     sharing: Registry, files: FileServer, url: str, delta: Make
 ) -> None:
-    first = sharing.put(shared("spam"), delta(1))[0].active.ref.digest
-    sharing.put(shared("spam"), delta(2))
-    sharing.settle()
-    age(files, first)
+    first = replaced(sharing, files, delta)
     ended = Event()
 
     def late(handler: Handler) -> None:
@@ -176,10 +176,7 @@ def test_the_command(
     sharing: Registry, files: FileServer, url: str, delta: Make,
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    first = sharing.put(shared("spam"), delta(1))[0].active.ref.digest
-    sharing.put(shared("spam"), delta(2))
-    sharing.settle()
-    age(files, first)
+    first = replaced(sharing, files, delta)
     monkeypatch.delenv("POLYDELTA_REGISTRY", raising=False)
     where = ["--registry", url, "--store", "/nowhere"]
     for extra, said in (

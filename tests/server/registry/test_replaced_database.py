@@ -52,15 +52,21 @@ def test_a_restored_backup_is_followed(
         each.close()
 
 
-def test_a_database_that_is_removed_costs_no_blob(
-    base: BaseSpec, delta: Make, tmp_path: Path
-) -> None:
-    root = tmp_path / "store"
+def without_database(root: Path, base: BaseSpec, delta: Make) -> tuple[Registry, str]:
+    """A registry with a task whose database is removed under it, and the task's blob."""
     registry = Registry(Store(root), base)
     digest = registry.put(shared("spam"), delta(1))[0].active.ref.digest
     registry.look()
     for path in root.glob(f"{DATABASE}*"):
         path.unlink()
+    return registry, digest
+
+
+def test_a_database_that_is_removed_costs_no_blob(
+    base: BaseSpec, delta: Make, tmp_path: Path
+) -> None:
+    root = tmp_path / "store"
+    registry, digest = without_database(root, base, delta)
     registry.look()
     assert registry.all() == []
     registry.settle()
@@ -78,11 +84,7 @@ def test_blobs_are_set_aside_once_the_disk_has_room_for_it(
     base: BaseSpec, delta: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = tmp_path / "store"
-    registry = Registry(Store(root), base)
-    digest = registry.put(shared("spam"), delta(1))[0].active.ref.digest
-    registry.look()
-    for path in root.glob(f"{DATABASE}*"):
-        path.unlink()
+    registry, digest = without_database(root, base, delta)
 
     def full(_: Store) -> Path:
         raise InsufficientStorage("The store cannot be written.")
