@@ -38,7 +38,7 @@ def _rules(sampling: Sampling, base: Base) -> Iterator[Rule]:
         yield BadWords(tuple(_words(sampling.bad_words, base.tokenizer)))
     ends = base.end_tokens | sampling.stop_token_ids
     if sampling.min_tokens and ends:
-        yield HeldTokens(_tensor(ends, device), sampling.min_tokens)
+        yield HeldTokens(ends, sampling.min_tokens)
 
 
 def _tensor(tokens: Collection[int], device: torch.device) -> Tensor:

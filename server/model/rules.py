@@ -25,6 +25,11 @@ class Rule(Protocol):
         del generated
         return False
 
+    def keeps(self, token: int, text: Sequence[int], generated: int) -> bool:
+        """Whether the likeliest token is sure to stay so: what only forbids others keeps it."""
+        del token, text, generated
+        return False
+
 
 @dataclass(frozen=True, eq=False)
 class Bias(Rule):
@@ -93,22 +98,27 @@ class TokenMask(Rule):
         logits.masked_fill_(unset.flatten()[: len(logits)], -torch.inf)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class HeldTokens(Rule):
-    """Lets none of `tokens` [n] come before `until` tokens are generated."""
+    """Lets none of `tokens` come before `until` tokens are generated."""
 
-    tokens: Tensor
+    tokens: frozenset[int]
     until: int
 
     def apply(self, logits: Tensor, text: Sequence[int], generated: int) -> None:
         """Hold the tokens back, if it is too early for them."""
         del text
         if not self.is_over(generated):
-            logits[self.tokens] = -torch.inf
+            logits[list(self.tokens)] = -torch.inf
 
     def is_over(self, generated: int) -> bool:
         """Whether there are enough tokens."""
         return generated >= self.until
+
+    def keeps(self, token: int, text: Sequence[int], generated: int) -> bool:
+        """Whether the token is none of those, or no longer held back."""
+        del text
+        return token not in self.tokens or self.is_over(generated)
 
 
 @dataclass(frozen=True)
@@ -119,10 +129,16 @@ class BadWords(Rule):
 
     def apply(self, logits: Tensor, text: Sequence[int], generated: int) -> None:
         """Keep the last token of those words from coming of which all others have come."""
-        written = text[len(text) - generated :]
-        last = [word[-1] for word in self.words if _ends_with(written, word[:-1])]
-        if last:
+        if last := self._last(text, generated):
             logits[last] = -torch.inf
+
+    def keeps(self, token: int, text: Sequence[int], generated: int) -> bool:
+        """Whether the token would complete no word."""
+        return token not in self._last(text, generated)
+
+    def _last(self, text: Sequence[int], generated: int) -> list[int]:
+        written = text[len(text) - generated :]
+        return [word[-1] for word in self.words if _ends_with(written, word[:-1])]
 
 
 def _ends_with(written: Sequence[int], tokens: Sequence[int]) -> bool:

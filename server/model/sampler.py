@@ -62,15 +62,26 @@ def sample(logits: Tensor, rows: Sequence[Row]) -> list[Chosen | Lack]:
     if not rows:
         return []
     tokens = _likeliest(logits, [row.mask for row in rows])
-    others = [index for index, row in enumerate(rows) if row.rules or row.sampling.temperature > 0]
+    others = [
+        index
+        for index, (token, row) in enumerate(zip(tokens, rows, strict=True))
+        if isinstance(token, int) and not _stays(token, row)
+    ]
     if others:
         picks = _pick(logits[others].float(), [rows[index] for index in others])
         for index, token in zip(others, picks, strict=True):
-            tokens[index] = token if isinstance(tokens[index], int) else tokens[index]
+            tokens[index] = token
     return [
         _report(logits[index], token, row.sampling.logprobs) if isinstance(token, int) else token
         for index, (token, row) in enumerate(zip(tokens, rows, strict=True))
     ]
+
+
+def _stays(token: int, row: Row) -> bool:
+    """Whether the likeliest token that a row's mask lets come is the row's next one."""
+    return row.sampling.temperature == 0 and all(
+        rule.keeps(token, row.text, row.generated) for rule in row.rules
+    )
 
 
 def _likeliest(logits: Tensor, masks: Sequence[TokenMask | None]) -> list[int | Lack]:

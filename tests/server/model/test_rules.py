@@ -1,6 +1,7 @@
 """Rules against Transformers' own logits processors, alone and in the sampler."""
 
 from dataclasses import replace
+from itertools import product
 
 import pytest
 import torch
@@ -44,12 +45,12 @@ PAIRS: list[tuple[Rule, LogitsProcessor, list[int]]] = [
     (Penalties(repetition=5.0), RepetitionPenaltyLogitsProcessor(5.0), TEXT),
     (AllowedTokens(torch.tensor([60, 9, 12])), suppress(OTHERS), TEXT),
     (
-        HeldTokens(torch.tensor([2, 44]), GENERATED + 1),
+        HeldTokens(frozenset({2, 44}), GENERATED + 1),
         MinNewTokensLengthLogitsProcessor(len(PROMPT), GENERATED + 1, [2, 44], device="cpu"),
         TEXT,
     ),
     (
-        HeldTokens(torch.tensor([2, 44]), GENERATED),
+        HeldTokens(frozenset({2, 44}), GENERATED),
         MinNewTokensLengthLogitsProcessor(len(PROMPT), GENERATED, [2, 44], device="cpu"),
         TEXT,
     ),
@@ -108,10 +109,21 @@ def test_rows_choose_by_their_own_rules(temperature: float) -> None:
             assert found == Chosen(int(changed.argmax()))
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_the_likeliest_stays_so_only_where_rules_keep_it(seed: int) -> None:
+    rules = [pair[0] for pair in PAIRS]
+    for first, second in product(rules, rules):
+        changed = logits(seed)
+        first.apply(changed, TEXT, GENERATED)
+        second.apply(changed, TEXT, GENERATED)
+        (found,) = sample(logits(seed)[None], [row(first, second)])
+        assert found == Chosen(int(changed.argmax()))
+
+
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_a_row_without_a_token_left_stands_alone(temperature: float) -> None:
     only = AllowedTokens(torch.tensor([2]))
-    held = HeldTokens(torch.tensor([2]), GENERATED + 1)
+    held = HeldTokens(frozenset({2}), GENERATED + 1)
     rows = [row(only, temperature=temperature), row(only, held, temperature=temperature), row()]
     found = sample(logits().expand(3, -1), rows)
     assert found == [Chosen(2), Lack.ALLOWED, Chosen(int(logits().argmax()))]
@@ -132,7 +144,7 @@ def test_a_mask_leaves_what_the_same_tokens_allowed_do(
     """By kernels, which float64 has none of, and without."""
     tokens = sorted(logits().argsort()[: VOCABULARY // 2].tolist())
     only = AllowedTokens(torch.tensor(tokens))
-    held = HeldTokens(torch.tensor(tokens), GENERATED + 1)
+    held = HeldTokens(frozenset(tokens), GENERATED + 1)
     rows = [
         replace(row(temperature=temperature), mask=masked(*tokens)),
         replace(row(held, temperature=temperature), mask=masked(*tokens)),
@@ -148,5 +160,5 @@ def test_a_mask_leaves_what_the_same_tokens_allowed_do(
 
 
 def test_what_holds_tokens_back_is_over_in_time() -> None:
-    held = HeldTokens(torch.tensor([2]), 3)
+    held = HeldTokens(frozenset({2}), 3)
     assert [held.is_over(generated) for generated in range(5)] == [False] * 3 + [True] * 2
