@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
 
-from server.api.http.body import Body, Items
+from server.api.http.body import Body, ClosedBody, Items
 from server.api.unsupported import Empty, Off, Only
 from server.engine.grammar import MAX_BYTES, Grammar
 from server.errors import InvalidRequest
@@ -27,13 +27,13 @@ Choices: TypeAlias = Annotated[
 ANY_OBJECT: Schema = {"type": "object"}
 
 
-class TextFormat(Body):
+class TextFormat(ClosedBody):
     """An answer in any words."""
 
     type: Literal["text"]
 
 
-class ObjectFormat(Body):
+class ObjectFormat(ClosedBody):
     """An answer that is a JSON object; llama.cpp's and text-generation's clients add a schema."""
 
     type: Literal["json_object"]
@@ -41,7 +41,7 @@ class ObjectFormat(Body):
     value: Schema | None = None
 
 
-class NamedSchema(Body):
+class NamedSchema(ClosedBody):
     """A schema and what it is called; an answer keeps to it whether it is `strict` or not."""
 
     name: Annotated[str, Field(max_length=256)] = ""
@@ -50,14 +50,14 @@ class NamedSchema(Body):
     strict: bool | None = None
 
 
-class SchemaFormat(Body):
+class SchemaFormat(ClosedBody):
     """An answer that a JSON schema lets pass."""
 
     type: Literal["json_schema"]
     json_schema: NamedSchema
 
 
-class StructuralTagFormat(Body):
+class StructuralTagFormat(ClosedBody):
     """vLLM's: an answer that is free in places, by a `format` or by `structures` and `triggers`."""
 
     type: Literal["structural_tag"]
@@ -77,7 +77,7 @@ class NamedSchemaFormat(NamedSchema):
     type: Literal["json_schema"]
 
 
-class TextOptions(Body):
+class TextOptions(ClosedBody):
     """OpenAI's `text` of a response: what its text keeps to."""
 
     format: Annotated[
@@ -92,7 +92,7 @@ class TextOptions(Body):
         return _formats(self.format, "text.format")
 
 
-class StructuredOutputs(Body):
+class StructuredOutputs(ClosedBody):
     """vLLM's: one form that an answer keeps to."""
 
     json_: Annotated[SchemaOrText | None, Field(alias="json")] = None

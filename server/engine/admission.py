@@ -30,8 +30,8 @@ class Admission:
     A free place is given at once. Else a row may wait if a place is expected for it within
     `max_wait` seconds, or if its party, its task and caller, has less than its share of places,
     which its tenant's `weight` decides about.
-    Once `max_waiting` rows wait, a party with fewer rows takes the place of the youngest row of the
-    one with the most, which `displace` is told by its request's id.
+    Once `max_waiting` rows wait, who has fewer takes the place of the youngest request of who has
+    most, tenants by `weight` first and then parties, whose id `displace` is told.
     """
 
     def __init__(
@@ -177,14 +177,29 @@ class Admission:
             self._displace(victim)
 
     def _victim(self, party: Party, count: int) -> str | None:
-        """The request that gives way to so many rows of a party, if one should."""
-        waiting = [(key, row) for key, row in self._rows.items() if not row.running]
-        held = Counter(row.party for row in self._rows.values())
+        """The request that gives way to so many rows of a party, if one should.
+
+        Tenants are compared by their rows over their weights, one's parties by theirs; of equals
+        the one that came last gives way.
+        """
+        waiting = [row.party for row in reversed(self._rows.values()) if not row.running]
+        parties = Counter(row.party for row in self._rows.values())
+        tenants = Counter(row.party.tenant for row in self._rows.values())
+
+        def load(tenant: str, more: int = 0) -> float:
+            return (tenants[tenant] + more) / self._weight(tenant)
+
         if not waiting:
             return None
-        _, worst = max(waiting, key=lambda pair: held[pair[1].party])
-        if held[worst.party] <= held[party] + count:
-            return None
+        worst = max(waiting, key=lambda each: (load(each.tenant), parties[each]))
+        if worst.tenant == party.tenant:
+            has_more = parties[worst] > parties[party] + count
+        else:
+            has_more = load(worst.tenant) > load(party.tenant, count)
+        return self._youngest(worst) if has_more else None
+
+    def _youngest(self, party: Party) -> str | None:
+        """The youngest request of a party of which nothing runs."""
         running = {key[0] for key, row in self._rows.items() if row.running}
-        own = (key[0] for key, row in reversed(waiting) if row.party == worst.party)
+        own = (key[0] for key, row in reversed(self._rows.items()) if row.party == party)
         return next((request for request in own if request not in running), None)

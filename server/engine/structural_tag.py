@@ -119,8 +119,8 @@ class _Writer:
         return self._lark.joined([begin, self._behind_begin(asked, place)])
 
     def triggered_tags(self, asked: Format, place: _Place) -> Right:
-        lark, triggers = self._lark, asked.texts("triggers")
-        excluded, one = asked.excluded(), asked.get("stop_after_first")
+        lark, triggers = self._lark, asked.marks("triggers")
+        excluded, one = asked.excluded(), asked.flag("stop_after_first")
         # Twice with `at_least_one`: nested, each level would be as long as two of the next.
         tags = [
             (each.text("begin"), lark.once(self._behind_begin(each, _WITHIN)))
@@ -128,7 +128,7 @@ class _Writer:
         ]
         triggered = self._triggered(tags, triggers, (*triggers, *place.ends), excluded)
         whole = [lark.joined([quoted(begin), rest]) for begin, rest in tags]
-        first = lark.either(whole) if asked.get("at_least_one") else None
+        first = lark.either(whole) if asked.flag("at_least_one") else None
         if first and one:
             return self._ended(first, place)
         without = self._free(triggers, place, excluded)
@@ -163,9 +163,9 @@ class _Writer:
         one = lark.once(lark.either([self.tag(each, _WITHIN) for each in self._tags(asked)]))
         more = lark.joined([quoted(asked.text("separator")), one])
         many = lark.joined([one, lark.repeated(more, 0, -1)])
-        whole = one if asked.get("stop_after_first") else many
+        whole = one if asked.flag("stop_after_first") else many
         return self._ended(
-            whole if asked.get("at_least_one") else lark.repeated(whole, 0, 1), place
+            whole if asked.flag("at_least_one") else lark.repeated(whole, 0, 1), place
         )
 
     def _tags(self, asked: Format) -> list[Format]:
@@ -237,7 +237,7 @@ _TAKEN = {
 
 
 def _trigger_of(begin: str, triggers: Sequence[str]) -> str:
-    owners = [each for each in triggers if begin.startswith(each) and each]
+    owners = [each for each in triggers if begin.startswith(each)]
     if len(owners) != 1:
         raise NotTaken(f"{json.dumps(begin)} must begin with just one of the triggers")
     return owners[0]

@@ -55,12 +55,23 @@ class Format:
             raise NotTaken(f"{name} must be texts")
         return tuple(texts)
 
+    def marks(self, name: str) -> tuple[str, ...]:
+        """A field that lists texts of which none is empty."""
+        texts = self.texts(name)
+        if "" in texts:
+            raise NotTaken(f"{name} must be texts that are not empty")
+        return texts
+
     def excluded(self) -> tuple[str, ...]:
         """What a free text must not have in it."""
-        texts = self.texts("excludes") if self.get("excludes") else ()
-        if "" in texts:
-            raise NotTaken("excludes must be texts that are not empty")
-        return texts
+        return self.marks("excludes") if self.get("excludes") else ()
+
+    def flag(self, name: str) -> bool:
+        """A field that is true or false; false where it is not there."""
+        value = self._fields.get(name)
+        if value is not None and not isinstance(value, bool):
+            raise NotTaken(f"{name} must be true or false, not {_shown(value)}")
+        return bool(value)
 
     def count(self, name: str) -> int:
         """A field that is a number of times; -1 is any number."""

@@ -43,6 +43,12 @@ class Body(BaseModel):
         return {key: each for key, each in found.items() if each is not None}
 
 
+class ClosedBody(Body):
+    """A part of a body that says what an answer is to be: a field that is not known is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
 B = TypeVar("B", bound=BaseModel)
 
 _READ_AT_ONCE = 8 << 10

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from math import ceil
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -35,6 +36,7 @@ UNFORESEEN = "internal_error"
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _SHOWN_ERRORS = 3
+_NO_SUCH_FIELD = "This server does not know this field; leave it out"
 _HTTP_CODES = {
     400: "invalid_request",
     403: "cross_origin",
@@ -194,11 +196,15 @@ def _of_ours(error: PolydeltaError) -> Problem:
 
 def _of_validation(error: RequestValidationError) -> Problem:
     items = error.errors()
-    found = [(_place(item["loc"]), str(item["msg"])) for item in items[:_SHOWN_ERRORS]]
+    found = [(_place(item["loc"]), _text(item)) for item in items[:_SHOWN_ERRORS]]
     shown = [f"{place}: {text}" if place else text for place, text in found]
     if len(items) > _SHOWN_ERRORS:
         shown.append(f"and {len(items) - _SHOWN_ERRORS} more")
     return Problem(400, "invalid_request", "; ".join(shown), found[0][0])
+
+
+def _text(item: Mapping[str, Any]) -> str:
+    return _NO_SUCH_FIELD if item["type"] == "extra_forbidden" else str(item["msg"])
 
 
 def _place(location: tuple[int | str, ...]) -> str | None:

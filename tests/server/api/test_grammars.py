@@ -191,6 +191,18 @@ def test_openais_parse(live: Live) -> None:
             "response_format.json_schema.schema",
             "not",
         ),
+        (
+            {"response_format": {"type": "json_object", "json_schema": {"schema": SCHEMA}}},
+            "response_format.json_object.json_schema",
+            "does not know this field",
+        ),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"schemas": SCHEMA}}},
+            "response_format.json_schema.json_schema.schemas",
+            "does not know this field",
+        ),
+        ({"structured_outputs": {"lark": LARK}}, "structured_outputs.lark", "leave it out"),
+        ({"response_format": TAG | {"tags": []}}, "response_format", "tags"),
         ({"response_format": {"type": "yaml"}}, "response_format", "json_schema"),
     ],
 )

@@ -12,10 +12,13 @@ from transformers import PreTrainedTokenizerFast
 
 from deltas.delta import PromptStyle
 from server.engine import reader
+from server.engine.admission import Admission
 from server.engine.engine import Engine
+from server.engine.pace import Pace
 from server.engine.prompt import Prompt
-from server.engine.request import Input, Request, Sampling
+from server.engine.request import Call, Input, Request, Sampling
 from server.errors import ContextLengthExceeded, QueueFull
+from server.registry.version import Version
 from tests.models import CONTEXT
 from tests.server.engine.engines import (
     generate,
@@ -51,6 +54,32 @@ async def test_a_full_queue(served: Engine) -> None:
         if not isinstance(answer, BaseException):
             answer.close()
     assert await generate(served, "again", "base", PROMPT, 2)
+
+
+def test_tenants_give_way_by_their_weights() -> None:
+    given_way: list[str] = []
+    limits = tiny_limits(max_sequences=1, max_waiting=7, max_wait=1e9)
+    weights = {"heavy": 3, "light": 1}
+    admission = Admission(limits, Pace(), given_way.append, lambda tenant: weights[tenant])
+    version = Version.bare(generates=True)
+
+    def take(name: str, tenant: str, caller: str) -> None:
+        call = Call(caller, tenant=tenant)
+        request = Request(name, "base", PROMPT, Sampling(max_tokens=4), call=call)
+        admission.take(request, version, CONTEXT, stuck=False)
+
+    for number in range(4):
+        take(f"heavy {number}", "heavy", "one")
+        take(f"light {number}", "light", f"caller {number}")
+    # Four of eight are twice what is due to a tenant of weight 1, whoever its callers are.
+    for number in range(4, 6):
+        take(f"heavy {number}", "heavy", "one")
+    assert given_way == ["light 3", "light 2"]
+    for tenant in weights:
+        with pytest.raises(QueueFull):
+            take("more", tenant, "one")
+    take("another's", "heavy", "other")
+    assert given_way[2:] == ["heavy 5"]
 
 
 async def test_token_ids_wait_for_nobodys_text(
