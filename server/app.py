@@ -47,6 +47,7 @@ from server.api.routes import (
     score,
     server_info,
     tasks,
+    tenants,
     tokenize,
     traffic,
     versions,
@@ -68,7 +69,8 @@ from server.traces.setup import traced
 _RESOURCES = (
     infer, batch, tasks, versions, traffic, completions, chat, responses, embeddings, models, lora,
     classify, pooling, score, rerank, tokenize, server_info, pause, embed, predict, info, generate,
-    hub, page, health, metrics, blobs, events, audit, keys
+    hub, page, health, metrics, blobs, events, audit, keys,
+    tenants
 )  # fmt: skip
 
 
@@ -144,7 +146,7 @@ def _guard(
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["*"],
             expose_headers=[
                 "etag",

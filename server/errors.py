@@ -10,6 +10,7 @@ PolydeltaError                  (deltas.errors, with its delta branch)
     │   ├── CapabilityMismatch  400  the task does not do what was asked
     │   ├── TaskNotFound        404  names close matches
     │   │   └── ModelNotFound   404  the same, where tasks are called models
+    │   ├── KeyNotFound         404  no API key is called so
     │   ├── Conflict            409  the name holds another delta
     │   ├── PreconditionFailed  412
     │   └── UnsignedDelta       400  the server takes signed deltas alone
@@ -96,6 +97,13 @@ class ModelNotFound(TaskNotFound):
     """No task has the name that was given as a model's."""
 
     code = "model_not_found"
+
+
+class KeyNotFound(RequestError):
+    """No API key has this name."""
+
+    status = 404
+    code = "key_not_found"
 
 
 class Conflict(RequestError):

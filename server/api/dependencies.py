@@ -10,7 +10,9 @@ from pydantic import AfterValidator, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from server.engine.engine import Engine
+from server.errors import Forbidden
 from server.metrics import Metrics
+from server.registry.access import Access
 from server.registry.keys import Key
 from server.registry.names import MAX_REFERENCE, PLAIN_NAME, SHARED, is_plain, rule_broken
 from server.registry.namespace import Namespace
@@ -44,6 +46,27 @@ async def _namespace(request: Request, engine: EngineDep) -> Namespace:
 
 RegistryDep: TypeAlias = Annotated[Namespace, Depends(_namespace)]
 """The registry as the caller's tenant sees it: whatever a request names is looked for here."""
+
+
+async def _access(engine: EngineDep) -> Access:
+    return engine.registry.access
+
+
+AccessDep: TypeAlias = Annotated[Access, Depends(_access)]
+
+
+async def _operator(request: Request) -> str:
+    key = key_of(request)
+    if key is None:
+        raise Forbidden(
+            "Keys and limits are changed with a key of the scope admin; the first one is made on "
+            "the registry's machine (polydelta key add NAME --scopes admin)."
+        )
+    return key.name
+
+
+OperatorDep: TypeAlias = Annotated[str, Depends(_operator)]
+"""The name of the key with which somebody changes who may ask; without keys nobody may."""
 
 
 async def _sources(request: Request) -> Sources:

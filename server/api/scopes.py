@@ -31,7 +31,10 @@ POST /v1/load_lora_adapter  POST /v1/unload_lora_adapter
 """
 _ADMIN = "GET /v1/audit"
 _OPERATORS_READ = "GET /metrics  GET /server_info  GET /v1/events"
-_OPERATORS = "POST /pause  POST /resume"
+_OPERATORS = """
+POST /pause  POST /resume
+GET /v1/keys  POST /v1/keys  DELETE /v1/keys/{name}  GET /v1/tenants  PATCH /v1/tenants/{name}
+"""
 # Servers of a registry show each other a secret of their own for blobs.
 _OPEN = """
 GET /health  GET /health/live  GET /health/ready  GET /  GET /page/{path:path}

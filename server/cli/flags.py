@@ -34,6 +34,14 @@ Url: TypeAlias = Annotated[
         callback=_check_url,
     ),
 ]
+AdminUrl: TypeAlias = Annotated[
+    str | None,
+    flag(
+        "admin-url",
+        help="Ask the server there, with a key of the scope admin, and open no database.",
+        callback=_check_url,
+    ),
+]
 RegistryUrl: TypeAlias = Annotated[
     str | None,
     typer.Option("--registry", envvar=f"{ENV_PREFIX}REGISTRY", help="As for servers."),

@@ -1,12 +1,13 @@
-"""`polydelta tenant …`: what tenants may use, in a store's registry, servers running or not."""
+"""`polydelta tenant …`: what tenants may use, in a store's registry or by a server that has it."""
 
-from dataclasses import asdict, replace
-from typing import Annotated, Any
+from dataclasses import asdict
+from typing import Annotated, Any, cast
 
 import typer
 
+from polydelta_client import Limits, Polydelta, Tenant
 from server.cli.database import opened
-from server.cli.flags import Format, RegistryUrl, Root, flag
+from server.cli.flags import AdminUrl, Format, RegistryUrl, Root, flag
 from server.cli.printing import err, print_json, print_table
 
 app = typer.Typer(
@@ -43,38 +44,52 @@ def set_(
     ] = None,
     store: Root = None,
     registry: RegistryUrl = None,
+    admin_url: AdminUrl = None,
 ) -> None:
     """Set limits of a tenant; what is not given stays. Servers know within a second."""
-    # The rest of the command line answers at once because only this waits for SQLAlchemy.
-    from server.registry.catalogue.tenants import Tenants
-    from server.registry.tenant import check_tenant
-
-    check_tenant(name)
     limits = {
         "requests_per_minute": requests_per_minute,
         "tokens_per_minute": tokens_per_minute,
         "tasks": tasks,
         "gigabytes": gigabytes,
+        "weight": weight,
     }
-    given: dict[str, Any] = {key: each or None for key, each in limits.items() if each is not None}
-    if weight is not None:
-        given["weight"] = weight
+    given = {key: each for key, each in limits.items() if each is not None}
     if not given:
         raise typer.BadParameter("Give a limit or a weight; polydelta tenant set --help.")
-    with opened(store, registry) as database:
-        Tenants(database).change(name, lambda known: replace(known, **given))
+    if admin_url is not None:
+        with Polydelta(admin_url) as client:
+            client.tenants.limit(name, cast("Limits", given))
+    else:
+        # The rest of the command line answers at once because only this waits for SQLAlchemy.
+        from server.registry.catalogue.tenants import Tenants
+        from server.registry.tenant import check_tenant
+
+        check_tenant(name)
+        with opened(store, registry) as database:
+            Tenants(database).change(name, lambda known: known.limited(given))
     err.print(f"Set {name}.", markup=False)
 
 
 @app.command()
-def ls(store: Root = None, registry: RegistryUrl = None, output: Format = "text") -> None:
+def ls(
+    store: Root = None,
+    registry: RegistryUrl = None,
+    admin_url: AdminUrl = None,
+    output: Format = "text",
+) -> None:
     """List the tenants for whom something was set."""
-    from server.registry.catalogue.tenants import Tenants
+    if admin_url is not None:
+        with Polydelta(admin_url) as client:
+            found = client.tenants.list()
+    else:
+        from server.registry.catalogue.tenants import Tenants
 
-    with opened(store, registry) as database:
-        found = Tenants(database).all()
+        with opened(store, registry) as database:
+            found = [Tenant(**asdict(each)) for each in Tenants(database).all()]
+    shown = [each.model_dump() for each in found]
     if output == "json":
-        return print_json([asdict(each) for each in found])
-    rows = [["-" if each is None else each for each in asdict(tenant).values()] for tenant in found]
+        return print_json(shown)
+    rows = [["-" if each is None else each for each in tenant.values()] for tenant in shown]
     print_table(("TENANT", "REQUESTS/MIN", "TOKENS/MIN", "TASKS", "GIB", "WEIGHT"), rows)
     return None

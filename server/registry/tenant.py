@@ -1,6 +1,7 @@
 """Tenants: what each may use of the servers of a registry."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from server.errors import InvalidRequest
 from server.registry.keys import MAX_TENANT
@@ -22,6 +23,14 @@ class Tenant:
     tasks: int | None = None
     gigabytes: float | None = None
     weight: int = 1
+
+    def limited(self, limits: Mapping[str, float]) -> "Tenant":
+        """The same with some of its fields set, as callers give them: 0 lifts a limit."""
+        return replace(self, **{name: value or None for name, value in limits.items()})
+
+
+MAX_WEIGHT = 1000
+"""How often rows of one tenant may come for one of another's."""
 
 
 def check_tenant(name: str) -> None:

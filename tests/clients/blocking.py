@@ -6,7 +6,11 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from typing import Any, Self
 
 from polydelta_client import AsyncPolydelta, AsyncStream
+from polydelta_client.keys import AsyncKeys
 from polydelta_client.tasks import AsyncTasks
+from polydelta_client.tenants import AsyncTenants
+
+_ASYNC = (AsyncTasks, AsyncKeys, AsyncTenants, AsyncStream, AsyncPolydelta, AsyncGenerator)
 
 
 class Blocking:
@@ -45,7 +49,7 @@ class Blocking:
             return self._runner.run(_awaited(value))
         if callable(value):
             return self._calling(value)
-        if isinstance(value, AsyncTasks | AsyncStream | AsyncPolydelta | AsyncGenerator):
+        if isinstance(value, _ASYNC):
             return Blocking(value, self._runner)
         return value
 

@@ -5,7 +5,18 @@ from pathlib import Path
 
 import polydelta_client
 from polydelta_client import Parameters
-from server.api.routes import audit, batch, health, infer, keys, models, tasks, traffic, versions
+from server.api.routes import (
+    audit,
+    batch,
+    health,
+    infer,
+    keys,
+    models,
+    tasks,
+    tenants,
+    traffic,
+    versions,
+)
 from server.api.routes.infer import InferBody, InferParameters
 
 CLIENT = Path(polydelta_client.__file__).parents[1]
@@ -19,7 +30,7 @@ def test_sources_are_those_that_are_fetched() -> None:
 
 
 def test_every_call_has_a_route_that_answers_it() -> None:
-    modules = (audit, batch, health, infer, keys, models, tasks, traffic, versions)
+    modules = (audit, batch, health, infer, keys, models, tasks, tenants, traffic, versions)
     routers = [module.router for module in modules]
     served = {
         f"{method} {getattr(route, 'path', '')}".replace("{name}", "{id}")

@@ -7,18 +7,19 @@ import pytest
 
 import polydelta_client
 from polydelta_client import AsyncPolydelta, AsyncStream, Polydelta, Stream
+from polydelta_client.keys import AsyncKeys, Keys
 from polydelta_client.tasks import AsyncTasks, Tasks
+from polydelta_client.tenants import AsyncTenants, Tenants
 
 EXPORTED = """
 __version__ Alternative APIConnectionError APIResponseError APIStatusError APIStreamError
 APITimeoutError AsyncPolydelta AsyncStream AuthenticationError BadRequestError BatchRequest
 CalledFunction CallOptions Change ChosenToken Classification Compared ConflictError Embedding Entity
-FunctionPiece Generation Health Inference InferOptions Input InternalServerError Key LastError
-Message Model
-NotFoundError Output Parameters ParsedInference PayloadTooLargeError PermissionDeniedError Piece
-Polydelta PolydeltaError PreconditionFailedError RateLimitError Seconds Sharing Source StepBack
-SteppedBack Stream Tagging Task ToolCall ToolCallPiece Traffic UnsupportedMediaTypeError Usage
-Version
+FunctionPiece Generation Health Inference InferOptions Input InternalServerError Key KnownKey
+LastError Limits MadeKey Message Model NotFoundError Output Parameters ParsedInference
+PayloadTooLargeError PermissionDeniedError Piece Polydelta PolydeltaError PreconditionFailedError
+RateLimitError Seconds Sharing Source StepBack SteppedBack Stream Tagging Task Tenant ToolCall
+ToolCallPiece Traffic UnsupportedMediaTypeError Usage Version
 """
 
 
@@ -34,7 +35,13 @@ def test_the_distribution() -> None:
 
 @pytest.mark.parametrize(
     ("blocking", "awaiting"),
-    [(Polydelta, AsyncPolydelta), (Tasks, AsyncTasks), (Stream, AsyncStream)],
+    [
+        (Polydelta, AsyncPolydelta),
+        (Tasks, AsyncTasks),
+        (Keys, AsyncKeys),
+        (Tenants, AsyncTenants),
+        (Stream, AsyncStream),
+    ],
 )
 def test_both_clients_have_the_same_methods(blocking: type, awaiting: type) -> None:
     assert _signatures(blocking) == _signatures(awaiting)

@@ -1,7 +1,7 @@
 """Python client for Polydelta: one frozen base model, many tasks, switched per request."""
 
 from ._version import __version__
-from .access import Change, Key
+from .access import Change, Key, KnownKey, Limits, MadeKey, Tenant
 from .async_client import AsyncPolydelta
 from .async_streaming import AsyncStream
 from .client import Polydelta
@@ -71,7 +71,10 @@ __all__ = [
     "Input",
     "InternalServerError",
     "Key",
+    "KnownKey",
     "LastError",
+    "Limits",
+    "MadeKey",
     "Message",
     "Model",
     "NotFoundError",
@@ -93,6 +96,7 @@ __all__ = [
     "Stream",
     "Tagging",
     "Task",
+    "Tenant",
     "ToolCall",
     "ToolCallPiece",
     "Traffic",

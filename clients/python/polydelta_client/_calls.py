@@ -1,6 +1,6 @@
 """Requests about what a server has, and how their answers are read; nothing is sent here."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
@@ -9,7 +9,7 @@ import httpx2
 from ._call import Call
 from ._files import files_of
 from ._reading import answer, nothing, reads
-from .access import Change, Key
+from .access import Change, Key, KnownKey, Limits, MadeKey, Tenant
 from .inputs import Source
 from .served import Health, Model, Task, Version
 from .traffic import StepBack, Traffic
@@ -28,6 +28,16 @@ class _Versions:
 @dataclass(frozen=True)
 class _Changes:
     entries: list[Change]
+
+
+@dataclass(frozen=True)
+class _Keys:
+    keys: list[KnownKey]
+
+
+@dataclass(frozen=True)
+class _Tenants:
+    tenants: list[Tenant]
 
 
 @dataclass(frozen=True)
@@ -138,6 +148,32 @@ def own_key() -> Call[Key]:
     return Call("GET", "/v1/keys/self", answer(Key))
 
 
+def list_keys() -> Call[list[KnownKey]]:
+    """`GET /v1/keys`."""
+    return Call("GET", "/v1/keys", lambda response: reads(_Keys)(response).keys)
+
+
+def add_key(name: str, tenant: str, scopes: Sequence[str], days: float | None) -> Call[MadeKey]:
+    """`POST /v1/keys`."""
+    body = {"name": name, "tenant": tenant, "scopes": list(scopes), "days": days}
+    return Call("POST", "/v1/keys", answer(MadeKey), json=body)
+
+
+def revoke_key(name: str) -> Call[None]:
+    """`DELETE /v1/keys/{id}`."""
+    return Call("DELETE", f"/v1/keys/{_segment(name, 'key')}", nothing)
+
+
+def list_tenants() -> Call[list[Tenant]]:
+    """`GET /v1/tenants`."""
+    return Call("GET", "/v1/tenants", lambda response: reads(_Tenants)(response).tenants)
+
+
+def limit_tenant(name: str, limits: Limits) -> Call[Tenant]:
+    """`PATCH /v1/tenants/{id}`."""
+    return Call("PATCH", f"/v1/tenants/{_segment(name, 'tenant')}", answer(Tenant), json=limits)
+
+
 def audit(limit: int, before: int | None, task: str | None) -> Call[list[Change]]:
     """`GET /v1/audit`."""
     told = {"limit": limit, "before": before, "task": task}
@@ -158,9 +194,13 @@ def raw(method: str, path: str, json: object) -> Call[httpx2.Response]:
 
 
 def _task_path(name: str) -> str:
+    return f"/v1/tasks/{_segment(name, 'task')}"
+
+
+def _segment(name: str, what: str) -> str:
     if not name.strip("."):
-        raise ValueError(f"not the name of a task: {name!r}")
-    return f"/v1/tasks/{quote(name, safe='')}"
+        raise ValueError(f"not the name of a {what}: {name!r}")
+    return quote(name, safe="")
 
 
 def _alias_path(name: str, alias: str) -> str:

@@ -1,6 +1,7 @@
-"""Access: what a key is good for, and who changed what."""
+"""Access: what keys are good for, what tenants may use, and who changed what."""
 
 from dataclasses import dataclass
+from typing import TypedDict
 
 from ._result import Answer, Result
 
@@ -17,6 +18,61 @@ class Key(Answer):
     tenant: str
     scopes: list[str]
     expires: float | None
+
+
+@dataclass(frozen=True, repr=False)
+class KnownKey(Result):
+    """A key that there is or was, without what opens anything; times are in Unix seconds.
+
+    One that is not `good` was revoked, has expired or is damaged; of damaged ones nothing but the
+    name is known. `tenant` is empty for the shared one.
+    """
+
+    name: str
+    tenant: str
+    scopes: list[str]
+    created: float | None
+    expires: float | None
+    revoked: float | None
+    good: bool
+    damaged: bool
+
+
+@dataclass(frozen=True, repr=False)
+class MadeKey(Answer):
+    """A key that was made. `key` is what its holder sends: shown this once, kept nowhere."""
+
+    name: str
+    tenant: str
+    scopes: list[str]
+    expires: float | None
+    key: str
+
+
+class Limits(TypedDict, total=False):
+    """What to set of a tenant: what is not given stays as it is, 0 lifts a limit.
+
+    `requests_per_minute` and `tokens_per_minute` are of each server, `tasks` and `gigabytes` of
+    deltas of the whole registry. Tenants that wait are served by `weight`, 1 to 1000.
+    """
+
+    requests_per_minute: int
+    tokens_per_minute: int
+    tasks: int
+    gigabytes: float
+    weight: int
+
+
+@dataclass(frozen=True, repr=False)
+class Tenant(Answer):
+    """What a tenant may use; where a limit is None there is none."""
+
+    name: str
+    requests_per_minute: int | None
+    tokens_per_minute: int | None
+    tasks: int | None
+    gigabytes: float | None
+    weight: int
 
 
 @dataclass(frozen=True, repr=False)

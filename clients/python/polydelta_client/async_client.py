@@ -17,8 +17,10 @@ from .async_streaming import AsyncStream
 from .errors import PolydeltaError
 from .inference import Inference, ParsedInference
 from .inputs import BatchRequest, CallOptions, InferOptions, Input
+from .keys import AsyncKeys
 from .served import Health, Model
 from .tasks import AsyncTasks
+from .tenants import AsyncTenants
 
 T = TypeVar("T")
 
@@ -46,6 +48,16 @@ class AsyncPolydelta:
     def tasks(self) -> AsyncTasks:
         """The tasks of the server: what is there, and changing it."""
         return AsyncTasks(self._transport)
+
+    @property
+    def keys(self) -> AsyncKeys:
+        """The API keys of the server: who may ask, for operators."""
+        return AsyncKeys(self._transport)
+
+    @property
+    def tenants(self) -> AsyncTenants:
+        """The tenants of the server: how much each may use, for operators."""
+        return AsyncTenants(self._transport)
 
     def with_options(self, **options: Unpack[CallOptions]) -> Self:
         """Return a client with other options, on the same connections."""

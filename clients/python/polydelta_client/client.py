@@ -16,9 +16,11 @@ from .access import Change, Key
 from .errors import PolydeltaError
 from .inference import Inference, ParsedInference
 from .inputs import BatchRequest, CallOptions, InferOptions, Input
+from .keys import Keys
 from .served import Health, Model
 from .streaming import Stream
 from .tasks import Tasks
+from .tenants import Tenants
 
 T = TypeVar("T")
 
@@ -51,6 +53,16 @@ class Polydelta:
     def tasks(self) -> Tasks:
         """The tasks of the server: what is there, and changing it."""
         return Tasks(self._transport)
+
+    @property
+    def keys(self) -> Keys:
+        """The API keys of the server: who may ask, for operators."""
+        return Keys(self._transport)
+
+    @property
+    def tenants(self) -> Tenants:
+        """The tenants of the server: how much each may use, for operators."""
+        return Tenants(self._transport)
 
     def with_options(self, **options: Unpack[CallOptions]) -> Self:
         """Return a client with other options, on the same connections."""

@@ -45,10 +45,10 @@ class Audit:
             rows = [dict(row) for row in connection.execute(wanted).mappings()]
         return [_entry(row) for row in rows if is_sound(row)]
 
-    def refused(self, name: TaskName, kind: str, who: str, code: str) -> None:
-        """Note what somebody wanted done to a task and was refused."""
+    def refused(self, name: TaskName, kind: str, who: str, code: str, about: str = "") -> None:
+        """Note what somebody wanted done to a task, a key or limits, and was refused."""
         with self._database.transaction() as connection:
-            note(connection, name, kind, who, outcome=code)
+            note(connection, name, kind, who, about=about, outcome=code)
 
     def forget(self, until: float) -> None:
         """Remove entries that are as old; waits for nobody where there are none."""

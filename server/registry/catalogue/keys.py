@@ -9,10 +9,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, select
 
-from server.errors import Conflict, TaskNotFound
+from server.errors import Conflict, KeyNotFound
 from server.registry.audit import OPERATOR
 from server.registry.catalogue.audit import note
 from server.registry.catalogue.database import Database
+from server.registry.catalogue.named import Known, all_named
 from server.registry.catalogue.tables import CHANGES, KEYS, NO_BASE, is_sound, sealed
 from server.registry.keys import Key, KeyRing, Scope
 from server.registry.names import SHARED, TaskName
@@ -26,8 +27,8 @@ class Keys:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def all(self) -> tuple[list[Key], list[str]]:
-        """Every key there ever was, by name, and the names of those that are damaged."""
+    def all(self) -> Known[Key]:
+        """Every key there ever was."""
         with self._database.reading() as connection:
             return all_keys(connection)
 
@@ -36,13 +37,13 @@ class Keys:
         keys, damaged = self.all()
         return KeyRing(keys, required=bool(keys or damaged))
 
-    def add(self, key: Key) -> None:
+    def add(self, key: Key, by: str = OPERATOR) -> None:
         """Keep a key; raises Conflict where one of its name is in use, or damaged."""
         with self._database.transaction() as connection:
             known = _known(connection, key.name)
             if known is not None and known.is_good(time.time()):
                 raise Conflict(f"There is a key '{key.name}' already; revoke it first.")
-            self._write(connection, key, "add_key")
+            self._write(connection, key, "add_key", by)
 
     def put(self, key: Key, *, replace: bool) -> Key | None:
         """Keep a key of another registry, and return what there was of its name.
@@ -63,45 +64,42 @@ class Keys:
             twins = select(KEYS.c.name).where(KEYS.c.digest == key.digest, KEYS.c.name != key.name)
             if (twin := connection.scalar(twins)) is not None:
                 raise Conflict(f"It is the key '{twin}', which has that name here.")
-            self._write(connection, key, "add_key")
+            self._write(connection, key, "add_key", OPERATOR)
             return known
 
-    def revoke(self, name: str) -> None:
+    def revoke(self, name: str, by: str = OPERATOR) -> None:
         """Let a key be used no more, and remove it if it is damaged.
 
-        Raises TaskNotFound if there is none of that name.
+        Raises KeyNotFound if there is none of that name.
         """
         with self._database.transaction() as connection:
             row = _named(connection, name)
             if row is None:
-                raise TaskNotFound(f"There is no key '{name}'; polydelta key ls shows all.")
+                raise KeyNotFound(f"There is no key '{name}'; polydelta key ls shows all.")
             key = _read(row)
             if key is None:
                 connection.execute(delete(KEYS).where(_is(row)))
-                self._note(connection, SHARED, name, "revoke_key")
+                self._note(connection, SHARED, name, "revoke_key", by)
             else:
                 revoked = replace(key, revoked=key.revoked or time.time())
-                self._write(connection, revoked, "revoke_key")
+                self._write(connection, revoked, "revoke_key", by)
 
-    def _write(self, connection: Connection, key: Key, kind: str) -> None:
+    def _write(self, connection: Connection, key: Key, kind: str, by: str) -> None:
         connection.execute(delete(KEYS).filter_by(name=key.name))
         connection.execute(insert(KEYS).values(_row(key)))
-        self._note(connection, key.tenant, key.name, kind)
+        self._note(connection, key.tenant, key.name, kind, by)
 
-    def _note(self, connection: Connection, tenant: str, name: str, kind: str) -> None:
-        note(connection, TaskName(tenant, ""), kind, OPERATOR, about=name)
+    def _note(self, connection: Connection, tenant: str, name: str, kind: str, by: str) -> None:
+        note(connection, TaskName(tenant, ""), kind, by, about=name)
         what = f"{kind} {name}"
         change = {"base": NO_BASE, "tenant": tenant, "task": "", "at": time.time(), "what": what}
         connection.execute(insert(CHANGES).values(change))
         self._database.tell(connection)
 
 
-def all_keys(connection: Connection) -> tuple[list[Key], list[str]]:
-    """Every key there ever was, by name, and the names of those that are damaged."""
-    read = connection.execute(select(KEYS).order_by(KEYS.c.name)).mappings()
-    rows = [dict(row) for row in read]
-    keys = [key for row in rows if (key := _read(row)) is not None]
-    return keys, [str(row["name"]) for row in rows if not is_sound(row)]
+def all_keys(connection: Connection) -> Known[Key]:
+    """Every key there ever was."""
+    return all_named(connection, KEYS, _read)
 
 
 def _known(connection: Connection, name: str) -> Key | None:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, delete, insert, select
 from server.registry.audit import OPERATOR
 from server.registry.catalogue.audit import note
 from server.registry.catalogue.database import Database
+from server.registry.catalogue.named import Known, all_named
 from server.registry.catalogue.tables import CHANGES, NO_BASE, TENANTS, is_sound, sealed
 from server.registry.names import TaskName
 from server.registry.tenant import Tenant
@@ -29,9 +30,9 @@ class Tenants:
     def all(self) -> list[Tenant]:
         """Every tenant for whom something was set, by name; damaged ones are logged, left out."""
         with self._database.reading() as connection:
-            return all_tenants(connection)[0]
+            return all_tenants(connection).sound
 
-    def change(self, name: str, edit: Callable[[Tenant], Tenant]) -> Tenant:
+    def change(self, name: str, edit: Callable[[Tenant], Tenant], by: str = OPERATOR) -> Tenant:
         """Make of a tenant, in one step, what `edit` makes of it; returns what it is then."""
         with self._database.transaction() as connection:
             after = edit(tenant_of(connection, name))
@@ -40,17 +41,14 @@ class Tenants:
             connection.execute(insert(TENANTS).values(sealed({"name": name, "about": about})))
             change = {"base": NO_BASE, "tenant": name, "task": "", "at": time.time()}
             connection.execute(insert(CHANGES).values({**change, "what": "limits set"}))
-            note(connection, TaskName(name, ""), "set_limits", OPERATOR)
+            note(connection, TaskName(name, ""), "set_limits", by)
             self._database.tell(connection)
         return after
 
 
-def all_tenants(connection: Connection) -> tuple[list[Tenant], list[str]]:
-    """Every tenant for whom something was set, by name, and the names of damaged ones."""
-    read = connection.execute(select(TENANTS).order_by(TENANTS.c.name)).mappings()
-    rows = [dict(row) for row in read]
-    tenants = [found for row in rows if (found := _read(row)) is not None]
-    return tenants, [str(row["name"]) for row in rows if not is_sound(row)]
+def all_tenants(connection: Connection) -> Known[Tenant]:
+    """Every tenant for whom something was set."""
+    return all_named(connection, TENANTS, _read)
 
 
 def tenant_of(connection: Connection, name: str) -> Tenant:
