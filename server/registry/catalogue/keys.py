@@ -73,7 +73,7 @@ class Keys:
         Raises KeyNotFound if there is none of that name.
         """
         with self._database.transaction() as connection:
-            row = _named(connection, name)
+            row = _named(connection, name) or _shown(connection, name)
             if row is None:
                 raise KeyNotFound(f"There is no key '{name}'; polydelta key ls shows all.")
             key = _read(row)
@@ -115,8 +115,13 @@ def _known(connection: Connection, name: str) -> Key | None:
 
 
 def _named(connection: Connection, name: str) -> Mapping[str, Any] | None:
-    """A key's row, sound or not, by its name as it is shown."""
-    # A damaged name is shown with other characters than it has.
+    """A key's row, sound or not."""
+    row = connection.execute(select(KEYS).filter_by(name=name)).mappings().first()
+    return None if row is None else dict(row)
+
+
+def _shown(connection: Connection, name: str) -> Mapping[str, Any] | None:
+    """A damaged key's row by its name as it is shown, with other characters than it has."""
     rows = map(dict, connection.execute(select(KEYS)).mappings())
     return next((row for row in rows if str(row["name"]) == name), None)
 

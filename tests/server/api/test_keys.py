@@ -148,10 +148,11 @@ def test_a_tenants_task_is_not_there_for_others(server: Server, operator: str) -
             absent = server.ask("POST", "/v1/infer", key, json={"task": "nothing", "input": "a"})
             assert private.status_code == absent.status_code == 404
             assert private.json()["detail"] == absent.json()["detail"].replace("nothing", "private")
-        for method, path in map(filled, NEEDS):
-            if "private" in path and method != "PUT":
-                answer = server.ask(method, path, key, json=_body(path))
-                assert answer.status_code == 404, (method, path)
+        for place in NEEDS:
+            if "{name}" in place[1] and place != _PUT and not NEEDS[place].operators:
+                private, absent = (_told(server, place, key, name) for name in _LIKE)
+                assert private[0] == 404, place
+                assert private == absent, place
         for path in ("/v1/tasks", "/v1/models"):
             assert "private" not in server.ask("GET", path, key).text
     for tries in ("private", "private@1"):
@@ -221,6 +222,21 @@ def test_a_route_without_a_declared_scope_starts_no_server() -> None:
 
     with pytest.raises(ValueError, match="GET /forgotten"):
         check_declared([Route("/forgotten", forgotten)])
+
+
+_PUT = ("PUT", "/v1/tasks/{name}")
+_LIKE = ("private", "nothing")
+"""A task of another tenant, and one that is not there."""
+
+
+def _told(server: Server, place: Place, key: str, name: str) -> tuple[int, str, dict[str, str]]:
+    """What is answered about a task, less the task's name and the request's."""
+    method, path = filled(place)
+    answer = server.ask(method, path.replace("private", name), key, json=_body(path))
+    told = dict(answer.headers)
+    request = told.pop("x-request-id")
+    del told["date"]
+    return answer.status_code, answer.text.replace(request, "").replace(name, "NAME"), told
 
 
 _made: dict[str, str] = {}
