@@ -266,4 +266,4 @@ def _bad(server: Server, name: str) -> str:
 def _body(path: str) -> dict[str, Any]:
     if path.endswith(("activate", "/a")):
         return {"version": 1}
-    return {"inputs": "a"}
+    return {"1": 1} if path.endswith("traffic") else {"inputs": "a"}
