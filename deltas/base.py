@@ -85,9 +85,13 @@ class BaseSpec:
     @property
     def layer_paths(self) -> tuple[str, ...]:
         """The paths of the layers of own rows, under the backbone, in the order of the modules."""
+        return self.layer_paths_of(Rows.OWN)
+
+    def layer_paths_of(self, rows: Rows) -> tuple[str, ...]:
+        """The same for the layers of some rows."""
         ends = f".{AFTER_ATTENTION}"
-        own = (site.name for site in self.sites.values() if site.rows is Rows.OWN)
-        return tuple(name.removesuffix(ends) for name in own if name.endswith(ends))
+        theirs = (site.name for site in self.sites.values() if site.rows is rows)
+        return tuple(name.removesuffix(ends) for name in theirs if name.endswith(ends))
 
     def of_role(self, role: Role) -> list[Site]:
         """The sites of one role, in the order of the modules."""

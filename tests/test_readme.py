@@ -28,9 +28,7 @@ def sort_of(family: Family) -> str:
 
 def way_of(family: Family) -> str:
     """How a family's layers are computed, at best."""
-    if family.encoder is not None:
-        return SOURCED
-    if family.gated or family.post_norm:
+    if family.pre_norm or family.post_norm or family.sublayers:
         return "kernels"
     return "one by one" if family.attention is None else "modules"
 
@@ -67,7 +65,7 @@ def demo_tasks() -> str:
 def test_families() -> None:
     sorts = families(["", "`model_type`"], sort_of, "decoders", SOURCED, "encoders")
     assert sorts in README
-    ways = families(["layers", "families"], way_of, "kernels", "modules", SOURCED, "one by one")
+    ways = families(["layers", "families"], way_of, "kernels", "modules", "one by one")
     assert ways in (ROOT / "docs" / "families.md").read_text()
 
 

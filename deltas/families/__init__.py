@@ -9,7 +9,17 @@ from deltas.errors import UnsupportedBase
 from deltas.families.decoders import DECODERS
 from deltas.families.encoder_decoders import ENCODER_DECODERS
 from deltas.families.encoders import ENCODERS
-from deltas.families.family import Asking, Block, Encoder, Family, Gated, HeadLayout, PostNorm
+from deltas.families.family import (
+    Asking,
+    Block,
+    Encoder,
+    Family,
+    HeadLayout,
+    PostNorm,
+    PreNorm,
+    Stack,
+    Sublayers,
+)
 
 __all__ = [
     "FAMILIES",
@@ -17,9 +27,11 @@ __all__ = [
     "Block",
     "Encoder",
     "Family",
-    "Gated",
     "HeadLayout",
     "PostNorm",
+    "PreNorm",
+    "Stack",
+    "Sublayers",
     "family_of",
 ]
 

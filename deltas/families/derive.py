@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from deltas.errors import UnsupportedBase
-from deltas.families.family import Family, Gated
+from deltas.families.family import Family, PreNorm
 
 _TOKENS = 7
 _NEAR = 0.02
 """What rounding in 16 bits may leave, as a share of a layer's output."""
 _RECURRENT = ("conv", "linear_attn", "mamba", "recurrent", "ssm", "temporal", "time_mix")
-_ROTARY, _NORM = "rotary_emb", "norm"
+_ROTARY = "rotary_emb"
 
 
 def derive(model: PreTrainedModel, known: Iterable[Family]) -> Family:
@@ -43,8 +43,8 @@ def derive(model: PreTrainedModel, known: Iterable[Family]) -> Family:
             strange = found
     if not fitting:
         raise UnsupportedBase(_refusal(name, strange))
-    best = next((each for each in fitting if _is_gated(each.gated, each, backbone)), None)
-    return replace(best or replace(fitting[0], gated=None), name=name)
+    best = next((each for each in fitting if _is_pre_norm(each.pre_norm, each, backbone)), None)
+    return replace(best or replace(fitting[0], pre_norm=None), name=name)
 
 
 @torch.no_grad()
@@ -93,13 +93,18 @@ def _strange(family: Family, layers: list[nn.Module]) -> dict[str, nn.Module] | 
     return strange if strange or lacking else None
 
 
-def _is_gated(gated: Gated | None, family: Family, backbone: nn.Module) -> bool:
+def _is_pre_norm(parts: PreNorm | None, family: Family, backbone: nn.Module) -> bool:
     """Whether the fast path's modules are there, with norms of heads just where it has them."""
-    if gated is None or not (_has(backbone, _ROTARY) and _has(backbone, _NORM)):
+    # What an attribute would say of rotation nobody knows of others' attention.
+    if (
+        parts is None
+        or parts.rotates
+        or not (_has(backbone, _ROTARY) and _has(backbone, parts.last_norm))
+    ):
         return False
     layer = next(backbone.get_submodule(family.layers).children())
-    paths = (*gated.attention, gated.attention_output)
-    paths = (*paths, *gated.feed_forward, gated.feed_forward_output, *(gated.head_norms or ()))
+    paths = (*parts.attention, parts.attention_output)
+    paths = (*paths, *parts.feed_forward, parts.feed_forward_output, *(parts.head_norms or ()))
     own = {name for name, each in layer.named_modules() if _weighs(each, recurse=False)}
     norms = {
         path

@@ -2,7 +2,31 @@
 
 from dataclasses import replace
 
-from deltas.families.family import Block, Encoder, Family
+from deltas.families.family import Block, Encoder, Family, Sublayers
+
+_T5_SUBLAYERS = Sublayers(
+    attention=("layer.0.SelfAttention.q", "layer.0.SelfAttention.k", "layer.0.SelfAttention.v"),
+    attention_output="layer.0.SelfAttention.o",
+    cross_attention=("layer.1.EncDecAttention.q", "layer.1.EncDecAttention.o"),
+    feed_forward=tuple(f"layer.2.DenseReluDense.{name}" for name in ("wi", "wi_0", "wi_1")),
+    feed_forward_output="layer.2.DenseReluDense.wo",
+    norm="layer_norm",
+    last_norm="final_layer_norm",
+)
+
+_T5_ENCODER = Encoder(
+    layers="encoder.block",
+    cross_attention="layer.1.EncDecAttention",
+    keys=("k", "v"),
+    after_cross_attention=Block("layer.1.dropout", "layer.1"),
+    after_feed_forward=Block("layer.1.dropout", "layer.1"),
+    sublayers=replace(
+        _T5_SUBLAYERS,
+        feed_forward=tuple(f"layer.1.DenseReluDense.{name}" for name in ("wi", "wi_0", "wi_1")),
+        feed_forward_output="layer.1.DenseReluDense.wo",
+    ),
+    positions=None,
+)
 
 _T5 = Family(
     "t5",
@@ -13,14 +37,8 @@ _T5 = Family(
     after_attention=Block("layer.0.dropout", "layer.0"),
     after_feed_forward=Block("layer.2.dropout", "layer.2"),
     prefixes=(),
-    encoder=Encoder(
-        layers="encoder.block",
-        cross_attention="layer.1.EncDecAttention",
-        keys=("k", "v"),
-        after_cross_attention=Block("layer.1.dropout", "layer.1"),
-        after_feed_forward=Block("layer.1.dropout", "layer.1"),
-        positions=None,
-    ),
+    sublayers=_T5_SUBLAYERS,
+    encoder=_T5_ENCODER,
 )
 
 # A norm behind each sum.
@@ -34,6 +52,7 @@ _BART = Family(
     after_feed_forward=Block("fc2", "fc1", norm="final_layer_norm"),
     prefixes=("model",),
     key_heads="num_heads",
+    sublayers=Sublayers(),
     encoder=Encoder(Block("encoder_attn", "encoder_attn", norm="encoder_attn_layer_norm")),
 )
 
@@ -47,6 +66,8 @@ _PRE_NORM = replace(
 
 ENCODER_DECODERS = (
     *(replace(_T5, name=name) for name in ("t5", "mt5")),
-    *(replace(_BART, name=name) for name in ("bart", "marian", "blenderbot-small")),
+    *(replace(_BART, name=name) for name in ("bart", "marian")),
+    # Its decoder adds positions behind the first norm.
+    replace(_BART, name="blenderbot-small", sublayers=None),
     *(replace(_PRE_NORM, name=name) for name in ("mbart", "pegasus", "m2m_100")),
 )

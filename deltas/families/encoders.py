@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from deltas.families.family import Block, Family, HeadLayout, PostNorm
+from deltas.families.family import Block, Family, HeadLayout, PostNorm, PreNorm
 
 _OF_TOKENS = HeadLayout(("classifier",), "all")
 _POOLED = HeadLayout(("classifier",), "pooler")
@@ -34,6 +34,16 @@ _BERT = Family(
 # RoBERTa numbers positions from padding_idx + 1.
 _ROBERTA = replace(_BERT, name="roberta", prefixes=("roberta",), first_position=2, classifier=_TANH)
 
+_MODERN_LAYER = PreNorm(
+    attention=("attn.Wqkv",),
+    attention_output="attn.Wo",
+    attention_norms=("attn_norm",),
+    feed_forward=("mlp.Wi",),
+    feed_forward_output="mlp.Wo",
+    last_norm="final_norm",
+    embedding_norm="embeddings.norm",
+)
+
 _MODERN = Family(
     "modernbert",
     causal=False,
@@ -45,6 +55,7 @@ _MODERN = Family(
     prefixes=("model",),
     classifier=_DENSE,
     tagger=replace(_DENSE, pooling="all"),
+    pre_norm=_MODERN_LAYER,
 )
 
 # Rotated heads and a gated feed-forward block, a layer norm behind each sum.
@@ -118,6 +129,7 @@ ENCODERS = (
         after_feed_forward=Block("mlp", "post_attention_layernorm"),
         classifier=HeadLayout(("dense", "classifier"), "classifier_pooling", ("gelu",)),
         tagger=_OF_TOKENS,
+        pre_norm=PreNorm(),
     ),
     _NOMIC,
     replace(

@@ -32,20 +32,40 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
-class Gated:
-    """A decoder layer of RMS norms, rotated heads and a gated feed-forward block.
+class PreNorm:
+    """A layer that reads what it adds to through norms: attention and a feed-forward block.
 
-    Such layers can be computed without their modules. Paths are relative to the layer, those of
-    the two head norms to be left out where there are none; `norm_offset` is added to every norm's
-    weight. The norms of the blocks themselves are in the family's `Block` records.
+    Such layers can be computed without their modules. Paths are relative to the layer, those of the
+    norm behind the last layer, of the table of positions and of the norm of embedded rows to the
+    backbone. A single projection of attention holds queries, keys and values, those of each head of
+    keys together where it is `grouped`; a single one of feed-forward holds a gate and then what is
+    `gated`, or there is no gate. Norms of blocks are those that read their residual by the family's
+    `Block` records, or the first of these that a base has; one of nothing is left out. Both blocks
+    read the same residual if they are `parallel`, or if a setting says so. `head_norms` are to be
+    left out where there are none, `norm_offset` is added to every norm's weight. Heads are rotated
+    where a base has a `rotary_emb`, no biases, and an attention that says so by an attribute, where
+    one is named; `neighbours` are rotated together, else halves. An `activation` is named where the
+    configuration names none.
     """
 
-    attention: tuple[str, str, str] = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
+    attention: tuple[str, ...] = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
     attention_output: str = "self_attn.o_proj"
-    feed_forward: tuple[str, str] = ("mlp.gate_proj", "mlp.up_proj")
+    attention_norms: tuple[str, ...] = ()
+    grouped: bool = False
+    feed_forward: tuple[str, ...] = ("mlp.gate_proj", "mlp.up_proj")
     feed_forward_output: str = "mlp.down_proj"
+    feed_forward_norms: tuple[str, ...] = ()
+    gated: bool = True
+    activation: str | None = None
+    parallel: bool = False
+    parallel_by: tuple[str, ...] = ()
     head_norms: tuple[str, str] | None = None
     norm_offset: float = 0.0
+    last_norm: str = "norm"
+    rotates: str | None = None
+    neighbours: bool = False
+    positions: str | None = None
+    embedding_norm: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +86,28 @@ class PostNorm:
     feed_forward: str = "intermediate.dense"
     feed_forward_output: str = "output.dense"
     embeddings: tuple[str, ...] = ("embeddings",)
+
+
+@dataclass(frozen=True, slots=True)
+class Sublayers:
+    """A layer of an encoder-decoder: attention, perhaps cross-attention, and feed-forward.
+
+    Such layers can be computed without their modules (Vaswani et al., 2017, arXiv:1706.03762). Each
+    has a norm behind its sum where the family's `Block` record names one, else before it: the
+    module whose input is the residual, or `norm` within that. Paths are relative to the layer, but
+    those of the norms before the first layer and behind the last to the stack. Of
+    `feed_forward`, `first_norm` and `last_norm` what a base has not is left out; of two projections
+    the first is the gate. `cross_attention` are those of queries and of the output.
+    """
+
+    attention: tuple[str, str, str] = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
+    attention_output: str = "self_attn.out_proj"
+    cross_attention: tuple[str, str] = ("encoder_attn.q_proj", "encoder_attn.out_proj")
+    feed_forward: tuple[str, ...] = ("fc1",)
+    feed_forward_output: str = "fc2"
+    norm: str = ""
+    first_norm: str = "layernorm_embedding"
+    last_norm: str = "layer_norm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +144,10 @@ class Asking:
 class Encoder:
     """The stack that reads a source, and how the family's own layers, a decoder's, look at that.
 
-    Its layers are like the decoder's but for `after_feed_forward`, where that is given. Within a
-    layer of the decoder `cross_attention` is the module that looks at the source; `keys` are its
-    projections to keys and values. `positions`, under both stacks, makes vectors of positions.
+    Its layers are like the decoder's but for `after_feed_forward` and `sublayers`, where these are
+    given. Within a layer of the decoder `cross_attention` is the module that looks at the source;
+    `keys` are its projections to keys and values. `positions`, under both stacks, makes vectors of
+    positions.
     """
 
     after_cross_attention: Block
@@ -113,6 +156,7 @@ class Encoder:
     cross_attention: str = "encoder_attn"
     keys: tuple[str, str] = ("k_proj", "v_proj")
     after_feed_forward: Block | None = None
+    sublayers: Sublayers | None = None
     positions: str | None = "embed_positions"
 
 
@@ -124,6 +168,7 @@ class Stack:
     layers: str
     embedding: str
     blocks: Mapping[str, Block]
+    sublayers: Sublayers | None = None
 
     @property
     def path(self) -> str:
@@ -161,8 +206,9 @@ class Family:
     pooler: str | None = None
     classifier: HeadLayout | None = None
     tagger: HeadLayout | None = None
-    gated: Gated | None = None
+    pre_norm: PreNorm | None = None
     post_norm: PostNorm | None = None
+    sublayers: Sublayers | None = None
     encoder: Encoder | None = None
 
     @property
@@ -190,6 +236,12 @@ class Family:
         across = {AFTER_CROSS_ATTENTION: reader.after_cross_attention}
         ends = {AFTER_FEED_FORWARD: reader.after_feed_forward or self.after_feed_forward}
         return (
-            Stack(Rows.SOURCE, reader.layers, reader.embedding, first | ends),
-            Stack(Rows.OWN, self.layers, self.embedding, first | across | last),
+            Stack(
+                Rows.SOURCE,
+                reader.layers,
+                reader.embedding,
+                first | ends,
+                reader.sublayers or self.sublayers,
+            ),
+            Stack(Rows.OWN, self.layers, self.embedding, first | across | last, self.sublayers),
         )

@@ -45,6 +45,14 @@ void keep(const T* key, const T* value, int64_t place, int64_t heads, int64_t wi
     }
 }
 
+// The angles of each row's position, [rows, width]: as many of a head's first numbers are turned,
+// pairs of neighbours or of a number and one half of the width on.
+struct Angles {
+    const float *cosine, *sine;
+    int64_t width;
+    bool neighbours;
+};
+
 // Turns x by the angles of one position, its first half being the real parts.
 template <class T>
 void rotate(T* x, const float* cosine, const float* sine, int64_t width) {
@@ -62,13 +70,42 @@ void rotate(T* x, const float* cosine, const float* sine, int64_t width) {
     }
 }
 
+// The same where each real part's neighbour is its imaginary one.
+template <class T>
+void rotate_neighbours(T* x, const float* cosine, const float* sine, int64_t width) {
+    for (int64_t at = 0; at < width; at += 2) {
+        const float real = widen(x[at]), imaginary = widen(x[at + 1]);
+        narrow(real * cosine[at] - imaginary * sine[at], x + at);
+        narrow(imaginary * cosine[at + 1] + real * sine[at + 1], x + at + 1);
+    }
+}
+
+// Puts queries, then keys, then values together, of rows that hold them for each head of keys.
+template <class T>
+void ungroup(Loops& loops, const T* fused, int64_t rows, Heads heads, T* to) {
+    const int64_t group = heads.queries / heads.keys, width = heads.width;
+    const int64_t size = (heads.queries + 2 * heads.keys) * width;
+    loops.add(rows, ROW_GRAIN, [=](int64_t begin, int64_t end) {
+        for (int64_t row = begin; row < end; ++row) {
+            const T* from = fused + row * size;
+            T* queries = to + row * size;
+            T* keys = queries + heads.queries * width;
+            T* values = keys + heads.keys * width;
+            for (int64_t head = 0; head < heads.keys; ++head, from += (group + 2) * width) {
+                std::copy_n(from, group * width, queries + head * group * width);
+                std::copy_n(from + group * width, width, keys + head * width);
+                std::copy_n(from + (group + 1) * width, width, values + head * width);
+            }
+        }
+    });
+}
+
 // For each row of fused queries, keys and values: norms of the heads where the base has them,
 // rotation where it has positions of that sort, and the key and value go to the cache.
 template <class T>
 void place(
     Loops& loops, T* fused, int64_t stride, int64_t rows, Heads heads, const float* query_norm,
-    const float* key_norm, float epsilon, const float* cosine, const float* sine,
-    const int32_t* places, T* keys, T* values) {
+    const float* key_norm, float epsilon, Angles angles, const int32_t* places, T* keys, T* values) {
     loops.add(rows, ROW_GRAIN / 4, [=](int64_t begin, int64_t end) {
         for (int64_t row = begin; row < end; ++row) {
             T* first = fused + row * stride;
@@ -76,7 +113,10 @@ void place(
                 T* x = first + head * heads.width;
                 const float* norm = head < heads.queries ? query_norm : key_norm;
                 if (norm) normalise(x, norm, nullptr, epsilon, heads.width, x);
-                if (cosine) rotate(x, cosine + row * heads.width, sine + row * heads.width, heads.width);
+                if (!angles.cosine) continue;
+                const float* cosine = angles.cosine + row * angles.width;
+                const float* sine = angles.sine + row * angles.width;
+                (angles.neighbours ? rotate_neighbours<T> : rotate<T>)(x, cosine, sine, angles.width);
             }
             const T* key = first + heads.queries * heads.width;
             keep(key, key + heads.keys * heads.width, places[row], heads.keys, heads.width, keys, values);

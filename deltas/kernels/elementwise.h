@@ -41,6 +41,20 @@ void normalise(
     }
 }
 
+template <class T>
+void add_row(T* x, const T* y, int64_t width) {
+    for (int64_t at = 0; at < width; at += LANES)
+        store_within(load_within(x, at, width) + load_within(y, at, width), x, at, width);
+}
+
+// x += y for x and y [rows, width].
+template <class T>
+void add(Loops& loops, T* x, const T* y, int64_t rows, int64_t width) {
+    loops.add(rows, ROW_GRAIN, [=](int64_t begin, int64_t end) {
+        for (int64_t row = begin; row < end; ++row) add_row(x + row * width, y + row * width, width);
+    });
+}
+
 // x += y where there is a y, then to = x normalised.
 template <class T>
 void add_norm(
@@ -50,10 +64,7 @@ void add_norm(
     loops.add(rows, ROW_GRAIN, [=](int64_t begin, int64_t end) {
         for (int64_t row = begin; row < end; ++row) {
             T* sum_row = x + row * width;
-            const T* add = y ? y + row * y_stride : nullptr;
-            for (int64_t at = 0; add && at < width; at += LANES)
-                store_within(
-                    load_within(sum_row, at, width) + load_within(add, at, width), sum_row, at, width);
+            if (y) add_row(sum_row, y + row * y_stride, width);
             normalise(sum_row, weight, bias, epsilon, width, to + row * width);
         }
     });

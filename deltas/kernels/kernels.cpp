@@ -103,16 +103,28 @@ struct Calls {
     static void place(
         Loops& loops, T* fused, int64_t stride, Rows rows, int64_t queries, int64_t key_heads,
         int64_t width, const float* query_norm, const float* key_norm, float epsilon,
-        const float* cosine, const float* sine, Places places, T* keys, T* values) {
+        const float* cosine, const float* sine, int64_t turned, int64_t neighbours, Places places,
+        T* keys, T* values) {
         ::place(
             loops, fused, stride, rows, {queries, key_heads, width}, query_norm, key_norm, epsilon,
-            cosine, sine, places, keys, values);
+            {cosine, sine, turned, neighbours != 0}, places, keys, values);
     }
 
+    static void ungroup(
+        Loops& loops, const T* fused, Rows rows, int64_t queries, int64_t key_heads, int64_t width,
+        T* to) {
+        ::ungroup(loops, fused, rows, {queries, key_heads, width}, to);
+    }
+
+    static void add(Loops& loops, T* x, const T* y, Rows rows, int64_t width) {
+        ::add(loops, x, y, rows, width);
+    }
+
+    // Of the step's own chunks, or of those of its sources.
+    template <class Of, class Count, class At>
     static void attend(
         Loops& loops, const T* q, int64_t q_stride, int64_t queries, int64_t key_heads,
-        int64_t width, const T* keys, const T* values, Chunks chunks, ChunkCount count,
-        Tables tables, float scale, int64_t causal, int64_t window, float cap, const float* sinks,
+        int64_t width, const T* keys, const T* values, Of chunks, Count count, At tables, float scale, int64_t causal, int64_t window, float cap, const float* sinks,
         const float* bias, int64_t bias_stride, int64_t bias_centre, T* out, int64_t out_stride) {
         ::attend<T>(
             loops, q, q_stride, {queries, key_heads, width}, keys, values, chunks, count, tables,
@@ -142,7 +154,11 @@ const Operation OPERATIONS[] = {
     operation<&Calls<T>::activate>("activate"),
     operation<&Calls<T>::gate>("gate"),
     operation<&Calls<T>::place>("place"),
-    operation<&Calls<T>::attend>("attend"),
+    operation<&Calls<T>::ungroup>("ungroup"),
+    operation<&Calls<T>::add>("add"),
+    operation<&Calls<T>::template attend<Chunks, ChunkCount, Tables>>("attend"),
+    operation<&Calls<T>::template attend<SourceChunks, SourceChunkCount, SourceTables>>(
+        "attend_sources"),
     operation<&Calls<T>::likeliest>("likeliest"),
     {},
 };

@@ -157,6 +157,21 @@ class Kernels:
         self._long["likeliest"](logits.data_ptr(), *logits.shape, *pointers)
         return to.tolist()
 
+    def add(self, x: Tensor, y: Tensor) -> Tensor:
+        """Add y to x [rows, width] in place."""
+        self._short["add"](x.data_ptr(), y.data_ptr(), *x.shape)
+        return x
+
+    def ungroup(self, fused: Tensor, heads: tuple[int, int, int]) -> Tensor:
+        """Put queries, then keys, then values together.
+
+        `fused` [rows, (queries + 2 x keys) x width] holds for each head of keys its queries, its
+        key and its value.
+        """
+        to = torch.empty_like(fused)
+        self._short["ungroup"](fused.data_ptr(), fused.shape[0], *heads, to.data_ptr())
+        return to
+
     def cache_sizes(self, width: int) -> tuple[int, int]:
         """How many numbers one block of one head takes, keys and values."""
         return self._short["key_size"](width), self._short["value_size"](width)
@@ -170,17 +185,22 @@ class Kernels:
         angles: tuple[Tensor, Tensor] | None,
         places: Tensor,
         cache: tuple[Tensor, Tensor],
+        *,
+        neighbours: bool = False,
     ) -> None:
         """Norm and rotate queries and keys within `fused`, and store keys and values.
 
         `fused` [rows, (queries + 2 x keys) x width] for `heads` (queries, keys, width); `angles`
-        are cosines and sines [rows, width] in float32, `places` [rows] int32 the cached tokens'.
+        are cosines and sines [rows, ≤ width] in float32, of as many of a head's first numbers; the
+        pairs that are rotated are halves of these, or `neighbours`. `places` [rows] int32 are the
+        cached tokens'.
         """
         cosine, sine = angles or (None, None)
+        turned = 0 if cosine is None else cosine.shape[1]
         self._short["place"](
             fused.data_ptr(), fused.stride(0), fused.shape[0], *heads, _address(norms[0]),
-            _address(norms[1]), epsilon, _address(cosine), _address(sine), places.data_ptr(),
-            cache[0].data_ptr(), cache[1].data_ptr(),
+            _address(norms[1]), epsilon, _address(cosine), _address(sine), turned, neighbours,
+            places.data_ptr(), cache[0].data_ptr(), cache[1].data_ptr(),
         )  # fmt: skip
 
     def attend(
@@ -196,15 +216,17 @@ class Kernels:
         cap: float | None = None,
         sinks: Tensor | None = None,
         bias: Bias | None = None,
+        *,
+        of_sources: bool = False,
     ) -> Tensor:
         """Attend queries [rows, ≥ queries x width] to the cache; returns [rows, queries x width].
 
         `chunks` [n, 4] int32 are (first row, rows, cached tokens before them, where the sequence's
         blocks begin in `tables` [m] int32). `sinks` [queries] are float32; a bias' table has 16
-        numbers more than there are places.
+        numbers more than there are places. `of_sources` says which of a step's chunks they are.
         """
         to = torch.empty(query.shape[0], heads[0] * heads[2], dtype=self.dtype)
-        self._long["attend"](
+        self._long["attend_sources" if of_sources else "attend"](
             query.data_ptr(), query.stride(0), *heads, cache[0].data_ptr(), cache[1].data_ptr(),
             chunks.data_ptr(), chunks.shape[0], tables.data_ptr(), scale, causal, window or 0,
             cap or 0.0, _address(sinks), *_bias(bias), to.data_ptr(), to.stride(0),

@@ -24,6 +24,10 @@ struct Step {
     const Chunk* chunks;
     int64_t chunk_count;
     const int32_t* tables;
+    // The same of the sources that rows look at.
+    const Chunk* source_chunks;
+    int64_t source_chunk_count;
+    const int32_t* source_tables;
 };
 
 // An argument that the step gives where an operation is replayed.
@@ -40,6 +44,9 @@ using Places = Given<&Step::places>;
 using Chunks = Given<&Step::chunks>;
 using ChunkCount = Given<&Step::chunk_count>;
 using Tables = Given<&Step::tables>;
+using SourceChunks = Given<&Step::source_chunks>;
+using SourceChunkCount = Given<&Step::source_chunk_count>;
+using SourceTables = Given<&Step::source_tables>;
 
 // How an argument is passed, what letter stands for it, and how it is found in a recording.
 template <class A>

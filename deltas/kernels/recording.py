@@ -16,13 +16,15 @@ from torch import Tensor
 from deltas.kernels.backend import Added, Bias, Packed, SmallRankSite
 from deltas.kernels.kernels import Kernels, describe_sites
 
+_NONE = torch.empty(0, 4, dtype=torch.int32)
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """What differs between the steps of one recording: `rows`, and who they belong to.
 
-    As operations.h lays them out: `runs` [n, 3], `places` [rows], `chunks` [m, 4], `tables`; all of
-    int32.
+    As operations.h lays them out: `runs` [n, 3], `places` [rows], `chunks` [m, 4], `tables`; those
+    of what an encoder has read, too, where there is one; all of int32.
     """
 
     rows: int
@@ -30,6 +32,8 @@ class Step:
     places: Tensor
     chunks: Tensor
     tables: Tensor
+    source_chunks: Tensor = _NONE
+    source_tables: Tensor = _NONE
 
 
 class Recorder:
@@ -52,6 +56,7 @@ class Recorder:
         numbers = (
             step.rows, step.runs.data_ptr(), len(step.runs), step.places.data_ptr(),
             step.chunks.data_ptr(), len(step.chunks), step.tables.data_ptr(),
+            step.source_chunks.data_ptr(), len(step.source_chunks), step.source_tables.data_ptr(),
         )  # fmt: skip
         self._kernels.replay(self._calls, array("q", numbers))
 
@@ -110,11 +115,25 @@ class Recorder:
         angles: tuple[Tensor, Tensor] | None,
         places: Tensor,
         cache: tuple[Tensor, Tensor],
+        *,
+        neighbours: bool = False,
     ) -> None:
         """See `Kernels`."""
         del places
-        turned = angles or (None, None)
+        cosine, sine = angles or (None, None)
+        turned = (cosine, sine, 0 if cosine is None else cosine.shape[1], neighbours)
         self._write("place", fused, fused.stride(0), *heads, *norms, epsilon, *turned, *cache)
+
+    def add(self, x: Tensor, y: Tensor) -> Tensor:
+        """See `Kernels`."""
+        self._write("add", x, y, x.shape[1])
+        return x
+
+    def ungroup(self, fused: Tensor, heads: tuple[int, int, int]) -> Tensor:
+        """See `Kernels`."""
+        to = self._take(fused.shape[1])
+        self._write("ungroup", fused, *heads, to)
+        return to
 
     def attend(
         self,
@@ -129,6 +148,8 @@ class Recorder:
         cap: float | None = None,
         sinks: Tensor | None = None,
         bias: Bias | None = None,
+        *,
+        of_sources: bool = False,
     ) -> Tensor:
         """See `Kernels`."""
         del chunks, tables
@@ -138,7 +159,8 @@ class Recorder:
         self._kept.append((sinks, table))
         look = (scale, causal, window or 0, cap or 0.0, sinks, table, stride)
         look = (*look, -1 if centre is None else centre)
-        self._write("attend", query, query.stride(0), *heads, *cache, *look, to, to.stride(0))
+        name = "attend_sources" if of_sources else "attend"
+        self._write(name, query, query.stride(0), *heads, *cache, *look, to, to.stride(0))
         return to
 
     def _take(self, width: int) -> Tensor:

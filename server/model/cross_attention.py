@@ -80,7 +80,7 @@ class NativeCrossAttention(CrossAttention):
         own = self._own
         return kernels.attend(
             query, own.heads, own.cache.of(layer), self.chunks, self.tables,
-            view.scale, False, None, view.cap, view.sinks,
+            view.scale, False, None, view.cap, view.sinks, of_sources=True,
         )  # fmt: skip
 
 

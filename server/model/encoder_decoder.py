@@ -30,10 +30,10 @@ class SourceReader:
         backbone = base.model.base_model
         self._base = base
         self._wiring = wiring
-        self._own = own
-        self._cross = cross
+        self.own = own
+        self.cross = cross
         self._encoder: nn.Module = backbone.get_submodule(stack.path)
-        self._positions = _positions(self._encoder, encoder, base)
+        self.positions = _positions(self._encoder, encoder, base)
         self._keys = [
             [layer.get_submodule(f"{encoder.cross_attention}.{name}") for name in encoder.keys]
             for layer in backbone.get_submodule(decoder.layers).children()
@@ -53,20 +53,20 @@ class SourceReader:
             return
         batch = pack([_source_of(item) for item in fresh.values()], 0, self._base.device)
         self._wiring.bind(batch.segments)
-        self._own.begin(batch)
+        self.own.begin(batch)
         states = self.states(batch)
         places: list[int] = []
         for blocks, item in fresh.items():
-            self._cross.place_own(item)
+            self.cross.place_own(item)
             first = item.extent.crossed
             places += places_of(blocks, first, first + len(_tokens_of(item)))
         for layer, projections in enumerate(self._keys):
             key, value = (self._heads(projection(states[None])[0]) for projection in projections)
-            self._cross.keep(layer, places, key, value)
+            self.cross.keep(layer, places, key, value)
 
     def run_modules(self, batch: Batch) -> Tensor:
         """The states by the base's own modules."""
-        with _bound(self._positions, batch):
+        with _bound(self.positions, batch):
             return self._encoder(input_ids=batch.tokens[None]).last_hidden_state[0]
 
     def _heads(self, rows: Tensor) -> Tensor:
@@ -81,7 +81,7 @@ class DecoderModules:
         self._decoder: nn.Module = base.model.base_model.get_submodule(stack.path)
         # Of a source nothing is given: the rows' attention knows where its keys and values are.
         self._nothing = torch.zeros(1, 1, base.spec.hidden, dtype=base.dtype, device=base.device)
-        self._positions = _positions(
+        self.positions = _positions(
             self._decoder, encoder, base, encoder_hidden_states=self._nothing
         )
         self._all = torch.ones(1, 1, 1, 1, dtype=base.dtype, device=base.device)
@@ -89,7 +89,7 @@ class DecoderModules:
 
     def __call__(self, batch: Batch) -> Tensor:
         """The rows' last hidden states [T, hidden]."""
-        with _bound(self._positions, batch):
+        with _bound(self.positions, batch):
             output: Any = self._decoder(
                 input_ids=batch.tokens[None],
                 encoder_hidden_states=self._nothing,

@@ -7,15 +7,23 @@ of its layers looks at keys; the fast path must then say the same, or it is not 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
+from deltas.base import LINEARS
 from deltas.kernels import Kernels, Recorder
 from deltas.kernels.backend import ACTIVATIONS
 from deltas.wiring import Wiring
 from server.model.base import Base
 from server.model.batch import Batch
+from server.model.cross_attention import NativeCrossAttention
 from server.model.native_attention import Angles, NativeAttention
 from server.model.projection import Projection
+
+_NAMES = (
+    "hidden_activation", "hidden_act", "activation", "activation_function", "dense_act_fn",
+)  # fmt: skip
+"""Where configurations name the non-linearity."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +38,12 @@ class Norm:
     def of(cls, module: nn.Module, offset: float = 0.0) -> "Norm":
         """Read a layer norm, or any of Transformers' RMS norms; `offset` is added to its weight."""
         epsilon = getattr(module, "variance_epsilon", None) or getattr(module, "eps", None)
-        bias = getattr(module, "bias", None)
-        weight = module.get_parameter("weight").float() + offset
-        return cls(weight, float(str(epsilon)), None if bias is None else bias.float())
+        weight, bias = module.get_parameter("weight"), getattr(module, "bias", None)
+        # Only layer norms make nothing of what is the same everywhere.
+        if bias is None and not module(torch.ones_like(weight)[None]).any():
+            bias = torch.zeros_like(weight)
+        own = None if bias is None else bias.float()
+        return cls(weight.float() + offset, float(str(epsilon)), own)
 
     def __call__(self, kernels: Kernels | Recorder, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Add y to x in place, if there is one, and return x normalised."""
@@ -60,6 +71,8 @@ class KernelLayers(ABC):
         self._attention = means.attention
         self._activation = means.activation
         self._backbone: nn.Module = means.base.model.base_model
+        self.cross: NativeCrossAttention | None = None
+        """What attends to sources, if these layers do."""
         self.projections: list[Projection] = []
         """All projections of the layers."""
 
@@ -83,7 +96,7 @@ class KernelLayers(ABC):
     def _projection(self, layer: str, *names: str) -> Projection:
         sites = [f"{layer}.{name}" for name in names]
         modules = {site: self._backbone.get_submodule(site) for site in sites}
-        linears = {site: each for site, each in modules.items() if isinstance(each, nn.Linear)}
+        linears = {site: each for site, each in modules.items() if isinstance(each, LINEARS)}
         kernels, quantize = self.means.kernels, self.means.base.quantize
         projection = Projection.of(kernels, linears, quantize=quantize)
         self.projections.append(projection)
@@ -96,7 +109,8 @@ class KernelLayers(ABC):
 
 def activation_of(base: Base) -> int | None:
     """The number of a base's non-linearity; None where the kernels have no such."""
-    config = base.model.config
-    names = ("hidden_activation", "hidden_act", "activation")
-    name = next((found for each in names if (found := getattr(config, each, None))), None)
+    config, layers = base.model.config, base.spec.family.pre_norm
+    if layers is not None and layers.activation is not None:
+        return ACTIVATIONS[layers.activation]
+    name = next((found for each in _NAMES if (found := getattr(config, each, None))), None)
     return ACTIVATIONS.get(str(name))

@@ -15,7 +15,7 @@ from server.model.batch import Batch, Item
 from server.model.cache import BLOCK, PanelCache, places_of
 
 Angles = tuple[Tensor, Tensor]
-"""Cosines and sines of the rows' positions, each [T, width] in float32."""
+"""Cosines and sines of the rows' positions, each [T, at most a head's width] in float32."""
 
 
 class NativeAttention(Attention):
@@ -89,15 +89,20 @@ class NativeAttention(Attention):
         angles: Angles | None = None,
         norms: tuple[Tensor | None, Tensor | None] = (None, None),
         epsilon: float = 0.0,
+        *,
+        neighbours: bool = False,
     ) -> Tensor:
         """Attend one layer from [T, (queries + 2 x keys) x width], which is rotated in place.
 
-        `norms` are the weights of the query and key heads' norms. Returns [T, queries x width].
+        `norms` are the weights of the query and key heads' norms; `neighbours` are rotated
+        together, else halves. Returns [T, queries x width].
         """
         if not self._keeps:
             self._place_prefixes(layer)
         cache = self.cache.of(layer if self._keeps else 0)
-        kernels.place(fused, self.heads, norms, epsilon, angles, self.places, cache)
+        kernels.place(
+            fused, self.heads, norms, epsilon, angles, self.places, cache, neighbours=neighbours
+        )
         return kernels.attend(
             fused, self.heads, cache, self.chunks, self.tables, view.scale, view.causal,
             view.window, view.cap, view.sinks, view.bias,

@@ -61,10 +61,7 @@ class ReplayedLayers:
         for turn, pair in angles.items():
             for buffer, values in zip(recording.angles[turn], pair, strict=True):
                 buffer[: len(x)] = values
-        attention = self._attention
-        recording.recorder.replay(
-            Step(len(x), segments.table, attention.places, attention.chunks, attention.tables)
-        )
+        recording.recorder.replay(self._step(len(x)))
         # The next step writes over it, and some rows' states are kept for longer.
         return recording.out[: len(x)].clone()
 
@@ -89,6 +86,11 @@ class ReplayedLayers:
         with self._wiring.recording(recorder):
             out = self._layers.run(recorder, begin, turns)
         return _Recording(recorder, self._layout(), begin, turns, out)
+
+    def _step(self, rows: int) -> Step:
+        own, cross = self._attention, self._layers.cross
+        numbers = (rows, self._wiring.segments.table, own.places, own.chunks, own.tables)
+        return Step(*numbers) if cross is None else Step(*numbers, cross.chunks, cross.tables)
 
     def _layout(self) -> Hashable:
         return self._wiring.layout, self._attention.layout

@@ -1,12 +1,11 @@
 """The runner: one forward pass of the frozen base over a packed batch."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from deltas.base import LM_HEAD_SITE
 from deltas.delta import Delta, TaskType
 from deltas.kernels import Kernels, load_base_kernels
 from deltas.kinds.head import BARE_ENCODER
@@ -28,15 +27,16 @@ from server.model.cross_attention import (
 from server.model.definition import Definition
 from server.model.encoder_decoder import DecoderModules, SourceReader
 from server.model.experts import PackedExperts
-from server.model.gated import GatedDecoder
 from server.model.judge import Judged, judge
 from server.model.layers import Means, activation_of
 from server.model.native_attention import NativeAttention
 from server.model.packed import PackedLinears
 from server.model.plain_attention import PlainAttention
 from server.model.post_norm import PostNormEncoder
+from server.model.pre_norm import PreNormLayers
 from server.model.projection import Projection
 from server.model.replay import ReplayedLayers
+from server.model.sublayers import SublayerStack
 
 _JUDGED_AT_ONCE = 32
 """Rows whose logits are there at the same time."""
@@ -214,34 +214,62 @@ class Runner:
     def _speed_up(self, kernels: Kernels, definition: Definition, hidden: Tensor) -> None:
         """Let kernels compute the base, as far as they say what its modules say."""
         layers = self._layers(kernels)
-        if layers is not None and not definition.near(definition.run(layers), hidden):
-            layers = None
+        self._run_by(layers)
+        if not definition.near(definition.run(self._hidden), hidden):
+            self._run_by(layers := ())
+        packed = [projection for each in layers for projection in each.projections]
+        done = {site for projection in packed for site in projection.sites}
         sites = [site.name for site in self.base.spec.of_role(Role.LINEAR)]
-        rest = [site for site in sites if layers is None or site == LM_HEAD_SITE]
+        rest = [site for site in sites if site not in done]
         linears = PackedLinears(kernels, self.wiring, rest, quantize=self.base.quantize)
         experts = PackedExperts(kernels, self.base.model, quantize=self.base.quantize)
-        agrees = layers is not None or definition.near(definition.run(self._run_modules), hidden)
+        agrees = definition.near(definition.run(self._hidden), hidden)
         if agrees and definition.near(self._say(hidden), definition.answers):
-            self._hidden = layers or self._run_modules
-            self.projections = (*(layers.projections if layers else ()), *linears.projections)
+            self.projections = (*packed, *linears.projections)
             self._release()
             experts.release()
         else:
+            self._run_by(())
             linears.undo()
             experts.undo()
 
-    def _layers(self, kernels: Kernels) -> ReplayedLayers | None:
-        """The layers by kernels alone, if the base's are of a sort that they compute."""
+    def _run_by(self, layers: Sequence[ReplayedLayers]) -> None:
+        """Compute by these layers, a source's before a sequence's own; without any by modules."""
+        *of_sources, own = layers or (self._run_modules,)
+        self._hidden = own
+        if self._sources is not None:
+            self._sources.states = of_sources[0] if of_sources else self._sources.run_modules
+
+    def _layers(self, kernels: Kernels) -> tuple[ReplayedLayers, ...]:
+        """Each stack's layers by kernels alone, if the base's are of a sort that they compute."""
         family, activation = self.base.spec.family, activation_of(self.base)
         native = self.attention
         if activation is None or not isinstance(native, NativeAttention):
-            return None
+            return ()
         means = Means(self.base, activation, self.wiring, native, kernels)
-        if family.gated is not None:
-            return ReplayedLayers(GatedDecoder(family.gated, means))
+        if family.pre_norm is not None:
+            return (ReplayedLayers(PreNormLayers(family.pre_norm, means)),)
         if family.post_norm is not None:
-            return ReplayedLayers(PostNormEncoder(family.post_norm, means))
-        return None
+            return (ReplayedLayers(PostNormEncoder(family.post_norm, means)),)
+        return self._both_stacks(means)
+
+    def _both_stacks(self, means: Means) -> tuple[ReplayedLayers, ...]:
+        reader, decoder = self._sources, self._decoder
+        if reader is None or decoder is None:
+            return ()
+        source, own = self.base.spec.family.stacks
+        reading, cross = reader.own, reader.cross
+        if source.sublayers is None or own.sublayers is None:
+            return ()
+        if not isinstance(reading, NativeAttention) or not isinstance(cross, NativeCrossAttention):
+            return ()
+        of_source = replace(means, attention=reading)
+        return (
+            ReplayedLayers(
+                SublayerStack(source, source.sublayers, of_source, reader.positions, None)
+            ),
+            ReplayedLayers(SublayerStack(own, own.sublayers, means, decoder.positions, cross)),
+        )
 
     def _release(self) -> None:
         """Let go of the weights that are packed: no step asks their modules any more."""

@@ -34,7 +34,7 @@ def test_a_record_may_be_like_another(tmp_path: Path) -> None:
     [
         ({"like": "gpt9"}, "choose one of"),
         ({"like": "gpt2", "code": "import os"}, "'code' is no field"),
-        ({"like": "gpt2", "gated": {"norm": 1}}, "'gated.norm' is no field"),
+        ({"like": "gpt2", "pre_norm": {"norm": 1}}, "'pre_norm.norm' is no field"),
         ({"like": "gpt2", "causal": "yes"}, "'causal' cannot be yes"),
         ({"like": "gpt2", "prefixes": [1]}, "'prefixes' cannot be"),
         ({"name": "mine"}, "lacks causal, layers"),
@@ -58,7 +58,7 @@ def test_no_code_asks_for_a_familys_name() -> None:
         assert not asked.search(file.read_text()), file
 
 
-@pytest.mark.parametrize("file", ["decoders", "encoders"])
+@pytest.mark.parametrize("file", ["decoders", "encoders", "encoder_decoders"])
 def test_a_record_is_twenty_lines_at_most(file: str) -> None:
     source = (ROOT / "deltas/families" / f"{file}.py").read_text()
     calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]

@@ -15,11 +15,15 @@ from tests.deltas.kernels.rounding import SUMMING, close, rounding
 from tests.deltas.kernels.small_rank import draw
 
 
-def rotated(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Rotary embedding of x [rows, heads, width] as its paper has it, halves being the parts."""
-    real, imaginary = x.chunk(2, dim=-1)
-    turned = torch.cat([-imaginary, real], dim=-1)
-    return x * cosine[:, None] + turned * sine[:, None]
+def rotated(x: Tensor, angles: Tensor, neighbours: bool) -> Tensor:
+    """Rotary embedding of x [rows, heads, width]: of as many numbers as there are angles."""
+    x, rest = x.split([angles.shape[1], x.shape[-1] - angles.shape[1]], dim=-1)
+    if neighbours:
+        turned = torch.stack([-x[..., 1::2], x[..., ::2]], dim=-1).flatten(-2)
+    else:
+        real, imaginary = x.chunk(2, dim=-1)
+        turned = torch.cat([-imaginary, real], dim=-1)
+    return torch.cat([x * angles.cos()[:, None] + turned * angles.sin()[:, None], rest], dim=-1)
 
 
 @settings(max_examples=40, deadline=None)
@@ -29,7 +33,8 @@ def rotated(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     width=st.sampled_from([2, 8, 16, 24, 64]),
     window=st.sampled_from([None, 1, 5, 16, 33]),
     causal=st.booleans(),
-    turned=st.booleans(),
+    turned=st.sampled_from([None, "halves", "neighbours"]),
+    whole_heads=st.booleans(),
     cap=st.sampled_from([None, 2.0]),
     sinking=st.booleans(),
     biased=st.sampled_from([None, "by place", "by distance"]),
@@ -42,7 +47,8 @@ def test_attention(
     width: int,
     window: int | None,
     causal: bool,
-    turned: bool,
+    turned: str | None,
+    whole_heads: bool,
     cap: float | None,
     sinking: bool,
     biased: str | None,
@@ -65,7 +71,8 @@ def test_attention(
     )
     columns = (queries + 2 * keys) * width
     whole = [draw(seed + at, kernels.dtype, n, columns) for at, n in enumerate(lengths)]
-    angles = [torch.rand(n, width, generator=generator) for n in lengths]
+    some = width if whole_heads else max(2, width // 4 * 2)
+    angles = [torch.rand(n, some, generator=generator) for n in lengths]
     fused: list[Tensor] = []
     for second in (False, True):
         spans = [(c, c + r) if second else (0, c) for r, c in chunks]
@@ -81,6 +88,7 @@ def test_attention(
             packed, (queries, keys, width), (None, None), 0.0,
             (turns.cos(), turns.sin()) if turned else None,
             torch.tensor(places, dtype=torch.int32), (cache[0], cache[1]),
+            neighbours=turned == "neighbours",
         )  # fmt: skip
         fused = [packed]
     numbers, flat, start = list[tuple[int, int, int, int]](), list[int](), 0
@@ -95,14 +103,14 @@ def test_attention(
     )  # fmt: skip
     expected, slack = list[Tensor](), list[Tensor]()
     # What scores, and what they are made of where it was turned, lose of their terms.
-    lost = 2 * rounding(kernels.dtype) * turned + 4 * SUMMING
+    lost = 2 * rounding(kernels.dtype) * (turned is not None) + 4 * SUMMING
     for (rows, context), values, turns in zip(chunks, whole, angles, strict=True):
         q, k, v = (
             part.view(len(values), -1, width)
             for part in values.double().split([queries * width, keys * width, keys * width], dim=1)
         )
         if turned:
-            q, k = (rotated(each, turns.double().cos(), turns.double().sin()) for each in (q, k))
+            q, k = (rotated(each, turns.double(), turned == "neighbours") for each in (q, k))
         at = torch.arange(len(values))
         ahead = at - at[:, None]
         mask = ahead <= 0 if causal else torch.ones_like(ahead, dtype=torch.bool)

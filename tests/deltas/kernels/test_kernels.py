@@ -203,6 +203,25 @@ def test_add_norm(
     assert torch.equal(x.double(), total)
 
 
+@settings(max_examples=10, deadline=None)
+@given(rows=sizes, width=sizes, seed=seeds)
+def test_add(kernels: Kernels, rows: int, width: int, seed: int) -> None:
+    x, y = (draw(seed + at, kernels.dtype, rows, width) for at in range(2))
+    expected = (x.double() + y.double()).to(kernels.dtype)
+    assert kernels.add(x, y) is x
+    assert torch.equal(x, expected)
+
+
+@settings(max_examples=10, deadline=None)
+@given(rows=sizes, keys=st.integers(1, 4), group=st.integers(1, 3), width=sizes, seed=seeds)
+def test_ungroup(kernels: Kernels, rows: int, keys: int, group: int, width: int, seed: int) -> None:
+    fused = draw(seed, kernels.dtype, rows, keys * (group + 2) * width)
+    heads = fused.view(rows, keys, group + 2, width)
+    parts = (heads[:, :, :-2], heads[:, :, -2], heads[:, :, -1])
+    expected = torch.cat([part.flatten(1) for part in parts], dim=1)
+    assert torch.equal(kernels.ungroup(fused, (keys * group, keys, width)), expected)
+
+
 @settings(max_examples=25, deadline=None)
 @given(rows=sizes, width=sizes, activation=st.sampled_from(sorted(ACTIVATIONS)), seed=seeds)
 def test_activate(kernels: Kernels, rows: int, width: int, activation: str, seed: int) -> None:

@@ -95,7 +95,7 @@ def test_a_library_that_says_nothing_of_its_sources_is_not_used(
 def test_operations_say_what_a_step_gives(kernels: Kernels) -> None:
     arguments = {name: each.arguments for name, each in kernels.operations.items()}
     assert arguments["linear"] == "piIppiipipiPI"
-    assert arguments["place"] == "piIiiippfppPpp"
+    assert arguments["place"] == "piIiiippfppiiPpp"
     assert arguments["packed_size"] == "ii"
 
 

@@ -21,7 +21,7 @@ from deltas.kernels import load_kernels
 from deltas.kernels.loading import SWITCH
 from deltas.view import View
 from server.model.base import Base
-from server.model.gated import GatedDecoder
+from server.model.pre_norm import PreNormLayers
 from server.model.runner import Runner
 from tests.kernels import needs_kernels
 from tests.models import seeded, tiny_config, tiny_model
@@ -121,13 +121,13 @@ def test_a_window_that_is_not_kept_is_refused(
 def test_layers_that_are_rotated_alike_are_not_taken_for_those_that_differ(
     monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    angles: Callable[..., dict[str, object]] = GatedDecoder.angles
+    angles: Callable[..., dict[str, object]] = PreNormLayers.angles
 
-    def alike(self: GatedDecoder, batch: object) -> dict[str, object]:
+    def alike(self: PreNormLayers, batch: object) -> dict[str, object]:
         found = angles(self, batch)
         return dict.fromkeys(found, next(iter(found[each] for each in sorted(found))))
 
-    monkeypatch.setattr(GatedDecoder, "angles", alike)
+    monkeypatch.setattr(PreNormLayers, "angles", alike)
     runner = serve(tiny_model("gemma3_text"))
     assert all(len(projection.sites) == 1 for projection in runner.projections)
 

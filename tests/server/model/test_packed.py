@@ -24,7 +24,7 @@ from tests.models import ENCODERS
 from tests.server.engine.engines import tiny_base
 from tests.server.engine.references import TOLERANCE
 
-PACKED = ("gpt2", *ENCODERS)
+PACKED = ("opt", *ENCODERS)
 """A family whose modules run, and some whose layers are computed without them."""
 ACTING = ("lora", "ia3", "bottleneck")
 

@@ -82,7 +82,7 @@ class Counted:
         return random_delta(spec, kind, seed, projections(spec, every=False), rank=4)
 
 
-@pytest.fixture(params=["llama", "gemma3_text", "qwen3", *ENCODERS])
+@pytest.fixture(params=["llama", "gemma3_text", "qwen3", "gpt_neox", "modernbert", *ENCODERS])
 def counted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Counted:
     return Counted(request.param, monkeypatch)
 

@@ -4,7 +4,7 @@ from collections.abc import Generator
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from deltas.kernels import load_kernels
 from deltas.kernels.loading import SWITCH
@@ -44,11 +44,16 @@ def test_kernels_compute_every_linear_and_no_weight_is_kept_twice(mixed: Mixed) 
         assert any(weights) is (site not in packed)
 
 
-def test_gated_decoders_run_no_modules_where_there_are_kernels(mixed: Mixed) -> None:
+def test_no_modules_run_where_there_are_kernels(mixed: Mixed) -> None:
     runner = mixed.runner
-    fused = any(len(projection.sites) > 1 for projection in runner.projections)
-    gated = runner.base.spec.family.gated is not None
-    assert fused is (gated and runner.kernels is not None)
+    path = runner.base.spec.layer_paths[0]
+    ran: list[nn.Module] = []
+    handle = runner.base.model.base_model.get_submodule(path).register_forward_hook(
+        lambda module, *_: ran.append(module)
+    )
+    mixed.run({BASE_SLOT: (0, 1)})
+    handle.remove()
+    assert bool(ran) is (runner.kernels is None)
 
 
 def test_all_together(mixed: Mixed) -> None:
