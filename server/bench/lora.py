@@ -27,7 +27,7 @@ def _write(
     # The scale is folded into B, so that alpha is the rank.
     config = {
         "peft_type": "LORA",
-        "task_type": "CAUSAL_LM",
+        "task_type": "SEQ_2_SEQ_LM" if base.family.encoder else "CAUSAL_LM",
         "base_model_name_or_path": base.name,
         "inference_mode": True,
         "target_modules": list(targets),

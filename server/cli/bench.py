@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,6 +19,7 @@ from server.cli import (
     bench_cold,
     bench_compare,
     bench_fidelity,
+    bench_layouts,
     bench_overload,
     bench_profile,
     bench_schema,
@@ -189,3 +191,28 @@ def fidelity(
     flags = {"dtype": dtype, "quantize": quantize, "cache": cache}
     given = {name: value for name, value in flags.items() if value is not None}
     bench_fidelity.print_fidelity(Settings.gather(base=base, **given), text, output)
+
+
+@app.command("layouts")
+def layouts(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Shapes of bases with random weights, else all.")
+    ] = None,
+    *,
+    dtype: Dtype = None,
+    output: Format = "text",
+) -> None:
+    """Compare steps by kernels with steps by modules, and bare ones with mixed ones."""
+    given = {} if dtype is None else {"dtype": dtype}
+    bench_layouts.print_layouts(names or (), Settings.gather(**given), output)
+
+
+@app.command("shape")
+def shape(
+    name: Annotated[str, typer.Argument(help="A shape that `bench layouts` knows.")],
+    directory: Annotated[Path, typer.Argument(help="Where the base is written to.")],
+) -> None:
+    """Write a base with random weights, to measure a server and its peers with."""
+    from server.bench.shapes import write_base
+
+    write_base(name, directory)

@@ -42,8 +42,10 @@ class Batches:
                 stopping_criteria=StoppingCriteriaList([clock]),
                 **names,
             )
-        if output.shape[1] - ids.shape[1] != tokens:
-            raise RuntimeError(f"{output.shape[1] - ids.shape[1]} tokens instead of {tokens}")
+        # An encoder reads the prompt; what a decoder writes begins with a token of its own.
+        written = output.shape[1] - (1 if self._plain.config.is_encoder_decoder else ids.shape[1])
+        if written != tokens:
+            raise RuntimeError(f"{written} tokens instead of {tokens}")
         return clock.times
 
 
@@ -69,11 +71,11 @@ prepare = Batches
 
 def _load(setup: dict[str, Any]) -> Any:
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-    return AutoModelForCausalLM.from_pretrained(
-        setup["base"], dtype=getattr(torch, setup["dtype"])
-    ).eval()
+    reads = AutoConfig.from_pretrained(setup["base"]).is_encoder_decoder
+    maker = AutoModelForSeq2SeqLM if reads else AutoModelForCausalLM
+    return maker.from_pretrained(setup["base"], dtype=getattr(torch, setup["dtype"])).eval()
 
 
 def _wrap(model: Any, deltas: dict[str, str]) -> Any:

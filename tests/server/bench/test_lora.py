@@ -12,6 +12,7 @@ from deltas.base import describe
 from deltas.formats import load
 from server.bench.lora import write_loras
 from server.bench.synthetic import projections
+from tests.encoder_decoders import tiny_encoder_decoder
 
 EVERY = ("down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj")
 
@@ -32,4 +33,20 @@ def test_both_sides_read_the_same_tensors(decoder: Path, tmp_path: Path, every: 
     for part in delta.parts:
         for name, tensor in part.tensors.items():
             key = f"base_model.model.model.{part.site}.lora_{name.upper()}.default.weight"
+            torch.testing.assert_close(tensor, theirs[key])
+
+
+def test_both_sides_read_the_same_tensors_of_an_encoder_decoder(tmp_path: Path) -> None:
+    model = tiny_encoder_decoder("t5")
+    base = describe(model, "tiny")
+    (directory,) = write_loras(base, projections(base, every=False), 4, 1, tmp_path).values()
+    delta = load(directory, base)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = PeftModel.from_pretrained(model, str(directory)).state_dict()
+    # Four projections of two layers: attention of both stacks, and cross-attention.
+    assert len(delta.parts) == 3 * 4 * 2
+    for part in delta.parts:
+        for name, tensor in part.tensors.items():
+            key = f"base_model.model.{part.site}.lora_{name.upper()}.default.weight"
             torch.testing.assert_close(tensor, theirs[key])
