@@ -38,8 +38,7 @@ def read_table(said: Tensor | None) -> Bias | None:
 
 def _table(module: nn.Module, context: int) -> Tensor:
     # One row in the middle of twice a context: from there it sees all distances that there are.
-    compute: Any = getattr(module, "compute_bias")  # noqa: B009
-    biases: Tensor = compute(1, 2 * context + _MARGIN, past_seen_tokens=context)
+    biases = _own(module, 1, 2 * context + _MARGIN, past_seen_tokens=context)
     return biases[0, :, 0].detach().float().contiguous()
 
 
@@ -47,5 +46,10 @@ def _compute(module: nn.Module, table: Tensor, name: str, *args: Any, **said: An
     config: Any = module.config
     if config._attn_implementation == name:
         return table
-    compute: Any = type(module)
-    return compute.compute_bias(module, *args, **said)
+    return _own(module, *args, **said)
+
+
+def _own(module: nn.Module, *args: Any, **said: Any) -> Tensor:
+    """What the module's class computes, whatever the module was told to hand on."""
+    module_class: Any = type(module)
+    return module_class.compute_bias(module, *args, **said)

@@ -3,10 +3,15 @@
 from typing import Any
 
 import transformers
-from transformers import AutoModelForSeq2SeqLM, PreTrainedConfig, PreTrainedModel
+from transformers import (
+    AutoModelForSeq2SeqLM,
+    AutoModelForSequenceClassification,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
 
 from tests.families import CONTEXT, VOCABULARY
-from tests.models import seeded
+from tests.models import over, seeded
 
 _IDS: dict[str, Any] = {
     "vocab_size": VOCABULARY,
@@ -49,8 +54,17 @@ _SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
 FAMILIES = tuple(_SETTINGS)
 
 
-def tiny_encoder_decoder(family: str) -> PreTrainedModel:
+def tiny_encoder_decoder(family: str, **changes: Any) -> PreTrainedModel:
     """A base of a family, whose every parameter is drawn at random."""
+    return seeded(AutoModelForSeq2SeqLM.from_config(_config(family, changes)), seed=0)
+
+
+def tiny_source_classifier(family: str, labels: int) -> PreTrainedModel:
+    """A classifier of sources over the same backbone weights."""
+    model = AutoModelForSequenceClassification.from_config(_config(family, {"num_labels": labels}))
+    return over(tiny_encoder_decoder(family), model)
+
+
+def _config(family: str, changes: dict[str, Any]) -> PreTrainedConfig:
     name, settings = _SETTINGS[family]
-    config: PreTrainedConfig = getattr(transformers, name)(**settings)
-    return seeded(AutoModelForSeq2SeqLM.from_config(config), seed=0)
+    return getattr(transformers, name)(**settings | changes)

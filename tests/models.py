@@ -132,13 +132,13 @@ def tiny_model(family: str, seed: int = 0, **changes: Any) -> PreTrainedModel:
 def tiny_classifier(family: str, labels: int = 3, seed: int = 0) -> PreTrainedModel:
     """A sequence classifier over the same backbone weights as `tiny_model` of one seed."""
     config = tiny_config(family, num_labels=labels)
-    return _over(tiny_model(family, seed), AutoModelForSequenceClassification.from_config(config))
+    return over(tiny_model(family, seed), AutoModelForSequenceClassification.from_config(config))
 
 
 def tiny_tagger(family: str, labels: int = 3, seed: int = 0) -> PreTrainedModel:
     """A token classifier over the same backbone weights as `tiny_model` of one seed."""
     config = tiny_config(family, num_labels=labels)
-    return _over(tiny_model(family, seed), AutoModelForTokenClassification.from_config(config))
+    return over(tiny_model(family, seed), AutoModelForTokenClassification.from_config(config))
 
 
 def seeded(model: PreTrainedModel, seed: int) -> PreTrainedModel:
@@ -155,7 +155,8 @@ def seeded(model: PreTrainedModel, seed: int) -> PreTrainedModel:
     return model.eval()
 
 
-def _over(base: PreTrainedModel, model: PreTrainedModel) -> PreTrainedModel:
+def over(base: PreTrainedModel, model: PreTrainedModel) -> PreTrainedModel:
+    """A model with a head that is drawn at random, over a base's backbone weights."""
     seeded(model, seed=1)
     weights = base.base_model.state_dict()
     missing, _ = model.base_model.load_state_dict(weights, strict=False)

@@ -2,7 +2,12 @@
 
 from dataclasses import replace
 
-from deltas.families.family import Block, Encoder, Family, Sublayers
+from deltas.families.family import Block, Encoder, Family, HeadLayout, Sublayers
+
+# They read the source once more, behind the token that a text begins with.
+_CLASSIFIER = HeadLayout(
+    ("classification_head.dense", "classification_head.out_proj"), "last", ("tanh",)
+)
 
 _T5_SUBLAYERS = Sublayers(
     attention=("layer.0.SelfAttention.q", "layer.0.SelfAttention.k", "layer.0.SelfAttention.v"),
@@ -36,7 +41,8 @@ _T5 = Family(
     embedding="decoder.embed_tokens",
     after_attention=Block("layer.0.dropout", "layer.0"),
     after_feed_forward=Block("layer.2.dropout", "layer.2"),
-    prefixes=(),
+    prefixes=("transformer",),
+    classifier=_CLASSIFIER,
     sublayers=_T5_SUBLAYERS,
     encoder=_T5_ENCODER,
 )
@@ -66,8 +72,10 @@ _PRE_NORM = replace(
 
 ENCODER_DECODERS = (
     *(replace(_T5, name=name) for name in ("t5", "mt5")),
-    *(replace(_BART, name=name) for name in ("bart", "marian")),
+    replace(_BART, classifier=_CLASSIFIER),
+    replace(_BART, name="marian"),
     # Its decoder adds positions behind the first norm.
     replace(_BART, name="blenderbot-small", sublayers=None),
-    *(replace(_PRE_NORM, name=name) for name in ("mbart", "pegasus", "m2m_100")),
+    replace(_PRE_NORM, name="mbart", classifier=_CLASSIFIER),
+    *(replace(_PRE_NORM, name=name) for name in ("pegasus", "m2m_100")),
 )

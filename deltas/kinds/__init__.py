@@ -82,10 +82,10 @@ def _check_task(delta: Delta, base: BaseSpec) -> None:
     if delta.task is TaskType.GENERATE:
         if not base.family.causal:
             raise UnsupportedDelta(f"The base '{base.name}' is an encoder: it cannot generate.")
-    elif base.family.encoder is not None:
+    elif base.family.encoder is not None and delta.task is not TaskType.CLASSIFY:
         raise UnsupportedDelta(
-            f"The base '{base.name}' writes a text for another one: tasks of type "
-            f"'{delta.task.value}' are not done with it. Let it write the label."
+            f"The base '{base.name}' writes a text for another one, or labels that: tasks of type "
+            f"'{delta.task.value}' are not done with it. Let it write what is asked."
         )
     elif not any(kind_named(name).role is Role.HEAD for name in delta.kinds):
         raise InvalidDelta(f"A task of type '{delta.task.value}' needs a head; the delta has none.")

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from deltas.activations import ACTIVATIONS
-from deltas.base import AFTER_ATTENTION, BaseSpec
+from deltas.base import AFTER_FEED_FORWARD, BaseSpec
 from deltas.delta import Options, Part
 from deltas.errors import InvalidDelta, UnsupportedDelta
 from deltas.kernels.backend import MAX_RANK
@@ -83,7 +83,7 @@ class Bottleneck(Kind):
         }
 
     def sites(self, base: BaseSpec, options: Options) -> Iterable[Site]:
-        """After every feed-forward block, and after attention if asked for."""
+        """After every feed-forward block, and after every attention if asked for."""
         both = bool(options.get("after_attention", False))
         sites = base.of_role(self.role)
-        return [site for site in sites if both or not site.name.endswith(AFTER_ATTENTION)]
+        return [site for site in sites if both or site.name.endswith(AFTER_FEED_FORWARD)]

@@ -1,12 +1,13 @@
 """Prompt tuning: trained input vectors (Lester et al., 2021, arXiv:2104.08691)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from deltas.bank import Bank
+from deltas.base import BaseSpec
 from deltas.delta import Options, Part
 from deltas.kinds.kind import Extent, Kind, OptionTypes, measure
 from deltas.segments import Segments
@@ -44,6 +45,11 @@ class Prompt(Kind):
     def shapes(self, site: Site, part: Part) -> Mapping[str, tuple[int, ...]]:
         """Any length."""
         return {"vectors": (measure(part, "vectors", axis=0, dimensions=2), site.outputs)}
+
+    def sites(self, base: BaseSpec, options: Options) -> Iterable[Site]:
+        """Before the text that is read: the source, where there is one."""
+        del options
+        return base.of_role(self.role)[:1]
 
     def create(self, site: Site, options: Options, generator: torch.Generator) -> dict[str, Tensor]:
         """Small random vectors."""

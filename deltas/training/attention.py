@@ -13,7 +13,8 @@ from transformers import AttentionInterface, PreTrainedModel
 
 from deltas.asking import let_ask, use_attention
 from deltas.base import BaseSpec
-from deltas.site import Role
+from deltas.relative import share_tables
+from deltas.site import Role, Rows, Site
 from deltas.view import View
 from deltas.wiring import Wiring
 
@@ -33,29 +34,31 @@ class KeyValues(TypedDict):
 
 @dataclass
 class Step:
-    """What the attention modules share: the delta's wiring and each sequence's length [batch].
+    """What the attention modules share: the delta's wiring and how many keys each sequence has.
 
-    While `record` is there, the keys and values of the batch's first sequence go into it.
+    `lengths` [batch] are by whose rows these keys are of, a delta's own left out. While `record` is
+    there, the keys and values of the batch's first sequence go into it.
     """
 
     wiring: Wiring
-    lengths: Tensor = field(default_factory=lambda: torch.zeros(0))
+    lengths: dict[Rows, Tensor] = field(default_factory=dict[Rows, Tensor])
     record: dict[str, KeyValues] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    site: str
+    site: Site
     step: Step
 
 
 def attach(step: Step, model: PreTrainedModel, base: BaseSpec) -> None:
     """Tell each attention module of a model whose keys and values come first."""
     sites = base.of_role(Role.ATTENTION)
-    modules = {site.name: model.base_model.get_submodule(site.name) for site in sites}
-    for site, module in modules.items():
+    modules = [model.base_model.get_submodule(site.name) for site in sites]
+    for site, module in zip(sites, modules, strict=True):
         setattr(module, _LAYER, _Layer(site, step))
-    let_ask(modules.values(), model, base.family, base.context, NAME)
+    let_ask(modules, model, base.family, base.context, NAME)
+    share_tables(modules, base.context, NAME)
     use_attention(model, NAME, base.family)
 
 
@@ -71,22 +74,27 @@ def _attend(
     view = View.of(module, query, key, value, attention_mask, **said)
     layer: _Layer = getattr(module, _LAYER)
     if layer.step.record is not None:
-        layer.step.record[layer.site] = KeyValues(
+        layer.step.record[layer.site.name] = KeyValues(
             key=key[0].transpose(0, 1), value=value[0].transpose(0, 1)
         )
-    pair = layer.step.wiring.key_values(layer.site, SLOT)
+    before = 0
+    pair = layer.step.wiring.key_values(layer.site.name, SLOT)
     if pair is not None:
+        before = len(pair[0])
         key, value = (
             torch.cat([own.transpose(0, 1).expand(len(rows), -1, -1, -1), rows], dim=2)
             for own, rows in zip(pair, (key, value), strict=True)
         )
-    before = key.shape[2] - query.shape[2]
     keys = torch.arange(key.shape[2], device=query.device)
+    ends = before + layer.step.lengths[layer.site.rows][:, None]
+    # Nothing looks at padding.
+    mask = (keys < ends)[:, None, None]
+    if layer.site.rows is Rows.CROSS:
+        return view.attend(query, key, value, mask, None).transpose(1, 2), None
     rows = keys[before:]
-    # Nothing looks at padding, which itself must see something to have finite shares.
-    ends = before + layer.step.lengths[:, None]
+    # Padding itself must see something to have finite shares.
     padding = (rows >= ends)[:, None, :, None]
-    mask = (keys < ends)[:, None, None] & (view.sees(rows, keys) | padding)
+    mask = mask & (view.sees(rows, keys) | padding)
     bias = None if view.bias is None else view.bias.of(rows, keys)
     return view.attend(query, key, value, mask, bias).transpose(1, 2), None
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
 from deltas.delta import Delta, PromptStyle, TaskType
-from deltas.training.encoding import IGNORED, Encoded, Encoder, targets_of
+from deltas.training.encoding import Encoded, Encoder, targets_of
 from deltas.training.examples import Labelled, Written
 from deltas.training.forward import Forward
 
@@ -39,8 +39,7 @@ class BareBase:
 
         A label may begin with a capital.
         """
-        prompts = [self._told.source_tokens(f"{self._instruction}\n\n{one.text}") for one in batch]
-        asked = [Encoded(prompt, [IGNORED] * (len(prompt) - 1) + [0]) for prompt in prompts]
+        asked = [self._told.asked(f"{self._instruction}\n\n{one.text}") for one in batch]
         small, large = (
             [self._tokens(name)[0] for name in names]
             for names in (self._encoder.labels, map(str.capitalize, self._encoder.labels))
@@ -54,15 +53,17 @@ class BareBase:
 
         Nearest by the cosine of mean hidden states: what the base offers as an embedding.
         """
-        names = [self._tokens(label) for label in self._encoder.labels]
+        names = [Encoded(self._tokens(label), []) for label in self._encoder.labels]
         labels = torch.stack([rows.mean(dim=0) for rows in self._forward.hidden(names, _NOTHING)])
-        texts = self._forward.hidden([one.tokens for one in batch], _NOTHING)
+        texts = self._forward.hidden(batch, _NOTHING)
         return [
             _nearest(rows[one.answered] if words else rows.mean(dim=0, keepdim=True), labels)
             for rows, one in zip(texts, batch, strict=True)
         ]
 
     def _instructed(self, example: Written) -> Written:
+        if not self._instruction:
+            return example
         if isinstance(example.source, str):
             return replace(example, source=f"{self._instruction}\n\n{example.source}")
         system = {"role": "system", "content": self._instruction}

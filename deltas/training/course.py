@@ -45,13 +45,15 @@ class Course:
         self._material = material
         if material.task is TaskType.GENERATE and not subject.spec.family.causal:
             raise InvalidExamples(f"The base '{subject.spec.name}' is an encoder: it cannot write.")
-        if subject.spec.family.encoder is not None:
+        if material.task is TaskType.TAG and subject.spec.family.encoder is not None:
             raise InvalidExamples(
-                f"The base '{subject.spec.name}' is an encoder-decoder: nothing is trained "
-                "for it here. Train with PEFT, as SEQ_2_SEQ_LM, and put what it saves."
+                f"The base '{subject.spec.name}' writes a text for another one, or labels that: it "
+                "does not tag its words. Let it write the tags: give them as the output."
             )
         self._forward = Forward(subject)
-        self._encoder = Encoder(subject.tokenizer, material.labels, recipe.prompt, recipe.tokens)
+        self._encoder = Encoder(
+            subject.tokenizer, material.labels, recipe.prompt, recipe.tokens, subject.start_tokens
+        )
 
     def train(self, on_step: OnStep) -> Delta:
         """Train the delta."""

@@ -1,7 +1,7 @@
 """Encoding: examples as tokens, and what the model should say at which of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -19,11 +19,13 @@ class Encoded:
     """An example's tokens and targets.
 
     A label's `targets` are its one index; where text is written or words are tagged there is a
-    target for each token: the token that should follow it, or its tag's index.
+    target for each token: the token that should follow it, or its tag's index. Where an encoder
+    reads what the text is written for, that is the `source`.
     """
 
     tokens: list[int]
     targets: list[int]
+    source: list[int] = field(default_factory=list[int])
 
     @property
     def answered(self) -> list[int]:
@@ -40,20 +42,21 @@ def targets_of(batch: Sequence[Encoded]) -> Tensor:
 class Encoder:
     """Turns examples into tokens just as the server turns requests into them.
 
-    Texts are cut to `limit` tokens; messages are not.
+    Texts are cut to `limit` tokens; messages are not. With `starts` a text begins that is written
+    for a source; without any it goes on behind.
     """
 
     tokenizer: PreTrainedTokenizerFast
     labels: Sequence[str]
     prompt: PromptStyle
     limit: int
+    starts: tuple[int, ...] = ()
 
     def encode(self, example: Example) -> Encoded:
         """Encode one example."""
         match example:
             case Labelled(text, label):
-                tokens = self.tokenizer(text, truncation=True, max_length=self.limit)["input_ids"]
-                return Encoded(list(tokens), [self.labels.index(label)])
+                return self._labelled(self._cut(text), self.labels.index(label))
             case Written(source, output):
                 return self._written(self.source_tokens(source), output)
             case Marked(words, tags):
@@ -62,7 +65,7 @@ class Encoder:
     def source_tokens(self, source: str | list[dict[str, str]]) -> list[int]:
         """Tokenise what comes before the text to be written."""
         if isinstance(source, str):
-            tokens = self._tokens(source)[: self.limit]
+            tokens = self._cut(source)
             if self.prompt is PromptStyle.TEXT or not self.tokenizer.chat_template:
                 return tokens
             text = str(self.tokenizer.decode(tokens, skip_special_tokens=True))
@@ -72,10 +75,24 @@ class Encoder:
         )
         return self._tokens(str(chat), special=False)
 
+    def asked(self, source: str | list[dict[str, str]]) -> Encoded:
+        """Encode a source, with one target for whatever may be written next."""
+        tokens = self.source_tokens(source)
+        before = list(self.starts) or tokens
+        targets = [IGNORED] * (len(before) - 1) + [0]
+        return Encoded(before, targets, tokens if self.starts else [])
+
+    def _labelled(self, tokens: list[int], label: int) -> Encoded:
+        if not self.starts:
+            return Encoded(tokens, [label])
+        # A head looks at the source once more, behind the token that a text begins with.
+        return Encoded([self.starts[0], *tokens[:-1]], [label], tokens)
+
     def _written(self, source: list[int], output: str) -> Encoded:
         written = self._tokens(output + str(self.tokenizer.eos_token or ""), special=False)
-        tokens = source + written[:-1]
-        return Encoded(tokens, [IGNORED] * (len(source) - 1) + written)
+        before = list(self.starts) or source
+        targets = [IGNORED] * (len(before) - 1) + written
+        return Encoded(before + written[:-1], targets, source if self.starts else [])
 
     def _marked(self, words: Sequence[str], tags: Sequence[str]) -> Encoded:
         # Byte-level tokens may begin with, or be, the space before their word.
@@ -95,6 +112,9 @@ class Encoder:
     def _tag(self, tag: str, *, continued: bool) -> int:
         inner = tag.replace("B-", "I-", 1) if continued else tag
         return self.labels.index(inner if inner in self.labels else tag)
+
+    def _cut(self, text: str) -> list[int]:
+        return list(self.tokenizer(text, truncation=True, max_length=self.limit)["input_ids"])
 
     def _tokens(self, text: str, *, special: bool = True) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=special)["input_ids"])

@@ -1,11 +1,9 @@
 """The forward pass of training: the base's own modules, with a delta wired in as for serving."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
+from torch import Tensor
 
 from deltas.delta import Delta, TaskType
 from deltas.kinds import extent_of
@@ -14,6 +12,7 @@ from deltas.segments import Segment, Segments
 from deltas.training import attention
 from deltas.training.attention import SLOT, KeyValues
 from deltas.training.encoding import Encoded
+from deltas.training.stacks import stacks_of
 from deltas.training.subject import Subject
 from deltas.wiring import Wiring
 
@@ -28,10 +27,10 @@ class Forward:
         self.spec = subject.spec
         self._model = subject.model
         self._family = subject.spec.family
-        self._backbone: nn.Module = subject.model.base_model
         self._wiring = Wiring(subject.model, subject.spec)
         self._logits = Logits.of(subject.model)
         self._step = attention.Step(self._wiring)
+        self._stacks = stacks_of(subject, self._step)
         attention.attach(self._step, subject.model, subject.spec)
 
     @property
@@ -47,39 +46,26 @@ class Forward:
         """
         self._wiring.install(SLOT, delta)
         try:
-            hidden = self.hidden([example.tokens for example in batch], delta)
+            hidden = self.hidden(batch, delta)
             pairs = zip(hidden, batch, strict=True)
             scores = torch.cat([self._scores(delta, rows, example) for rows, example in pairs])
             return self._vocabulary(scores) if _writes(delta) else scores
         finally:
             self._wiring.remove(SLOT)
 
-    def hidden(self, sequences: Sequence[Sequence[int]], delta: Delta) -> list[Tensor]:
-        """Return each sequence's last hidden states [rows, hidden], virtual rows first."""
-        extent = extent_of(delta, self.spec)
-        device = self._model.device
-        rows = [torch.tensor([0] * extent.rows + list(tokens)) for tokens in sequences]
-        tokens = pad_sequence(rows, batch_first=True).to(device)
-        count, longest = tokens.shape
-        places = torch.arange(longest, device=device)
-        positions = places + self._family.first_position
-        lengths = [len(row) for row in rows]
-        self._step.lengths = torch.tensor(lengths, device=device)
-        segments = (Segment(SLOT, i * longest, (i + 1) * longest) for i in range(count))
-        self._wiring.bind(Segments.of(segments), one_slot=True)
-        extra: dict[str, Any] = {"use_cache": False} if self._family.causal else {}
-        if self._family.attention is None:
-            extra["attention_mask"] = places < self._step.lengths[:, None]
-        output = self._backbone(
-            input_ids=tokens, position_ids=(positions + extent.shift).expand(count, -1), **extra
-        ).last_hidden_state
-        return [row[:length] for row, length in zip(output, lengths, strict=True)]
+    def hidden(self, examples: Sequence[Encoded], delta: Delta) -> list[Tensor]:
+        """Return each example's last hidden states [rows, hidden], virtual rows first."""
+        return self._stacks(examples, extent_of(delta, self.spec))
 
     @torch.no_grad()
     def key_values(self, tokens: Sequence[int]) -> dict[str, KeyValues]:
-        """Return the bare base's keys and values for a text, by attention site."""
+        """Return the bare base's keys and values for a text, by attention site.
+
+        One with an encoder reads it as a source and as the text written for that.
+        """
         self._step.record = record = {}
-        self.hidden([tokens], Delta(TaskType.GENERATE, ()))
+        text = list(tokens)
+        self.hidden([Encoded(text, [], text)], Delta(TaskType.GENERATE, ()))
         self._step.record = None
         return record
 

@@ -150,7 +150,7 @@ def _read(forward: Forward, text: Sequence[int], length: int) -> dict[Address, T
 
 
 def _chosen(sites: Iterable[Site], base: BaseSpec, layers: int | None) -> list[Site]:
-    """Leave out the sites of the layers before the last `layers`.
+    """Leave out the sites of the layers before the last `layers` of each stack.
 
     Raises InvalidRecipe if the base has fewer.
     """
@@ -158,7 +158,8 @@ def _chosen(sites: Iterable[Site], base: BaseSpec, layers: int | None) -> list[S
         return list(sites)
     if layers > base.layers:
         raise InvalidRecipe(f"layers must be {base.layers} at most, the base's; it is {layers}.")
-    early = tuple(f"{path}." for path in base.layer_paths[: base.layers - layers])
+    stacks = [base.layer_paths_of(stack.rows) for stack in base.family.stacks]
+    early = tuple(f"{path}." for paths in stacks for path in paths[:-layers])
     return [site for site in sites if not site.name.startswith(early)]
 
 

@@ -24,3 +24,8 @@ class Subject(Protocol):
     def tokenizer(self) -> PreTrainedTokenizerFast:
         """The model's tokenizer."""
         ...
+
+    @property
+    def start_tokens(self) -> tuple[int, ...]:
+        """The tokens that a text begins with which is written for a source; else none."""
+        ...

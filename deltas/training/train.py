@@ -39,7 +39,7 @@ def train(
     The same seed on the same machine gives the same delta. Raises DeltaError or InvalidRecipe if
     the recipe does not fit the base, Diverged if its rate is too high.
     """
-    trained = starting_parameters(forward, recipe, blank, examples[0].tokens)
+    trained = starting_parameters(forward, recipe, blank, examples[0].source or examples[0].tokens)
     check(_filled(blank, trained), forward.spec)
     parameters = [parameter for group in trained for parameter in group.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=recipe.rate, weight_decay=0.0)
@@ -66,10 +66,14 @@ def batches(examples: Sequence[Encoded], size: int, seed: int) -> Iterator[list[
         order = [examples[i] for i in torch.randperm(len(examples), generator=generator).tolist()]
         drawn: list[list[Encoded]] = []
         for start in range(0, len(order), size * _POOL):
-            pool = sorted(order[start : start + size * _POOL], key=lambda one: len(one.tokens))
+            pool = sorted(order[start : start + size * _POOL], key=_length)
             drawn += [pool[i : i + size] for i in range(0, len(pool), size)]
         for index in torch.randperm(len(drawn), generator=generator).tolist():
             yield drawn[index]
+
+
+def _length(example: Encoded) -> tuple[int, int]:
+    return len(example.tokens), len(example.source)
 
 
 def _loss(forward: Forward, delta: Delta, batch: Sequence[Encoded]) -> Tensor:

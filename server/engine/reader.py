@@ -175,7 +175,9 @@ class Reader:
         extent = version.extent
         virtual = extent.rows + extent.cached
         if self._base.reads_sources:
-            virtual = extent.source_rows + max(extent.source_cached, extent.crossed)
+            source = extent.source_rows + max(extent.source_cached, extent.crossed)
+            # A head has the source's rows once more.
+            virtual = source if generates else max(source, virtual)
         # A generation needs room for at least one token of its own.
         free = max(0, self._context - virtual - generates)
         return Room(free, self._reach, reserved=int(generates))

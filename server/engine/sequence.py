@@ -208,7 +208,8 @@ def sequences_of(
 ) -> list[Sequence]:
     """Make one sequence for each choice that a request wants, or one for a head to read.
 
-    Where they `start` by tokens of their own, the prompt is what the base's encoder reads.
+    Where they `start` by tokens of their own, the prompt is what the base's encoder reads. A head
+    there has the prompt's rows once more, behind the first of these tokens.
 
     Each draws from a generator of its own; a seed gives every choice the same luck again.
     """
@@ -218,11 +219,12 @@ def sequences_of(
     judges = generates and request.sampling.prompt_logprobs is not None
     virtual = [_PLACEHOLDER] * version.extent.source_rows
     reads = (*virtual, *prompt.tokens) if start else ()
+    rows = (start[0], *prompt.tokens[:-1]) if start and not generates else start
     return [
         Sequence(
             key=(request.id, index),
             version=version,
-            tokens=list(start or prompt.tokens),
+            tokens=list(rows or prompt.tokens),
             reads=reads,
             types=prompt.types,
             sampling=request.sampling,

@@ -1,7 +1,6 @@
 """Encoder-decoders: one stack reads a source whole, another looks at it while it writes."""
 
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache, EncoderDecoderCache
 
 from deltas.families import Encoder
+from deltas.positions import bound, positions_of
 from deltas.site import Rows
 from deltas.wiring import Wiring
 from server.model.attention import Attention
@@ -17,7 +17,6 @@ from server.model.base import Base
 from server.model.batch import Batch, Item, pack
 from server.model.cache import places_of
 from server.model.cross_attention import CrossAttention
-from server.model.positions import Positions
 
 
 class SourceReader:
@@ -33,7 +32,7 @@ class SourceReader:
         self.own = own
         self.cross = cross
         self._encoder: nn.Module = backbone.get_submodule(stack.path)
-        self.positions = _positions(self._encoder, encoder, base)
+        self.positions = positions_of(self._encoder, encoder, base.spec.context)
         self._keys = [
             [layer.get_submodule(f"{encoder.cross_attention}.{name}") for name in encoder.keys]
             for layer in backbone.get_submodule(decoder.layers).children()
@@ -66,7 +65,7 @@ class SourceReader:
 
     def run_modules(self, batch: Batch) -> Tensor:
         """The states by the base's own modules."""
-        with _bound(self.positions, batch):
+        with bound(self.positions, batch.positions):
             return self._encoder(input_ids=batch.tokens[None]).last_hidden_state[0]
 
     def _heads(self, rows: Tensor) -> Tensor:
@@ -81,15 +80,15 @@ class DecoderModules:
         self._decoder: nn.Module = base.model.base_model.get_submodule(stack.path)
         # Of a source nothing is given: the rows' attention knows where its keys and values are.
         self._nothing = torch.zeros(1, 1, base.spec.hidden, dtype=base.dtype, device=base.device)
-        self.positions = _positions(
-            self._decoder, encoder, base, encoder_hidden_states=self._nothing
+        self.positions = positions_of(
+            self._decoder, encoder, base.spec.context, encoder_hidden_states=self._nothing
         )
         self._all = torch.ones(1, 1, 1, 1, dtype=base.dtype, device=base.device)
         self._cache = _Kept(layers, base)
 
     def __call__(self, batch: Batch) -> Tensor:
         """The rows' last hidden states [T, hidden]."""
-        with _bound(self.positions, batch):
+        with bound(self.positions, batch.positions):
             output: Any = self._decoder(
                 input_ids=batch.tokens[None],
                 encoder_hidden_states=self._nothing,
@@ -133,18 +132,3 @@ def _source_of(item: Item) -> Item:
 
 def _tokens_of(item: Item) -> Sequence[int]:
     return () if item.source is None else item.source.tokens
-
-
-def _positions(stack: nn.Module, encoder: Encoder, base: Base, **said: Tensor) -> Positions | None:
-    if encoder.positions is None:
-        return None
-    return Positions(stack, encoder.positions, base.spec.context, **said)
-
-
-@contextmanager
-def _bound(positions: Positions | None, batch: Batch) -> Generator[None]:
-    if positions is None:
-        yield
-        return
-    with positions.bound(batch.positions):
-        yield

@@ -7,13 +7,13 @@ from torch import Tensor, nn
 from deltas.base import AFTER_ATTENTION, AFTER_CROSS_ATTENTION, AFTER_FEED_FORWARD
 from deltas.families import Block, Stack, Sublayers
 from deltas.kernels import Kernels, Recorder
+from deltas.positions import Positions
 from deltas.view import View
 from server.model.attention import view_of
 from server.model.batch import Batch
 from server.model.cross_attention import NativeCrossAttention
 from server.model.layers import KernelLayers, Means, Norm
 from server.model.native_attention import Angles
-from server.model.positions import Positions
 from server.model.projection import Projection
 
 

@@ -6,19 +6,20 @@ from deltas.errors import UnsupportedDelta
 from deltas.formats.fields import Fields
 from deltas.formats.peft.weights import Weights
 
+_LABELS = "SEQ_CLS"
+_QUESTIONS = "QUESTION_ANS"
 TASKS = {
     "CAUSAL_LM": TaskType.GENERATE,
-    "SEQ_CLS": TaskType.CLASSIFY,
+    _LABELS: TaskType.CLASSIFY,
     "TOKEN_CLS": TaskType.TAG,
     "FEATURE_EXTRACTION": TaskType.EMBED,
 }
 """PEFT's task types, and ours."""
 SOURCES = "SEQ_2_SEQ_LM"
-"""The only one of encoder-decoders."""
-_QUESTIONS = "QUESTION_ANS"
+"""The one of encoder-decoders alone."""
 # Ends of the names of Transformers' classes, which PEFT saves where no task type was set.
 _HEADED = {
-    "ForSequenceClassification": "SEQ_CLS",
+    "ForSequenceClassification": _LABELS,
     "ForTokenClassification": "TOKEN_CLS",
     "ForQuestionAnswering": _QUESTIONS,
 }
@@ -41,17 +42,21 @@ def read_task(config: Fields, weights: Weights, base: BaseSpec) -> TaskType:
                 '"TOKEN_CLS" if it labels words.'
             )
     if base.family.encoder is not None:
-        return _written_for_a_source(name, base)
+        return _of_a_source(name, base)
     return _task(name or ("CAUSAL_LM" if base.family.causal else "FEATURE_EXTRACTION"))
 
 
-def _written_for_a_source(name: str, base: BaseSpec) -> TaskType:
-    if name not in ("", SOURCES):
-        raise UnsupportedDelta(
-            f"The task type '{name[:64]}' is not done with '{base.name}', an encoder-decoder: it "
-            f"writes texts for others: train it as {SOURCES}."
-        )
-    return TaskType.GENERATE
+def _of_a_source(name: str, base: BaseSpec) -> TaskType:
+    if name in ("", SOURCES):
+        return TaskType.GENERATE
+    labels = base.family.classifier is not None
+    if labels and name == _LABELS:
+        return TaskType.CLASSIFY
+    raise UnsupportedDelta(
+        f"The task type '{name[:64]}' is not done with '{base.name}', an encoder-decoder: it "
+        f"writes texts for others: train it as {SOURCES}"
+        f"{f', or as {_LABELS} to label them' if labels else ''}."
+    )
 
 
 def _model_class(config: Fields) -> str:

@@ -6,7 +6,10 @@ from functools import cached_property
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from deltas.base import BaseSpec, describe
+from server.model.base import Base
 from tests.bases import VOCABULARY, byte_tokenizer
+from tests.encoder_decoders import FAMILIES as ENCODER_DECODERS
+from tests.encoder_decoders import tiny_encoder_decoder
 from tests.models import tiny_model
 
 
@@ -16,7 +19,8 @@ class TinySubject:
 
     @cached_property
     def model(self) -> PreTrainedModel:
-        return tiny_model(self.family, vocab_size=VOCABULARY)
+        make = tiny_encoder_decoder if self.family in ENCODER_DECODERS else tiny_model
+        return make(self.family, vocab_size=VOCABULARY)
 
     @cached_property
     def spec(self) -> BaseSpec:
@@ -24,4 +28,9 @@ class TinySubject:
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerFast:
-        return byte_tokenizer(chat=self.spec.family.causal)
+        chats = self.spec.family.causal and self.spec.family.encoder is None
+        return byte_tokenizer(chat=chats)
+
+    @property
+    def start_tokens(self) -> tuple[int, ...]:
+        return Base(self.spec, self.model, self.tokenizer).start_tokens

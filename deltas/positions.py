@@ -12,6 +12,8 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
+from deltas.families import Encoder
+
 
 class Positions:
     """The vectors [context, width] of one stack, which its module says while rows are `bound`."""
@@ -38,6 +40,25 @@ class Positions:
         if self._rows is None:
             return type(module).forward(module, *args, **said)
         return self.table[self._rows][None]
+
+
+def positions_of(
+    stack: nn.Module, encoder: Encoder, context: int, **said: Tensor
+) -> Positions | None:
+    """Those of one stack of an encoder-decoder, None where it makes no such vectors."""
+    if encoder.positions is None:
+        return None
+    return Positions(stack, encoder.positions, context, **said)
+
+
+@contextmanager
+def bound(positions: Positions | None, rows: Tensor) -> Generator[None]:
+    """Let a stack's rows be at these positions [T], meanwhile, if it makes vectors of them."""
+    if positions is None:
+        yield
+        return
+    with positions.bound(rows):
+        yield
 
 
 class _Said(Exception):
