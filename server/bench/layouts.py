@@ -22,6 +22,8 @@ _LENGTH = 64
 """Tokens of a prompt, a source or an encoder's text."""
 _BLOCKS = _LENGTH // BLOCK + 1
 _TASKS, _RANK = 8, 16
+_FEWEST, _SECONDS = 5, 5.0
+"""Slow steps are fewer, but as many as a median needs."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,10 @@ def _measured(name: str, fast: Runner, slow: Runner, count: int, steps: int) -> 
     ways = ((fast, bare), (slow, bare), (fast, sorted(1 + at % _TASKS for at in range(count))))
     for runner, slots in ways:
         runner.forward(_begun(runner, slots))
-    taken = [[_seconds(*way) for way in ways] for _ in range(steps)]
+    taken: list[list[float]] = []
+    until = time.perf_counter() + _SECONDS
+    while len(taken) < min(_FEWEST, steps) or (len(taken) < steps and time.perf_counter() < until):
+        taken.append([_seconds(*way) for way in ways])
     kernels, modules, mixed = (1e3 * median(each) for each in zip(*taken, strict=True))
     return Layout(name, count, kernels, modules, mixed)
 

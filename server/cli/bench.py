@@ -203,8 +203,7 @@ def layouts(
     output: Format = "text",
 ) -> None:
     """Compare steps by kernels with steps by modules, and bare ones with mixed ones."""
-    given = {} if dtype is None else {"dtype": dtype}
-    bench_layouts.print_layouts(names or (), Settings.gather(**given), output)
+    bench_layouts.print_layouts(names or (), dtype, output)
 
 
 @app.command("shape")

@@ -1,29 +1,35 @@
 """`polydelta bench layouts`: how fast kernels compute each sort of layers."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from server.cli.flags import Format
 from server.cli.printing import err, out, print_json, print_table
-from server.settings import Settings
+
+if TYPE_CHECKING:
+    from server.bench.layouts import Layout
 
 _SEQUENCES, _STEPS = (1, 16), 41
 
 
-def print_layouts(names: Sequence[str], settings: Settings, output: Format) -> None:
-    """Measure shapes by kernels and by modules, and print both."""
+def print_layouts(names: Sequence[str], wanted: str | None, output: Format) -> None:
+    """Measure shapes by kernels and by modules, at the precision `wanted`, and print both."""
     # Torch takes seconds to import, which the other commands do without.
     import torch
 
     from server.bench.layouts import layouts
     from server.bench.shapes import SHAPES
-    from server.build import count_threads
     from server.model.precision import choose_dtype
+    from server.system.processors import processors
 
-    dtype = choose_dtype(settings.dtype, torch.device("cpu"))
-    threads = count_threads(settings)
+    dtype = choose_dtype(wanted or "auto", torch.device("cpu"))
+    threads = processors().threads
     chosen = names or list(SHAPES)
     err.print(f"Measuring {', '.join(chosen)} in {dtype} with {threads} threads …", markup=False)
-    found = list(layouts(chosen, dtype, threads, _SEQUENCES, _STEPS))
+    found: list[Layout] = []
+    for each in layouts(chosen, dtype, threads, _SEQUENCES, _STEPS):
+        err.print(f"{each.shape}, {each.sequences} at once: {each.faster:.2f} x", markup=False)
+        found.append(each)
     if output == "json":
         return print_json(found)
     out.print("Milliseconds a step; x: modules / kernels; kept: bare / 8 LoRAs mixed\n")
