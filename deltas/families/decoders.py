@@ -92,7 +92,7 @@ _GPT2 = Family(
     pre_norm=_GPT2_LAYER,
 )
 
-_LIKE_LLAMA = ("llama", "mistral", "qwen2", "seed_oss")
+_LIKE_LLAMA = ("llama", "mistral", "qwen2", "qwen2_vl_text", "qwen2_5_vl_text", "seed_oss")
 
 # Modules like Llama's, but something in their layers is not what the fast path computes.
 _BY_MODULES = (
@@ -112,7 +112,10 @@ _BY_MODULES = (
 
 DECODERS = (
     *(replace(_LLAMA, name=name) for name in _LIKE_LLAMA),
-    replace(_LLAMA, name="qwen3", pre_norm=PreNorm(head_norms=_HEAD_NORMS)),
+    *(
+        replace(_LLAMA, name=name, pre_norm=PreNorm(head_norms=_HEAD_NORMS))
+        for name in ("qwen3", "qwen3_vl_text")
+    ),
     replace(_LLAMA, name="gemma", pre_norm=PreNorm(norm_offset=1.0)),
     replace(_SANDWICHED, name="gemma2"),
     replace(

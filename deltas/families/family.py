@@ -187,6 +187,8 @@ class Family:
     sort has no `attention`: its sequences are computed one by one. `first_position` is the
     position id of a sequence's first token. `prefixes` are the names under which whole-model
     checkpoints hold the backbone.
+    Where the backbone is the language model of a whole that reads more than text, `beside` are the
+    paths of the whole's other modules, which no text passes.
     `classifier` and `tagger` are the layouts of heads over a whole text and over its tokens; None
     where Transformers has no class for that. Where there is an `encoder`, all else is said of the
     decoder.
@@ -200,6 +202,7 @@ class Family:
     after_attention: Block
     after_feed_forward: Block
     prefixes: tuple[str, ...]
+    beside: tuple[str, ...] = ()
     first_position: int = 0
     asking: Asking | None = None
     key_heads: str | None = None

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from server.api.http.body import Body, Items
@@ -17,6 +17,9 @@ MAX_MESSAGES = 1024
 MAX_CALLS = 128
 MAX_ARGUMENTS = 1 << 16
 """Characters of JSON within a text, which no count of a body's values sees."""
+
+_MEDIA = ("image", "audio", "video", "file")
+_TEXT_ALONE = "Only text is read here: say in a part of text what pictures, sounds or files hold"
 
 Text: TypeAlias = Annotated[str, Field(max_length=MAX_CHARACTERS)]
 Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=256)]
@@ -33,10 +36,20 @@ _ROLES: dict[str, Role] = {
 """What chat templates call the roles that clients name."""
 
 
+def _no_media(kind: Any) -> Any:
+    if isinstance(kind, str) and any(each in kind for each in _MEDIA):
+        raise PydanticCustomError("media", _TEXT_ALONE)
+    return kind
+
+
+NoMedia = BeforeValidator(_no_media)
+"""Says why parts of other types than text are refused, where these are what others know."""
+
+
 class TextPart(Body):
     """A part of a message; text is the only type there is."""
 
-    type: Literal["text"]
+    type: Annotated[Literal["text"], NoMedia]
     text: Text
 
 

@@ -7,7 +7,15 @@ from typing import Annotated, Any, Literal, TypeAlias, cast
 from pydantic import Discriminator, Field, Tag
 
 from server.api.http.body import Body, Items
-from server.api.messages import MAX_MESSAGES, CalledFunction, Name, Text, text_or_parts, with_names
+from server.api.messages import (
+    MAX_MESSAGES,
+    CalledFunction,
+    Name,
+    NoMedia,
+    Text,
+    text_or_parts,
+    with_names,
+)
 from server.api.unsupported import Only
 from server.engine.message import Message, ToolCall
 
@@ -17,7 +25,7 @@ _NOT_READ = "Only reasoning that is text can be read here; leave this out"
 class ResponseText(Body):
     """A part of a message; text is the only type there is."""
 
-    type: Literal["input_text", "output_text"]
+    type: Annotated[Literal["input_text", "output_text"], NoMedia]
     text: Text
 
 

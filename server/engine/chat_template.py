@@ -1,6 +1,6 @@
 """Chat templates: what one can write of a chat, and how the replies to it are read."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -9,6 +9,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerFast
 
 from server.engine.call_form import HERMES, CallForm, form_of, may_have_form
+from server.engine.content_form import may_take_parts, takes_parts
 from server.engine.message import Chat
 from server.engine.reply import ReplyForm, begun_with, tagged
 from server.engine.reply_grammar import ReplyGrammar
@@ -24,16 +25,19 @@ class ChatTemplate:
     """A template's text and, where the base's tokenizer has one, the response template to it.
 
     `form` is how it writes calls, None where it writes none or in no form that can be forced, or
-    where that does not matter. `special` are the base's special tokens and their ids.
+    where that does not matter; `in_parts` whether it takes contents so alone. `special` are the
+    base's special tokens and their ids.
     """
 
     text: str
     response: Mapping[str, Any] | None = None
     form: CallForm | None = None
+    in_parts: bool = False
     special: Mapping[str, int] = field(default_factory=dict[str, int])
 
     def fitted(self, chat: Chat, tools: Tools) -> Chat:
         """The chat as this template can write it."""
+        chat = replace(chat, in_parts=self.in_parts)
         if self.form is not None:
             return replace(chat, as_text=self.form.as_text)
         knows = self._leaves_calls(tools)
@@ -74,10 +78,10 @@ class ChatTemplate:
 
 
 def task_template(
-    text: str, form: CallForm | None, tokenizer: PreTrainedTokenizerFast
+    text: str, form: CallForm | None, tokenizer: PreTrainedTokenizerFast, *, in_parts: bool = False
 ) -> ChatTemplate:
     """The template that came with a task."""
-    return ChatTemplate(text, form=form, special=_special(tokenizer))
+    return ChatTemplate(text, form=form, in_parts=in_parts, special=_special(tokenizer))
 
 
 def base_template(
@@ -90,11 +94,21 @@ def base_template(
     text = tokenizer.get_chat_template(tools=shown)
     form = _form(tokenizer, text) if chat.concerns_tools and may_have_form(text) else None
     response: Any = getattr(tokenizer, "response_template", None)
-    return ChatTemplate(text, response, form, _special(tokenizer))
+    in_parts = may_take_parts(text) and _in_parts(tokenizer, text)
+    return ChatTemplate(text, response, form, in_parts, _special(tokenizer))
 
 
 @lru_cache(maxsize=4)
 def _form(tokenizer: PreTrainedTokenizerFast, template: str) -> CallForm | None:
+    return form_of(_writer(tokenizer, template))
+
+
+@lru_cache(maxsize=4)
+def _in_parts(tokenizer: PreTrainedTokenizerFast, template: str) -> bool:
+    return takes_parts(_writer(tokenizer, template))
+
+
+def _writer(tokenizer: PreTrainedTokenizerFast, template: str) -> Callable[[Chat], str | None]:
     def write(chat: Chat) -> str | None:
         shown = chat.shown()
         # A template rejects what it does not foresee with errors of its own.
@@ -107,7 +121,7 @@ def _form(tokenizer: PreTrainedTokenizerFast, template: str) -> CallForm | None:
             )
         return None
 
-    return form_of(write)
+    return write
 
 
 @lru_cache(maxsize=1)

@@ -46,12 +46,13 @@ class Message:
         calls = sum(len(call.name) + len(call.arguments) for call in self.tool_calls)
         return len(self.role) + len(self.content) + len(self.reasoning) + calls
 
-    def shown(self, *, as_text: bool = False) -> dict[str, Any]:
+    def shown(self, *, as_text: bool = False, in_parts: bool = False) -> dict[str, Any]:
         """The message as chat templates take it: what it lacks is not there, but for the content.
 
         Templates join the content to texts of their own, which None would not bear.
         """
-        shown: dict[str, Any] = {"role": self.role, "content": self.content}
+        parts = [{"type": "text", "text": self.content}]
+        shown: dict[str, Any] = {"role": self.role, "content": parts if in_parts else self.content}
         if self.reasoning:
             shown["reasoning_content"] = self.reasoning
         if self.tool_calls:
@@ -67,13 +68,14 @@ class Message:
 class Chat:
     """What a chat template writes out: the turns so far, and the tools that the next may call.
 
-    Some templates take calls' arguments `as_text` alone.
+    Some templates take calls' arguments `as_text` alone, and some contents `in_parts`.
     """
 
     messages: tuple[Message, ...]
     tools: tuple[Tool, ...] = ()
     options: PromptOptions = USUAL
     as_text: bool = False
+    in_parts: bool = False
 
     @property
     def concerns_tools(self) -> bool:
@@ -93,7 +95,9 @@ class Chat:
         tools = [tool.shown() for tool in self.tools]
         return {
             **self.options.variables,
-            "messages": [each.shown(as_text=self.as_text) for each in self.messages],
+            "messages": [
+                each.shown(as_text=self.as_text, in_parts=self.in_parts) for each in self.messages
+            ],
             "tools": tools or None,
             "add_generation_prompt": self.options.opens,
             "continue_final_message": self.options.continues,

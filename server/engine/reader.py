@@ -11,6 +11,7 @@ from typing import TypeGuard, TypeVar
 from deltas.delta import PromptStyle, TaskType
 from server.engine.call_form import may_have_form
 from server.engine.chat_template import task_template
+from server.engine.content_form import may_take_parts
 from server.engine.control_tokens import ControlTokens, shown
 from server.engine.limits import Limits
 from server.engine.prompt import Prompt, build_prompt, chat_of, chat_prompt
@@ -80,7 +81,11 @@ class Reader:
         if chat and version.chat_template:
             concerned = chat.concerns_tools and may_have_form(version.chat_template)
             form = await self._templates.form(version.chat_template) if concerned else None
-            template = task_template(version.chat_template, form, self._tokenizer)
+            parted = may_take_parts(version.chat_template)
+            in_parts = parted and await self._templates.takes_parts(version.chat_template)
+            template = task_template(
+                version.chat_template, form, self._tokenizer, in_parts=in_parts
+            )
             chat = template.fitted(chat, tools)
             text = await self._templates.write(template.text, shown(chat, control))
             work = partial(

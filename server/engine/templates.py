@@ -7,18 +7,19 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 from deltas.delta import Delta
 from deltas.errors import InvalidDelta
 from server.engine.call_form import CallForm, form_of
+from server.engine.content_form import takes_parts
 from server.engine.message import Chat, Message
 from server.errors import InvalidRequest, ServerError
 
@@ -34,7 +35,10 @@ _ANSWER_SECONDS = 10.0
 _BARRED_SECONDS = 30.0
 """How long a template that had to be ended is not tried again."""
 
-_MOST_FORMS = 64
+_MOST_KNOWN = 64
+
+_Write: TypeAlias = Callable[[Chat], str | None]
+_Trait = TypeVar("_Trait")
 
 _PROBE = Chat((Message("user", "Hello"),))
 
@@ -62,6 +66,7 @@ class Templates:
         self._process: _Process | None = None
         self._barred: dict[str, float] = {}
         self._forms: dict[str, CallForm | None] = {}
+        self._in_parts: dict[str, bool] = {}
         # A slow template keeps others of its like waiting, and nobody else.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="templates")
 
@@ -81,27 +86,37 @@ class Templates:
 
     async def form(self, template: str) -> CallForm | None:
         """How a template writes calls; None if that is no form that can be forced."""
-        if template not in self._forms:
+        return await self._found(template, form_of, self._forms)
+
+    async def takes_parts(self, template: str) -> bool:
+        """Whether a template writes contents out in parts alone."""
+        return bool(await self._found(template, takes_parts, self._in_parts))
+
+    async def _found(
+        self, template: str, find: Callable[[_Write], _Trait], known: dict[str, _Trait]
+    ) -> _Trait | None:
+        """What is known of a template, or found by what it writes."""
+        if template not in known:
             loop = asyncio.get_running_loop()
             try:
-                form = await loop.run_in_executor(self._thread, self._probe, template)
+                found = await loop.run_in_executor(self._thread, self._probe, template, find)
             except _UnsoundError:
                 # It may have been a busy machine's fault: it is probed again.
                 return None
-            self._forms[template] = form
-            if len(self._forms) > _MOST_FORMS:
-                self._forms.pop(next(iter(self._forms)))
-            return form
-        return self._forms[template]
+            known[template] = found
+            if len(known) > _MOST_KNOWN:
+                known.pop(next(iter(known)))
+            return found
+        return known[template]
 
-    def _probe(self, template: str) -> CallForm | None:
+    def _probe(self, template: str, find: Callable[[_Write], _Trait]) -> _Trait:
         def write(chat: Chat) -> str | None:
             answer = self._ask(template, chat.shown())
             if "unsound" in answer:
                 raise _UnsoundError
             return answer.get("text")
 
-        return form_of(write)
+        return find(write)
 
     def vet(self, delta: Delta) -> None:
         """Raise InvalidDelta if a delta's template cannot be used, whatever the chat."""

@@ -14,6 +14,7 @@ from transformers import (
     AutoConfig,
     AutoModel,
     AutoModelForCausalLM,
+    AutoModelForMultimodalLM,
     AutoModelForSeq2SeqLM,
     AutoTokenizer,
     PreTrainedConfig,
@@ -27,6 +28,7 @@ from deltas.families import FAMILIES, Family, family_of
 from deltas.families.derive import check_sums, derive
 from deltas.modules import freeze
 from deltas.tokenizer import TokenizerSpec
+from server.model.language_model import language_model_of, processor_template, text_config
 from server.model.sentence import Prompts, read_embedding, read_prompts
 
 _log = logging.getLogger(__name__)
@@ -121,19 +123,22 @@ def load_base(
 ) -> Base:
     """Load a base from a directory in the Transformers layout, safetensors alone.
 
-    It is of this family or of a known one. Raises UnsupportedBase if its family or its tokenizer
-    cannot be served.
+    It is of this family or of a known one; of a model that reads more than text the language model
+    alone is kept. Raises UnsupportedBase if its family or its tokenizer cannot be served.
     """
-    config: PreTrainedConfig = AutoConfig.from_pretrained(directory)
+    whole: PreTrainedConfig = AutoConfig.from_pretrained(directory)
+    config = text_config(whole)
     known = family or FAMILIES.get(config.model_type)
     family = known or _derived(config)
-    loader = _loader_of(family)
+    loader = _loader_of(family) if config is whole else AutoModelForMultimodalLM
     # Fingerprints are taken in bfloat16: values rounded to float16 before would give others.
     exact = torch.float32 if dtype is torch.float16 else dtype
     loaded: Any = loader.from_pretrained(
         directory, dtype=exact, use_safetensors=True, output_loading_info=True
     )
     model: PreTrainedModel = loaded[0]
+    if config is not whole:
+        model, family = language_model_of(model, family)
     if known is None:
         check_sums(model, family)
     spec = _as_stored(describe(model, name, family), Path(directory), loaded[1])
@@ -142,6 +147,14 @@ def load_base(
         parameter.data = parameter.data.to(dtype)
     nn.Module.to(model, device)
     freeze(model)
+    tokenizer = _tokenizer(name, Path(directory))
+    spec = replace(spec, tokenizer=TokenizerSpec.of(tokenizer, Path(directory)))
+    _tell_context(spec, config)
+    spec = replace(spec, embedding=read_embedding(Path(directory)))
+    return Base(spec, model, tokenizer, prompts=read_prompts(Path(directory)))
+
+
+def _tokenizer(name: str, directory: Path) -> PreTrainedTokenizerFast:
     tokenizer = AutoTokenizer.from_pretrained(directory)
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise UnsupportedBase(
@@ -150,10 +163,9 @@ def load_base(
     # Some checkpoints ship a tokenizer set to cut and pad; lengths are the engine's business.
     tokenizer.backend_tokenizer.no_truncation()
     tokenizer.backend_tokenizer.no_padding()
-    spec = replace(spec, tokenizer=TokenizerSpec.of(tokenizer, Path(directory)))
-    _tell_context(spec, config)
-    spec = replace(spec, embedding=read_embedding(Path(directory)))
-    return Base(spec, model, tokenizer, prompts=read_prompts(Path(directory)))
+    if not tokenizer.chat_template and (template := processor_template(directory)):
+        tokenizer.chat_template = template
+    return tokenizer
 
 
 def _derived(config: PreTrainedConfig) -> Family:
@@ -171,7 +183,8 @@ def _as_stored(spec: BaseSpec, directory: Path, found: Mapping[str, Collection[s
     Raises UnsupportedBase for weights that are missing, which would be drawn at random.
     """
     family = spec.family
-    missing = set(found["missing_keys"])
+    gone = tuple(f"{path}." for path in family.beside)
+    missing = {name for name in found["missing_keys"] if not name.startswith(gone)}
     pooler = {name for name in missing if f".{family.pooler}." in f".{name}"}
     if others := sorted(missing - pooler):
         raise UnsupportedBase(

@@ -8,7 +8,7 @@ from deltas.formats.peft.method import Source
 def drop_base_copy(source: Source) -> None:
     """Take the frozen weight; raises UnsupportedDelta if it is of another size than the base's."""
     site = source.base.sites.get(LM_HEAD_SITE)
-    name = f"{LM_HEAD_SITE}.base_layer.weight"
+    name = f"{source.weights.module(LM_HEAD_SITE)}.base_layer.weight"
     if site is None or not source.weights.has(name):
         return
     shape = tuple(source.weights.take(name).shape)

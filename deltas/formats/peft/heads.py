@@ -46,7 +46,8 @@ def check_saved_modules(names: tuple[str, ...], family: Family) -> None:
         for layout in family.heads
         for module in (*family.kept(layout), *(_POOLER,) * (layout.pooling == _POOLER))
     )
-    if others := sorted(set(names) - heads):
+    beside = {path.rpartition(".")[2] for path in family.beside}
+    if others := sorted(set(names) - heads - beside):
         raise UnsupportedDelta(
             f"The checkpoint keeps whole trained copies of {', '.join(others[:5])}; only heads "
             f"({', '.join(sorted(heads))}) are kept so. Train without them; a LoRA on "

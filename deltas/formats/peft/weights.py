@@ -11,6 +11,8 @@ from deltas.families import Family
 from deltas.formats.peft.wrappers import refuse_wrapped
 
 _SHOWN = 5
+_LANGUAGE_MODEL = "language_model"
+"""What held an LM head, too, in the wholes of Transformers before version 4.52."""
 # Prompt-learning methods do not wrap the model a second time, so their heads lack `.model`.
 _WRAPPERS = re.compile(r"^base_model\.(model\.)?")
 _SAVED_COPY = re.compile(r"\.modules_to_save\.[^.]+(?=\.)")
@@ -23,16 +25,21 @@ class Weights:
     """Tensors by name, the wrappers' prefixes removed: `<module>.lora_A.weight`.
 
     `prefix` is the name, with its dot, under which the wrapped model held the backbone; empty if
-    the backbone itself was wrapped.
+    the backbone itself was wrapped. Where the base is the language model of a whole, what acts on
+    the whole's other modules is left out: no text passes them, so that it changes no answer.
     """
 
     def __init__(self, tensors: Mapping[str, Tensor], family: Family) -> None:
-        refuse_wrapped(tensors)
-        self._left = {_plain(name): tensor for name, tensor in tensors.items()}
-        if len(self._left) != len(tensors):
+        refuse_wrapped(tensors, inside=bool(family.beside))
+        plain = {_plain(name): tensor for name, tensor in tensors.items()}
+        if len(plain) != len(tensors):
             raise InvalidDelta("Two tensors of the checkpoint have the same meaning.")
+        beside = tuple(f"{path}." for path in paths_beside(family))
+        self._left = {name: each for name, each in plain.items() if not name.startswith(beside)}
         prefixes = (f"{prefix}." for prefix in family.prefixes)
         self.prefix = next((item for item in prefixes if self._has_start(item)), "")
+        older = f"{_LANGUAGE_MODEL}.{LM_HEAD_SITE}"
+        self._lm_head = older if self._has_start(f"{older}.") else LM_HEAD_SITE
 
     def has(self, name: str) -> bool:
         """Whether a tensor of this name is left."""
@@ -56,11 +63,11 @@ class Weights:
 
     def site(self, module: str) -> str:
         """The name of a wrapped module as a site."""
-        return module.removeprefix(self.prefix)
+        return LM_HEAD_SITE if module == self._lm_head else module.removeprefix(self.prefix)
 
     def module(self, site: str) -> str:
         """The name of a site as a module of the wrapped model."""
-        return site if site == LM_HEAD_SITE else f"{self.prefix}{site}"
+        return self._lm_head if site == LM_HEAD_SITE else f"{self.prefix}{site}"
 
     def finish(self) -> None:
         """Raise UnsupportedDelta if a tensor was not taken."""
@@ -71,6 +78,11 @@ class Weights:
 
     def _has_start(self, start: str) -> bool:
         return any(name.startswith(start) for name in self._left)
+
+
+def paths_beside(family: Family) -> tuple[str, ...]:
+    """The paths of the modules beside a language model, older ones among them."""
+    return (*family.beside, *(path.removeprefix("model.") for path in family.beside))
 
 
 def _plain(name: str) -> str:

@@ -13,8 +13,11 @@ _WRAPPERS = {
 _LANGUAGE_MODEL = "language_model"
 
 
-def refuse_wrapped(names: Iterable[str]) -> None:
-    """Raise UnsupportedDelta if some tensor's name holds a wrapper's, saying what to do."""
+def refuse_wrapped(names: Iterable[str], *, inside: bool) -> None:
+    """Raise UnsupportedDelta if some tensor's name holds a wrapper's, saying what to do.
+
+    Of a base `inside` a model that reads more than text, that model's name is none.
+    """
     found = {step for name in names for step in name.split(".")}
     for wrapper, origin in _WRAPPERS.items():
         if wrapper in found:
@@ -23,7 +26,7 @@ def refuse_wrapped(names: Iterable[str]) -> None:
                 "PEFT loads nothing. Take it out of every name: read the file with "
                 "safetensors.torch.load_file and write it with save_file."
             )
-    if _LANGUAGE_MODEL in found:
+    if _LANGUAGE_MODEL in found and not inside:
         raise UnsupportedDelta(
             "The tensors are for the language part of a model that reads more than text "
             f"('{_LANGUAGE_MODEL}.'). If the base here is that very part, give them its names for "

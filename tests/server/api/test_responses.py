@@ -412,7 +412,7 @@ def test_no_effort_is_no_thinking(live: Live, monkeypatch: pytest.MonkeyPatch) -
         (
             {"input": [{"role": "user", "content": [{"type": "input_image"}]}]},
             "input.0.content.0.type",
-            "'input_text'",
+            "Only text is read here",
         ),
         ({"n": 2}, "n", "1"),
     ],
