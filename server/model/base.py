@@ -17,6 +17,7 @@ from transformers import (
     AutoModelForMultimodalLM,
     AutoModelForSeq2SeqLM,
     AutoTokenizer,
+    ByT5Tokenizer,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
@@ -28,6 +29,7 @@ from deltas.families import FAMILIES, Family, family_of
 from deltas.families.derive import check_sums, derive
 from deltas.modules import freeze
 from deltas.tokenizer import TokenizerSpec
+from server.model.byte_tokenizer import fast
 from server.model.language_model import language_model_of, processor_template, text_config
 from server.model.sentence import Prompts, read_embedding, read_prompts
 
@@ -156,6 +158,8 @@ def load_base(
 
 def _tokenizer(name: str, directory: Path) -> PreTrainedTokenizerFast:
     tokenizer = AutoTokenizer.from_pretrained(directory)
+    if isinstance(tokenizer, ByT5Tokenizer):
+        tokenizer = fast(tokenizer)
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise UnsupportedBase(
             f"The base '{name}' has no fast tokenizer; add its tokenizer.json to the directory."
