@@ -47,13 +47,15 @@ clients: $(done)/dev .clients/done
 	$(bin)/python -m tests.clients_real .clients/bin/python
 
 # Every JSON schema of the organisation's test suite, which jsonschema's sources bring, through masks;
-# calls as real models' chat templates write them, which TRL brings; then what a small model writes
-# for the schemas of real tools.
+# calls as real models' chat templates write them, which TRL and llama.cpp bring; then what a small
+# model writes for the schemas of real tools.
 structured: $(done)/dev $(done)/base-smollm2
 	$(pip) download --no-deps --no-binary jsonschema --dest .structured jsonschema==4.26.0
 	$(bin)/python -m tests.structured .structured/jsonschema-4.26.0.tar.gz
 	$(pip) download --no-deps --dest .structured trl==1.16.0
-	$(bin)/python -m tests.structured.templates .structured/trl-1.16.0-py3-none-any.whl
+	$(pip) download --no-deps --no-binary llama-cpp-python --dest .structured llama-cpp-python==0.3.36
+	$(bin)/python -m tests.structured.templates .structured/trl-1.16.0-py3-none-any.whl \
+	    .structured/llama_cpp_python-0.3.36.tar.gz
 	$(bin)/pytest -m long tests/server/engine/test_real_grammars.py
 
 fuzz: $(done)/dev

@@ -1,10 +1,14 @@
-"""Calls as real chat templates write them: `python -m tests.structured.templates WHEEL` of TRL's.
+"""Calls as real chat templates write them: `python -m tests.structured.templates ARCHIVE…`.
 
-TRL (Apache-2.0) brings the templates of some thirty families. Where one has a form of its own, what
-it writes of calls must be what its grammar lets pass, and be read as these calls.
+TRL's wheel (Apache-2.0) and the sources of llama-cpp-python (MIT) bring the templates of some sixty
+models. Where one has a form of its own, what it writes of calls must be what its grammar lets pass,
+and be read as these calls.
 """
 
+import fnmatch
+import json
 import sys
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 from random import Random
@@ -13,20 +17,42 @@ from zipfile import ZipFile
 from server.engine.call_form import may_have_form
 from server.engine.message import Message, ToolCall
 from tests.server.engine.call_templates import tokenizer_of
-from tests.server.engine.test_call_forms import TOOLS, calls, read, takes, template_of, written
+from tests.server.engine.test_call_forms import (
+    TOOLS,
+    VALUES,
+    calls,
+    read,
+    takes,
+    template_of,
+    written,
+)
 
 _SAID = "said before"
+_PATTERN = "*/*.jinja"
+_ASCII = [each for each in VALUES if json.dumps(each, ensure_ascii=False).isascii()]
+"""Grammars let characters be written as they are alone, which some templates escape."""
 
 
-def templates(wheel: Path) -> Iterator[tuple[str, str]]:
+def templates(archive: Path) -> Iterator[tuple[str, str]]:
     """Names and texts of those that may write calls, without TRL's own changes for training."""
-    with ZipFile(wheel) as files:
-        for name in sorted(files.namelist()):
-            path = PurePath(name)
-            if path.suffix == ".jinja" and not path.stem.endswith("_training"):
-                text = files.read(name).decode()
-                if may_have_form(text):
-                    yield path.stem, text
+    for name, data in files(archive):
+        path, text = PurePath(name), data.decode()
+        if not path.stem.endswith("_training") and may_have_form(text):
+            yield path.stem, text
+
+
+def files(archive: Path) -> Iterator[tuple[str, bytes]]:
+    """The templates of a wheel or of a package's sources."""
+    if archive.suffix == ".whl":
+        with ZipFile(archive) as wheel:
+            for name in sorted(fnmatch.filter(wheel.namelist(), _PATTERN)):
+                yield name, wheel.read(name)
+        return
+    with tarfile.open(archive) as sources:
+        for member in sources:
+            data = sources.extractfile(member) if fnmatch.fnmatch(member.name, _PATTERN) else None
+            if data is not None:
+                yield member.name, data.read()
 
 
 def judged(name: str, text: str) -> str:
@@ -44,15 +70,22 @@ def judged(name: str, text: str) -> str:
         return said.removeprefix("<think>\n\n</think>\n\n").lstrip()
 
     for count in (1, 2, 3) if template.form.separator else (1,):
-        made = calls(draw, count)
-        told = [(each.name, each.arguments) for each in made]
-        if not takes(tokenizer, form, turn(made)) or read(form, turn(made), draw) != ("", told):
+        made = calls(draw, count, _ASCII)
+        told = [(each.name, json.loads(each.arguments)) for each in made]
+        if not takes(tokenizer, form, turn(made)):
+            return "wrong"
+        text, found = read(form, turn(made), draw)
+        if text or [(name, json.loads(arguments)) for name, arguments in found] != told:
             return "wrong"
     return "own"
 
 
 def main() -> int:
-    found = {name: judged(name, text) for name, text in templates(Path(sys.argv[1]))}
+    found = {
+        name: judged(name, text)
+        for archive in sys.argv[1:]
+        for name, text in templates(Path(archive))
+    }
     sys.stdout.write("".join(f"{each:6} {name}\n" for name, each in found.items()))
     return int("wrong" in found.values() or "own" not in found.values())
 

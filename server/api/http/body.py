@@ -107,10 +107,11 @@ def value_of(http: Request) -> BaseModel | None:
 
 
 def _read(data: bytes, kind: type[B]) -> B:
+    value = parse(data)
     try:
-        return kind.model_validate(parse(data))
+        return kind.model_validate(value)
     except ValidationError as error:
-        raise RequestValidationError(error.errors(include_url=False)) from None
+        raise RequestValidationError(error.errors(include_url=False), body=value) from None
 
 
 def _is_json(http: Request) -> bool:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from math import ceil
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -17,6 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from deltas.errors import DeltaError, PolydeltaError, UnsafeDelta
+from server.api.http.faults import told
 from server.errors import (
     Conflict,
     InvalidRequest,
@@ -35,8 +35,6 @@ MEDIA_TYPE = "application/problem+json"
 UNFORESEEN = "internal_error"
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-_SHOWN_ERRORS = 3
-_NO_SUCH_FIELD = "This server does not know this field; leave it out"
 _HTTP_CODES = {
     400: "invalid_request",
     403: "cross_origin",
@@ -195,26 +193,8 @@ def _of_ours(error: PolydeltaError) -> Problem:
 
 
 def _of_validation(error: RequestValidationError) -> Problem:
-    items = error.errors()
-    found = [(_place(item["loc"]), _text(item)) for item in items[:_SHOWN_ERRORS]]
-    shown = [f"{place}: {text}" if place else text for place, text in found]
-    if len(items) > _SHOWN_ERRORS:
-        shown.append(f"and {len(items) - _SHOWN_ERRORS} more")
-    return Problem(400, "invalid_request", "; ".join(shown), found[0][0])
-
-
-def _text(item: Mapping[str, Any]) -> str:
-    return _NO_SUCH_FIELD if item["type"] == "extra_forbidden" else str(item["msg"])
-
-
-def _place(location: tuple[int | str, ...]) -> str | None:
-    steps = (
-        location[1:]
-        if location[:1] in (("body",), ("path",), ("query",), ("header",))
-        else location
-    )
-    # The tag of an input's form, as in "(text)", is no place in the body.
-    return ".".join(str(step) for step in steps if not str(step).startswith("(")) or None
+    message, place = told(error)
+    return Problem(400, "invalid_request", message, place)
 
 
 def _openai_type(status: int) -> str:

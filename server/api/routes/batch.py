@@ -28,7 +28,7 @@ def _parsed(value: Any) -> InferBody | Problem:
     try:
         body = InferBody.model_validate(value)
     except ValidationError as error:
-        return Problem.of(RequestValidationError(error.errors(include_url=False)))
+        return Problem.of(RequestValidationError(error.errors(include_url=False), body=value))
     if body.stream:
         return Problem.of(InvalidRequest("A request in a batch cannot be streamed.", "stream"))
     return body

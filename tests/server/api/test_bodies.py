@@ -117,8 +117,38 @@ def test_what_looks_like_a_number_is_none(
     check(response, 400, "invalid_request", param)
 
 
+@pytest.mark.parametrize(
+    ("path", "changes", "param", "words"),
+    [
+        (CHAT, {"tool_choice": 3}, "tool_choice", "'required' or an object"),
+        (CHAT, {"guided_json": 3}, "guided_json", "an object or a valid boolean or a valid string"),
+        (CHAT, {"response_format": {"type": "json_schema"}}, "response_format.json_schema", "req"),
+        (CHAT, {"messages": [3]}, "messages.0", "an object"),
+        ("/v2/rerank", {"query": 5, "documents": ["x"]}, "query", "query: "),
+    ],
+)
+def test_the_place_of_a_fault_is_one_in_the_body(
+    live: Live, path: str, changes: dict[str, Any], param: str, words: str
+):
+    body = valid(CHAT) if path == CHAT else {"model": "ranker"}
+    message = check(live.post(path, **{**body, **changes}), 400, "invalid_request", param)
+    assert message.count(f"{param}: ") == 1
+    assert words in message
+
+
 def test_a_whole_number_is_a_number(live: Live):
     assert live.infer("base", "x", temperature=1, top_p=1, max_tokens=1)
+
+
+def test_a_whole_number_is_one_however_it_is_written(live: Live):
+    """As JSON Schema has it, by which the OpenAPI document says what is taken."""
+    body = {"model": "base", "prompt": [5.0, 6e0], "max_tokens": 2.0, "n": 1.0, "temperature": 0}
+    usage = live.post(COMPLETE, **body).json()["usage"]
+    assert (usage["prompt_tokens"], usage["completion_tokens"]) == (2, 2)
+    for number in ("2.5", "1e300", "1e999"):
+        text = json.dumps(body).replace('"max_tokens": 2.0', f'"max_tokens": {number}')
+        check(send(live, COMPLETE, text), 400, "invalid_request", "max_tokens")
+    assert send(live, COMPLETE, json.dumps({**body, "stream": 1.0})).status_code == 400
 
 
 def valid(path: str) -> dict[str, Any]:

@@ -193,12 +193,12 @@ def test_openais_parse(live: Live) -> None:
         ),
         (
             {"response_format": {"type": "json_object", "json_schema": {"schema": SCHEMA}}},
-            "response_format.json_object.json_schema",
+            "response_format.json_schema",
             "does not know this field",
         ),
         (
             {"response_format": {"type": "json_schema", "json_schema": {"schemas": SCHEMA}}},
-            "response_format.json_schema.json_schema.schemas",
+            "response_format.json_schema.schemas",
             "does not know this field",
         ),
         ({"structured_outputs": {"lark": LARK}}, "structured_outputs.lark", "leave it out"),

@@ -17,8 +17,8 @@ from server.engine.reply import Reply, ReplyForm
 from server.engine.tools import Tool, Tools
 from tests.server.engine.call_templates import REORDERED, TEMPLATES, WITHOUT_FORM, tokenizer_of
 
-ANY = {"type": "object", "properties": {"x": True}, "required": ["x"]}
-TOOLS = Tools(tuple(Tool(name, parameters=json.dumps(ANY)) for name in ("news", "news_of", "say")))
+ANY = {"type": "object", "properties": {"x": {}}, "required": ["x"]}
+TOOLS = Tools(tuple(Tool(name, "Tells", json.dumps(ANY)) for name in ("news", "news_of", "say")))
 VALUES: list[Any] = [1, 'a\\b"}]\n', {"a": [{}, "{"]}, "Łódź 🙂", [[]], None]
 SPELT: list[Any] = ["</tool_call>", "[TOOL_CALLS] [ARGS]"]
 """What a tokenizer that has these tags would read as such."""
