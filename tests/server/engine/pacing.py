@@ -1,16 +1,22 @@
 """Steps that wait for their test, or take long: what happens meanwhile has the time it needs."""
 
+import asyncio
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import pytest
 
 from server.engine.engine import Engine
 from server.engine.pace import Pace
+from server.engine.sequence import Sequence as Row
 from server.model.batch import Item
 from server.model.runner import Forward
+from tests.server.engine.engines import until
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -33,6 +39,22 @@ def paced(engine: Engine) -> Generator[Callable[[int], None]]:
     finally:
         # No step is held from now on but the one that may be already.
         allowed.release()
+
+
+async def together(engine: Engine, *asked: Coroutine[Any, Any, T]) -> list[T]:
+    """Ask for all of these, of a row each, and let no step end before the core has them all."""
+    submit, handed = engine.core.submit, list[Row]()
+
+    def noted(rows: Iterable[Row]) -> None:
+        handed.extend(rows)
+        submit(handed[-1:])
+
+    with paced(engine), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine.core, "submit", noted)
+        answers = [asyncio.ensure_future(each) for each in asked]
+        # Who is refused is not to come.
+        await until(lambda: len(handed) + sum(each.done() for each in answers) >= len(answers))
+    return await asyncio.gather(*answers)
 
 
 @contextmanager

@@ -26,7 +26,14 @@ from server.model.base import Base
 from server.model.runner import Runner
 from tests.deltas.formats.peft_checkpoints import quietly, save_over
 from tests.encoder_decoders import FAMILIES, tiny_encoder_decoder
-from tests.server.engine.engines import ask, serving, tiny_engine, tiny_limits, tiny_tokenizer
+from tests.server.engine.engines import (
+    ask,
+    serving,
+    tiny_engine,
+    tiny_limits,
+    tiny_tokenizer,
+    until,
+)
 
 TOKENS = 24
 _TARGETS = {
@@ -125,7 +132,7 @@ async def test_choices_share_a_source_and_it_is_found_again(tmp_path: Path) -> N
             assert answer.usage.cached_tokens == len(source)
         pool = engine.core.scheduler.blocks
         assert pool is not None
-        assert pool.free == pool.total
+        await until(lambda: pool.free == pool.total)
 
 
 async def test_what_only_reads_a_prompt_cannot_judge_it(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from tests.server.engine.engines import (
     tiny_limits,
 )
 from tests.server.engine.guided import byte_base, generated
+from tests.server.engine.pacing import together
 
 PROMPT = tuple(range(40, 52))
 PERSON: dict[str, Any] = {
@@ -213,7 +214,7 @@ async def test_any_company_leaves_texts_as_they_are(
                 answers[name] = [await written(engine, g, t, **c) for t, g, c in asked]
             else:
                 jobs = (written(engine, g, t, **c) for t, g, c in asked)
-                answers[name] = list(await asyncio.gather(*jobs))
+                answers[name] = await together(engine, *jobs)
             assert name != "crowded" or engine.stats().preemptions
     assert all(each == answers["alone"] for each in answers.values())
 

@@ -1,6 +1,7 @@
 """Overload: more ask than there are places, and who is let in waits no longer for it."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncGenerator, Iterable
 from math import ceil, inf
@@ -236,8 +237,7 @@ async def test_who_waits_past_a_deadline_is_dropped_and_costs_nothing(
             for each in running:
                 each.close()
             steps(10)
-            await until(lambda: not served.core.scheduler.waiting)
-            assert served.residence(ref) == "disk"
+            await until(lambda: served.residence(ref) == "disk")
 
 
 async def test_who_runs_at_its_deadline_goes_on(served: Engine) -> None:
@@ -281,8 +281,10 @@ async def test_a_slow_moment_locks_nobody_out(served: Engine) -> None:
 async def test_who_leaves_while_its_prompt_is_read_leaves_its_place(
     served: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    gone = threading.Event()
+
     def build_prompt(*_: object, **__: object) -> None:
-        time.sleep(0.05)
+        gone.wait()
 
     monkeypatch.setattr(module, "build_prompt", build_prompt)
     reading = [
@@ -292,6 +294,7 @@ async def test_who_leaves_while_its_prompt_is_read_leaves_its_place(
     for task in reading:
         task.cancel()
     await asyncio.gather(*reading, return_exceptions=True)
+    gone.set()
     assert served.stats().waiting == 0
     ref = served.registry.get(shared("lora")).active.ref
     served.registry.remove(shared("lora"))

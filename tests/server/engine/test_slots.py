@@ -17,6 +17,8 @@ from deltas.delta import Delta, DeltaRef, Part, TaskType
 from deltas.formats import native
 from deltas.wiring import Wiring
 from server.engine.engine import Engine
+from server.model.batch import Item
+from server.model.runner import Forward
 from server.registry.names import shared
 from server.registry.registry import Registry
 from tests.models import tiny_model
@@ -28,12 +30,14 @@ from tests.server.engine.engines import (
     tiny_limits,
     until,
 )
+from tests.server.engine.pacing import paced
 from tests.server.engine.references import Reference, check_greedy, plain
 
 SITE = "layers.0.mlp.down_proj"
 PROMPT = tuple(range(9, 16))
 TOKENS = 3
 ROUNDS = 40
+LONG = 200
 
 
 class Watched(Registry):
@@ -222,18 +226,28 @@ async def test_nothing_is_read_twice_while_no_slot_is_free(
     registry = engine.registry
     assert isinstance(registry, Watched)
     registry.loads, registry.gates = Counter(), {}
+    loads: list[Counter[str]] = []
+    forward = engine.runner.forward
+
+    def step(items: Sequence[Item]) -> Forward:
+        loads.append(registry.loads.copy())
+        return forward(items)
+
+    engine.runner.forward = step
     async with serving(engine):
-        long = asyncio.create_task(generate(engine, "long", name_of(0), PROMPT, 200))
-        ref = registry.get(shared(name_of(0))).active.ref
-        await until(lambda: engine.residence(ref) == "device")
-        others = [
-            asyncio.create_task(generate(engine, str(at), name_of(at), PROMPT, TOKENS))
-            for at in range(1, 41)
-        ]
-        await long
-        assert max(registry.loads.values()) == 1
-        assert registry.loads.total() <= 1 + 20 + 8
-        await asyncio.gather(*others)
+        with paced(engine):
+            asked = [asyncio.create_task(generate(engine, "long", name_of(0), PROMPT, LONG))]
+            ref = registry.get(shared(name_of(0))).active.ref
+            await until(lambda: engine.residence(ref) == "device")
+            for at in range(1, 41):
+                other = generate(engine, str(at), name_of(at), PROMPT, TOKENS)
+                asked.append(asyncio.create_task(other))
+            await until(lambda: engine.stats().running + engine.stats().waiting == 41)
+        await asyncio.gather(*asked)
+    # One has the slot in so many steps, and then the others.
+    meanwhile = loads[LONG - 1]
+    assert max(meanwhile.values()) == 1
+    assert meanwhile.total() <= 1 + 20 + 8
     assert registry.loads.total() <= 41 + 8
 
 

@@ -24,7 +24,7 @@ from tests.server.engine.engines import (
     tiny_limits,
     until,
 )
-from tests.server.engine.pacing import slowed
+from tests.server.engine.pacing import paced
 from tests.server.engine.references import Deltas, check_greedy
 
 TASK = "moving"
@@ -101,11 +101,14 @@ async def test_each_answer_is_one_versions(llama: Deltas, engine: Engine, tmp_pa
     async with serving(engine), traffic(engine) as load:
         for kind in VERSIONS:
             await load.more(WORKERS)
-            task, changed = await asyncio.to_thread(registry.put, shared(TASK), directories[kind])
-            version = task.active
-            kinds[version.ref] = kind
-            assert changed
-            overlaps += len(await stored(engine, tmp_path)) > len(registry.all())
+            with paced(engine):
+                task, changed = await asyncio.to_thread(
+                    registry.put, shared(TASK), directories[kind]
+                )
+                version = task.active
+                kinds[version.ref] = kind
+                assert changed
+                overlaps += len(await stored(engine, tmp_path)) > len(registry.all())
             async with await engine.submit(Request(kind, TASK, PROMPT)) as later:
                 assert later.version.ref == version.ref
         check_greedy(answers["lora"], PROMPT, await generate(engine, "x", "steady", PROMPT, 40), 40)
@@ -154,11 +157,14 @@ async def test_requests_outlive_their_task(llama: Deltas, engine: Engine, tmp_pa
     directories, answers = llama
     ref = engine.registry.get(shared(TASK)).active.ref
     async with serving(engine):
-        with slowed(engine):
+        with paced(engine) as steps:
             running = [
                 asyncio.create_task(generate(engine, f"{index}", TASK, PROMPT, 60))
                 for index in range(WORKERS)
             ]
+            await until(lambda: engine.stats().waiting == WORKERS)
+            # Prompts are longer than what is left of a step's rows.
+            steps(2 * WORKERS)
             await until(lambda: engine.stats().running == WORKERS)
             await asyncio.to_thread(engine.registry.remove, shared(TASK))
             with pytest.raises(TaskNotFound):

@@ -110,27 +110,23 @@ async def test_a_template_refuses_in_its_own_words(templates: Templates) -> None
     ],
 )
 async def test_hostile_ones_hold_nobody_up(template: str, templates: Templates) -> None:
-    longest, begin = 0.0, time.monotonic()
-    before = begin
+    begin, turns = time.monotonic(), 0
     writing = asyncio.ensure_future(templates.write(template, CHAT.shown()))
     while not writing.done():
         await asyncio.sleep(0.01)
-        longest, before = max(longest, time.monotonic() - before), time.monotonic()
+        turns += 1
     with pytest.raises(InvalidRequest, match="chat template does not take"):
         await writing
-    # One thread waits for another for some milliseconds; a template ends after a second.
-    assert longest < max(0.3, (before - begin) / 2)
+    # Held up, there is one turn, however long that takes; some are refused at once.
+    assert turns > 3 or time.monotonic() - begin < 0.5
     assert await templates.write("fine", CHAT.shown()) == "fine"
 
 
 async def test_one_that_does_not_end_is_not_tried_again_soon(templates: Templates) -> None:
-    begin = time.monotonic()
     with pytest.raises(InvalidDelta, match="processor time"):
         templates.vet(delta(FOREVER + "again"))
-    ended = time.monotonic()
     with pytest.raises(InvalidRequest, match="lately"):
         await templates.write(FOREVER + "again", CHAT.shown())
-    assert time.monotonic() - ended < (ended - begin) / 2
 
 
 async def test_one_that_was_ended_is_asked_for_its_form_again(

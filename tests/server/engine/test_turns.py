@@ -1,6 +1,5 @@
 """Turns of tenants: rows are served by weight while several wait, and nobody saves any up."""
 
-import asyncio
 from collections import Counter
 from dataclasses import replace
 from itertools import count
@@ -18,6 +17,7 @@ from server.registry.catalogue.sqlite import Sqlite
 from server.registry.catalogue.tenants import Tenants
 from server.registry.layout import DATABASE
 from tests.server.engine.engines import ask, serving, tiny_base, tiny_engine, tiny_limits
+from tests.server.engine.pacing import together
 from tests.server.engine.scheduling import TASKS, Everywhere, of_party, sequence
 
 WEIGHTS = {"light": 1, "heavy": 3, "silent": 2}
@@ -144,6 +144,6 @@ async def test_an_engine_knows_what_weight_was_set(tmp_path: Path) -> None:
 
     async with serving(engine):
         asked = (one(number, tenant) for number in range(40) for tenant in ("light", "heavy"))
-        await asyncio.gather(*asked)
-    # The first begin before all have come, and at the end the heavy one has none left.
+        await together(engine, *asked)
+    # The first begins before all have come, and at the end the heavy one has none left.
     assert 13 <= answered[10:30].count("heavy") <= 17
