@@ -24,6 +24,11 @@ from server.system.open_files import connections_within
 _log = logging.getLogger(__name__)
 
 _FLUSH_SECONDS = 5
+_KEEP_ALIVE_SECONDS = 15
+"""For how long a connection may idle: longer than clients keep one, 5 seconds as a rule.
+
+Who closes it is to be the client: what it sends while the server closes it is lost.
+"""
 _ACCEPTED_AT_ONCE = 32
 
 
@@ -60,6 +65,7 @@ def build_server(engine: Engine, settings: Settings) -> "DrainingServer":
         log_config=None if settings.log_format == "json" else LOGGING_CONFIG,
         proxy_headers=False,
         server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_FLUSH_SECONDS,
     )
     return DrainingServer(config, engine, settings.drain_timeout)

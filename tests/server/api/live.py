@@ -23,7 +23,8 @@ from server.listening import listening
 from server.serve import DrainingServer, build_server
 from server.settings import Settings
 
-PATIENCE = 30.0
+PATIENCE = 120.0
+"""Seconds for what takes less than one of them on a machine that does nothing else."""
 
 
 @dataclass

@@ -6,7 +6,7 @@ import pytest
 
 from server.api import messages
 from server.api.http import limits, patience, protocol
-from tests.server.api.live import Live
+from tests.server.api.live import PATIENCE, Live
 from tests.server.api.problems import SECRET, check
 
 INFER = "/v1/infer"
@@ -152,7 +152,7 @@ def test_request_ids_are_kept_if_well_formed(live: Live):
 
 def raw(live: Live, data: bytes) -> bytes:
     """Send bytes and read until the server closes."""
-    with socket.create_connection(live.address, timeout=20) as connection:
+    with socket.create_connection(live.address, timeout=PATIENCE) as connection:
         connection.sendall(data)
         found = b""
         while piece := connection.recv(65536):

@@ -11,7 +11,7 @@ from server.api.http import limits
 from server.api.http.parsing import MAX_CONTAINERS, MAX_DEPTH, MAX_TEXTS, MAX_VALUES
 from server.api.inputs import MAX_BATCH
 from server.api.unsupported import UnsupportedChat, UnsupportedSampling
-from tests.server.api.live import Live
+from tests.server.api.live import PATIENCE, Live
 from tests.server.api.problems import check
 
 JSON = {"content-type": "application/json"}
@@ -259,7 +259,7 @@ def test_too_large_a_body_is_told_the_limit_and_the_way_on(live: Live):
     message = check(send(live, INFER, b" " * size), 413, "payload_too_large")
     assert str(limits.MAX_JSON_BYTES) in message
     assert "split" in message
-    connection = http.client.HTTPConnection(*live.address, timeout=30)
+    connection = http.client.HTTPConnection(*live.address, timeout=PATIENCE)
     connection.putrequest("PUT", "/v1/tasks/x")
     connection.putheader("content-type", "multipart/form-data; boundary=b")
     connection.putheader("content-length", str(1 << 40))

@@ -78,17 +78,16 @@ def test_its_refusal_is_the_caller_s(live: Live, own: str) -> None:
 
 
 def test_one_that_loops_holds_nobody_up(live: Live, own: str) -> None:
-    begin = time.monotonic()
+    answered = 0
     with ThreadPoolExecutor(1) as pool:
         looping = pool.submit(live.post, "/v1/infer", task=own, input="loop")
-        slowest = 0.0
         while not looping.done():
-            start = time.monotonic()
             assert live.http.get("/health").status_code == 200
             assert live.infer("lora", "hello", max_tokens=1)
-            slowest = max(slowest, time.monotonic() - start)
+            answered += 1
     check(looping.result(), 400, "invalid_request", "input")
-    assert slowest < (time.monotonic() - begin) / 2
+    # It loops for a second of processor time, in which one is answered a hundred times.
+    assert answered > 3
     assert live.http.get("/health/ready").status_code == 200
 
 

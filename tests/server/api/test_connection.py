@@ -2,12 +2,13 @@ import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
 from tests.server.api.live import Live, wait_until
-from tests.server.engine.pacing import paced, slowed
+from tests.server.engine.pacing import paced
 
 LONG = {"max_tokens": 240, "ignore_eos": True}
 BODIES = {
@@ -48,7 +49,7 @@ def test_a_client_that_leaves_in_mid_stream_frees_its_rows(live: Live, path: str
             # A piece of text may take some tokens; the whole answer takes more than twice as many.
             steps(100)
             assert connection.recv(1)
-            assert live.engine.stats().running == 1
+            wait_until(lambda: live.engine.stats().running == 1)
         ends_at_once(live, steps)
 
 
@@ -56,7 +57,7 @@ def test_a_client_that_leaves_in_mid_stream_frees_its_rows(live: Live, path: str
 def test_a_client_that_leaves_before_the_answer_frees_its_rows(live: Live, path: str):
     with paced(live.engine) as steps:
         with ask(live, path):
-            steps(3)
+            steps.begin(1)
             wait_until(lambda: live.engine.stats().running == 1)
         ends_at_once(live, steps)
 
@@ -64,18 +65,22 @@ def test_a_client_that_leaves_before_the_answer_frees_its_rows(live: Live, path:
 def test_a_client_that_leaves_takes_what_waits_with_it(live: Live):
     with paced(live.engine) as steps:
         with ask(live, input=["x"] * 100):
-            steps(3)
+            steps.begin(1)
             wait_until(lambda: live.engine.stats().running > 0)
-            assert live.engine.stats().waiting > 0
+            wait_until(lambda: live.engine.stats().waiting > 0)
         ends_at_once(live, steps)
 
 
 def test_a_reader_that_takes_nothing_holds_up_nobody(live: Live):
     parameters = {"max_tokens": 40, "ignore_eos": True, "n": 16, "logprobs": 20}
-    with slowed(live.engine), ask(live, stream=True, parameters=parameters):
-        wait_until(lambda: live.engine.stats().running == 16)
-        assert live.infer("lora", "hello", max_tokens=3)["outputs"]
-        live.settle()
+    with ExitStack() as held:
+        steps = held.enter_context(paced(live.engine))
+        with ask(live, stream=True, parameters=parameters):
+            steps.begin(16)
+            wait_until(lambda: live.engine.stats().running == 16)
+            held.close()
+            assert live.infer("lora", "hello", max_tokens=3)["outputs"]
+            live.settle()
 
 
 def test_health_answers_while_the_engine_works(live: Live):

@@ -3,7 +3,8 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from starlette.datastructures import Headers
 from server.api.caller import patience_of
 from tests import samples
 from tests.server.api.live import Live, serving, wait_until
-from tests.server.engine.pacing import paced, step_takes
+from tests.server.engine.pacing import Steps, paced, step_takes
 
 ENDLESS = {"max_tokens": 240, "ignore_eos": True}
 
@@ -30,9 +31,7 @@ def small(decoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[L
         yield server
 
 
-def fill(
-    live: Live, count: int, steps: Callable[[int], None] = lambda _: None
-) -> list[threading.Thread]:
+def fill(live: Live, count: int, steps: Steps) -> list[threading.Thread]:
     """Ask for so many long answers, each on a connection of its own, and wait until they run."""
 
     def ask() -> None:
@@ -43,12 +42,8 @@ def fill(
     for thread in threads:
         thread.start()
 
-    def running() -> bool:
-        # They come one by one, and paced each needs a step to begin.
-        steps(1)
-        return live.engine.stats().running == count
-
-    wait_until(running)
+    steps.begin(count)
+    wait_until(lambda: live.engine.stats().running == count)
     return threads
 
 
@@ -155,17 +150,23 @@ def test_openais_client_tells_its_patience_and_comes_again_when_told(small: Live
     with paced(small.engine) as steps:
         threads = fill(small, 16, steps)
         step_takes(small.engine, 60.0)
-        hurried = openai.OpenAI(base_url=f"{small.url}/v1", api_key="x", max_retries=0, timeout=5)
+        hurried = openai.OpenAI(base_url=f"{small.url}/v1", api_key="x", max_retries=0, timeout=60)
         with pytest.raises(openai.RateLimitError, match="s that you wait"):
             hurried.completions.create(model="bottleneck", prompt="x")
         step_takes(small.engine, 0.005)
-        steps(100_000)
+        refusals = refused(small)
+        insistent = openai.OpenAI(base_url=f"{small.url}/v1", api_key="x", max_retries=50)
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(
+                insistent.completions.create, model="lora", prompt="x", max_tokens=3
+            )
+            wait_until(lambda: refused(small) > refusals)
+            steps(100_000)
+            assert asked.result().usage is not None
     for thread in threads:
         thread.join()
-    small.settle()
-    threads = fill(small, 16)
-    insistent = openai.OpenAI(base_url=f"{small.url}/v1", api_key="x", max_retries=50)
-    answer = insistent.completions.create(model="lora", prompt="x", max_tokens=3)
-    assert answer.usage is not None
-    for thread in threads:
-        thread.join()
+
+
+def refused(live: Live) -> float:
+    """How many requests were turned away so far."""
+    return float(live.http.get("/metrics").text.split("\npolydelta_refused_total ")[1].split()[0])

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from tests.bases import save_base
 from tests.server.api.live import Live, serving
 from tests.server.api.problems import check
+from tests.server.engine.pacing import slowed
 
 PATH = "/v1/responses"
 HELLO = "Will it rain in Łódź?"
@@ -455,7 +456,7 @@ def test_a_stream_that_cannot_go_on_has_failed(tmp_path: Path) -> None:
     base = save_base("llama", tmp_path / "base", max_position_embeddings=4096)
     with serving(base, tmp_path, drain_timeout=0) as live:
         body = {"model": "base", "input": HELLO, "stream": True, "ignore_eos": True}
-        with live.http.stream("POST", PATH, json=body) as response:
+        with slowed(live.engine), live.http.stream("POST", PATH, json=body) as response:
             texts = response.iter_text()
             raw = next(texts)
             live.shut()

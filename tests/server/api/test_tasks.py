@@ -16,7 +16,7 @@ from server.registry.registration import Registration
 from server.registry.staging import Staging
 from tests import samples
 from tests.disks import full_disk
-from tests.server.api.live import Live, serving
+from tests.server.api.live import PATIENCE, Live, serving
 from tests.server.api.problems import check
 from tests.server.engine.pacing import slowed
 
@@ -160,7 +160,7 @@ def test_all_inputs_of_a_request_are_answered_by_one_version(live: Live, directo
 
     def swap() -> None:
         for source in itertools.cycle(reversed(sources)):
-            httpx2.put(live.url + URL, json={"source": source}, timeout=30)
+            httpx2.put(live.url + URL, json={"source": source}, timeout=PATIENCE)
             if ended.is_set():
                 break
 
@@ -180,7 +180,7 @@ def test_of_many_writers_at_once_one_wins(live: Live, directory: Path):
     statuses: list[int] = []
 
     def put() -> None:
-        response = httpx2.put(live.url + URL, json={"source": str(directory)}, timeout=30)
+        response = httpx2.put(live.url + URL, json={"source": str(directory)}, timeout=PATIENCE)
         statuses.append(response.status_code)
 
     threads = [threading.Thread(target=put) for _ in range(6)]

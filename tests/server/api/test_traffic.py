@@ -238,7 +238,7 @@ def test_who_hangs_up_has_no_shadow(live: Live, versions: list[str], stream: boo
     body = {"model": NAME, "prompt": "w005", "max_tokens": 30, "stream": stream}
     with paced(live.engine) as steps:
         with live.send("/v1/completions", **body):
-            steps(2)
+            steps.begin(1)
             wait_until(lambda: live.engine.stats().running == 1)
         # Steps are held until the server knows: it could have answered otherwise.
         live.settle()

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from tests import samples
-from tests.server.api.live import Live, serving, wait_until
+from tests.server.api.live import PATIENCE, Live, serving, wait_until
 from tests.server.api.problems import check
 
 PLACES = 4
@@ -30,7 +30,7 @@ def served(decoder: Path, tmp_path: Path) -> Generator[Live]:
 
 def begun(live: Live, name: str, body: bytes = BODY) -> socket.socket:
     """An upload of which the beginning has been sent."""
-    connection = socket.create_connection(live.address, timeout=30)
+    connection = socket.create_connection(live.address, timeout=PATIENCE)
     connection.sendall(
         b"PUT /v1/tasks/%s HTTP/1.1\r\nhost: 127.0.0.1\r\n"
         b"content-type: multipart/form-data; boundary=x\r\ncontent-length: 1000\r\n\r\n%s"
@@ -95,8 +95,8 @@ def test_only_so_many_uploads_come_in_at_once(served: Live):
         refused = upload(served, "one", directory)
         assert int(refused.headers["retry-after"]) > 0
         check(refused, 429, "queue_full")
-    wait_until(lambda: not staged(served))
-    assert upload(served, "one", directory).status_code == 201
+    wait_until(lambda: upload(served, "one", directory).status_code == 201)
+    assert not staged(served)
 
 
 def test_who_is_slow_to_name_a_directory_holds_no_place(served: Live):
@@ -104,7 +104,7 @@ def test_who_is_slow_to_name_a_directory_holds_no_place(served: Live):
     head = b"PUT /v1/tasks/slow HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
     with ExitStack() as stack:
         for _ in range(PLACES):
-            slow = stack.enter_context(socket.create_connection(served.address, timeout=30))
+            slow = stack.enter_context(socket.create_connection(served.address, timeout=PATIENCE))
             slow.sendall(head + b'content-length: 100\r\n\r\n{"source": ')
         wait_until(lambda: len(served.server.server_state.tasks) == PLACES)
         assert upload(served, "one", directory).status_code == 201

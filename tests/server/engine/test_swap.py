@@ -162,9 +162,7 @@ async def test_requests_outlive_their_task(llama: Deltas, engine: Engine, tmp_pa
                 asyncio.create_task(generate(engine, f"{index}", TASK, PROMPT, 60))
                 for index in range(WORKERS)
             ]
-            await until(lambda: engine.stats().waiting == WORKERS)
-            # Prompts are longer than what is left of a step's rows.
-            steps(2 * WORKERS)
+            await asyncio.to_thread(steps.begin, WORKERS)
             await until(lambda: engine.stats().running == WORKERS)
             await asyncio.to_thread(engine.registry.remove, shared(TASK))
             with pytest.raises(TaskNotFound):
