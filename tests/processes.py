@@ -16,7 +16,7 @@ def marked(variable: str) -> list[str]:
     return [line for line in found if line]
 
 
-def all_end(variable: str, seconds: float = 30.0) -> bool:
+def all_end(variable: str, seconds: float = 120.0) -> bool:
     """Whether all processes that have `variable` end within so long."""
     deadline = time.monotonic() + seconds
     while marked(variable):

@@ -4,7 +4,6 @@ import json
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,8 @@ from server.cli.demo import BASES
 from server.settings import Settings
 from server.user_directories import user_cache
 from tests.dockerfile import ROOT, Container, stages
+from tests.ports import held_port
+from tests.server.api.live import PATIENCE
 
 BIN = Path(sys.executable).parent
 
@@ -67,16 +68,14 @@ def image(
 @pytest.fixture
 def started(image: Image) -> Iterator["subprocess.Popen[bytes]"]:
     """The container's process, listening on a free port of this machine alone."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    image.container.environment |= {"POLYDELTA_HOST": "127.0.0.1", "POLYDELTA_PORT": str(port)}
-    process = subprocess.Popen(
-        image.command, cwd=image.container.directory, env=image.container.environment
-    )
-    yield process
-    process.kill()
-    process.wait()
+    with held_port() as port:
+        image.container.environment |= {"POLYDELTA_HOST": "127.0.0.1", "POLYDELTA_PORT": str(port)}
+        process = subprocess.Popen(
+            image.command, cwd=image.container.directory, env=image.container.environment
+        )
+        yield process
+        process.kill()
+        process.wait()
 
 
 def healthy(image: Image) -> bool:
@@ -146,7 +145,7 @@ def test_the_image_installs_starts_answers_and_drains(
     reply = httpx2.post(
         f"http://127.0.0.1:{image.container.environment['POLYDELTA_PORT']}/v1/infer",
         json={"task": "base", "input": "The capital of France is", "parameters": {"max_tokens": 4}},
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert reply.status_code == 200
     assert reply.json()["outputs"][0]["text"]

@@ -1,5 +1,6 @@
 """Folders: what is opened is what was there, and no link leads out."""
 
+import gc
 import itertools
 import threading
 from collections.abc import Generator
@@ -131,20 +132,21 @@ def test_no_exchange_for_a_link_leads_out(tmp_path: Path) -> None:
     (top / "way out").symlink_to(tmp_path / "outside")
     found: list[bytes] = []
     with exchanged(top / "spot", top / "inside", top / "way out"):
-        while len(found) < TRIES:
+        while len(found) < TRIES or b"held" not in found:
             try:
                 found.append(read(Folder(top / "spot", beneath=top)))
             except InvalidDelta:
                 found.append(b"")
     assert b"secret" not in found
-    assert b"held" in found
 
 
 def test_handles_are_closed_with_the_folder(tmp_path: Path) -> None:
     (tmp_path / NAME).write_bytes(b"held")
+    # What earlier tests left behind may go at any time.
+    gc.collect()
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(20):
         read(Folder(tmp_path))
         with pytest.raises(InvalidDelta):
             Folder(tmp_path / "absent")
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before

@@ -2,7 +2,6 @@
 
 import logging
 import resource
-import socket
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -19,6 +18,8 @@ from server.model.runner import Forward, Runner
 from server.serve import serve
 from server.settings import Settings
 from tests.forked import forked
+from tests.ports import held_port
+from tests.server.api.live import PATIENCE
 from tests.server.turns import Turns
 
 Served = tuple[BaseProcess, httpx2.Client]
@@ -69,17 +70,16 @@ def served(
     `files` are its limits on open files, `turns` counts those of its event loop, `variables` are
     added to its environment. Others of its registry fetch from one that is advertised.
     """
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    given = {"base": str(base), "store": store, "port": port, **settings}
-    if advertised:
-        given["advertise"] = f"http://127.0.0.1:{port}"
-    with (
-        forked(_serve, given, files, turns, log=log(store), variables=variables) as process,
-        httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as http,
-    ):
-        _until_ready(process, http, store)
-        yield process, http
+    with held_port() as port:
+        given = {"base": str(base), "store": store, "port": port, **settings}
+        if advertised:
+            given["advertise"] = f"http://127.0.0.1:{port}"
+        with (
+            forked(_serve, given, files, turns, log=log(store), variables=variables) as process,
+            httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as http,
+        ):
+            _until_ready(process, http, store)
+            yield process, http
 
 
 def url_of(http: httpx2.Client) -> str:

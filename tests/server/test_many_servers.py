@@ -1,6 +1,5 @@
 """Servers with a registry in PostgreSQL and a store each, as on machines of their own."""
 
-import socket
 import subprocess
 import sys
 import time
@@ -20,8 +19,9 @@ from server.registry.supply.peers import VARIABLE
 from server.settings import Settings
 from tests import samples
 from tests.file_server import serving_files
+from tests.ports import held_port
 from tests.postgres import Cluster
-from tests.server.api.live import wait_until
+from tests.server.api.live import PATIENCE, wait_until
 from tests.server.served import log, served, url_of
 
 SECRET = "only servers know"
@@ -121,8 +121,9 @@ def test_the_active_version_changes_for_all(servers: Servers) -> None:
 
 
 def test_only_servers_fetch_files(servers: Servers) -> None:
-    servers.put(servers.first, "secret", samples.generator("lora", servers.spec))
-    digest = min(servers.blobs("first"))
+    put = servers.put(servers.first, "secret", samples.generator("lora", servers.spec))
+    # Others may just be swept.
+    (digest,) = (each for each in servers.blobs("first") if each.startswith(put))
     names = {path.name for path in (servers.folder / "first/blobs" / digest).iterdir()}
     right = {"authorization": f"Bearer {SECRET}"}
     for name in names:
@@ -220,30 +221,28 @@ def test_what_needs_a_registry_or_a_secret_says_so(
 @contextmanager
 def router(servers: Servers) -> Generator[httpx2.Client]:
     """An unmodified vllm-router before both servers, which take turns."""
-    with socket.create_server(("127.0.0.1", 0)) as probe, socket.create_server(("", 0)) as other:
-        port, metrics = probe.getsockname()[1], other.getsockname()[1]
-    command: list[Any] = [
-        *(sys.executable, "-m", "vllm_router.launch_router", "--host", "127.0.0.1"),
-        *("--port", port, "--prometheus-port", metrics, "--policy", "round_robin"),
-        *("--worker-urls", url_of(servers.first), url_of(servers.second)),
-    ]
     output = servers.folder / "router.log"
-    with (
-        output.open("wb") as written,
-        subprocess.Popen(list(map(str, command)), stdout=written, stderr=written) as process,
-        httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as http,
-    ):
-        try:
-            while True:
-                assert process.poll() is None, output.read_text()
-                try:
-                    if http.get("/health").status_code == 200:
-                        break
-                except httpx2.ConnectError:
-                    time.sleep(0.05)
-            yield http
-        finally:
-            process.kill()
+    with held_port() as port, held_port() as metrics, output.open("wb") as written:
+        command: list[Any] = [
+            *(sys.executable, "-m", "vllm_router.launch_router", "--host", "127.0.0.1"),
+            *("--port", port, "--prometheus-port", metrics, "--policy", "round_robin"),
+            *("--worker-urls", url_of(servers.first), url_of(servers.second)),
+        ]
+        with (
+            subprocess.Popen(list(map(str, command)), stdout=written, stderr=written) as process,
+            httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as http,
+        ):
+            try:
+                while True:
+                    assert process.poll() is None, output.read_text()
+                    try:
+                        if http.get("/health").status_code == 200:
+                            break
+                    except httpx2.ConnectError:
+                        time.sleep(0.05)
+                yield http
+            finally:
+                process.kill()
 
 
 def test_a_load_through_vllms_router_is_seen_on_both(servers: Servers) -> None:

@@ -19,6 +19,7 @@ from server.build import open_base
 from server.registry.store import Store
 from server.settings import Settings
 from tests import samples
+from tests.server.api.live import PATIENCE
 from tests.server.served import hurry, log, served, slow, until_slow
 
 LONG: dict[str, Any] = {
@@ -60,7 +61,7 @@ def send(process: BaseProcess, number: signal.Signals) -> None:
 
 def status(process: BaseProcess) -> int | None:
     """With what a process ends; None if it goes on."""
-    process.join(60)
+    process.join(PATIENCE)
     return process.exitcode
 
 
@@ -140,9 +141,9 @@ def test_more_connections_than_open_files_do_no_harm(decoder: Path, tmp_path: Pa
         before = len(log(tmp_path).read_text().splitlines())
         for _ in range(600):
             address = (http.base_url.host, http.base_url.port or 0)
-            stack.enter_context(socket.create_connection(address, timeout=30))
+            stack.enter_context(socket.create_connection(address, timeout=PATIENCE))
         for _ in range(20):
-            assert httpx2.get(http.base_url.join("/health")).status_code == 200
+            assert httpx2.get(http.base_url.join("/health"), timeout=PATIENCE).status_code == 200
         said = log(tmp_path).read_text().splitlines()
     assert len(said) - before < 30
     assert any("leaves room for 200 connections" in line for line in said)
@@ -150,7 +151,7 @@ def test_more_connections_than_open_files_do_no_harm(decoder: Path, tmp_path: Pa
 
 def begun(http: httpx2.Client, rest: int = 1000) -> socket.socket:
     """The beginning of an upload whose client then says nothing more."""
-    connection = socket.create_connection((http.base_url.host, http.base_url.port or 0), 30)
+    connection = socket.create_connection((http.base_url.host, http.base_url.port or 0), PATIENCE)
     connection.sendall(
         b"PUT /v1/tasks/x HTTP/1.1\r\nhost: 127.0.0.1\r\n"
         b"content-type: multipart/form-data; boundary=x\r\ncontent-length: %d\r\n\r\n"

@@ -13,7 +13,8 @@ import pytest
 from _pytest.mark.structures import ParameterSet
 
 from docs.site.build import ROOT
-from server.bench.process import free_port, serving
+from server.bench.process import serving
+from tests.ports import held_port
 from tests.site.blocks import LANGUAGES, blocks
 from tests.site.console import alike, steps
 
@@ -38,11 +39,12 @@ def _timed(page: Path) -> ParameterSet:
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The demo as `make run` starts it; sizes and scores are those of one precision."""
-    port = free_port()
     store = tmp_path_factory.mktemp("store")
-    demo = [sys.executable, "-P", "-m", "server.cli", "demo", "--port", str(port)]
-    with serving([*demo, "--dtype=float32", f"--store={store}"], port, "/health/ready") as address:
-        yield address
+    with held_port() as port:
+        demo = [sys.executable, "-P", "-m", "server.cli", "demo", "--port", str(port)]
+        command = [*demo, "--dtype=float32", f"--store={store}"]
+        with serving(command, port, "/health/ready") as address:
+            yield address
 
 
 @pytest.fixture

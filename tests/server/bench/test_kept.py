@@ -1,5 +1,6 @@
 """Processes that end with whoever started them."""
 
+import gc
 import signal
 import subprocess
 import sys
@@ -86,7 +87,9 @@ def test_a_command_that_is_not_there_says_so() -> None:
 
 def test_no_descriptor_is_left() -> None:
     descriptors = Path("/proc/self/fd")
+    # What earlier tests left behind may go at any time.
+    gc.collect()
     before = len(list(descriptors.iterdir()))
     with kept(["true"]):
         pass
-    assert len(list(descriptors.iterdir())) == before
+    assert len(list(descriptors.iterdir())) <= before

@@ -10,6 +10,8 @@ from select import select
 
 import pytest
 
+from tests.server.api.live import PATIENCE
+
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
@@ -31,7 +33,7 @@ def typed(shell: list[str], environment: dict[str, str], keys: str, wanted: str)
     shown = ""
     try:
         os.write(terminal, keys.encode())
-        while wanted not in shown and select([terminal], [], [], 20)[0]:
+        while wanted not in shown and select([terminal], [], [], PATIENCE)[0]:
             shown += os.read(terminal, 4096).decode(errors="replace")
     finally:
         os.kill(process, 9)

@@ -8,25 +8,24 @@ from pathlib import Path
 
 import httpx2
 
-from server.bench.process import free_port
 from tests.hub import NEW, OLD, cache_revision
+from tests.ports import held_port
 
 
 def test_the_revision_is_printed_and_shown(decoder: Path, tmp_path: Path) -> None:
     cache_revision(tmp_path / "hub", "owner/tiny", OLD, decoder, "v1")
     cache_revision(tmp_path / "hub", "owner/tiny", NEW, decoder, "main")
-    port, printed = free_port(), tmp_path / "printed"
+    printed = tmp_path / "printed"
     command = [sys.executable, "-P", "-m", "server.cli", "serve", "owner/tiny@v1"]
-    flags = ("--kv-cache-gb=0.01", "--dtype=float32", f"--store={tmp_path}", f"--port={port}")
+    flags = ("--kv-cache-gb=0.01", "--dtype=float32", f"--store={tmp_path}")
     environment = os.environ | {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
-    with (
-        printed.open("w") as errors,
-        subprocess.Popen([*command, *flags], env=environment, stderr=errors) as process,
-    ):
-        try:
-            health = wait_for_health(port, process)
-        finally:
-            process.terminate()
+    with held_port() as port, printed.open("w") as errors:
+        where = f"--port={port}"
+        with subprocess.Popen([*command, *flags, where], env=environment, stderr=errors) as process:
+            try:
+                health = wait_for_health(port, process)
+            finally:
+                process.terminate()
     assert (health["base"], health["revision"]) == ("owner/tiny", OLD)
     assert f"The base is owner/tiny@{OLD}." in printed.read_text()
 

@@ -1,14 +1,17 @@
 """The commands on keys, beside a server that runs."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import httpx2
 import pytest
 from sqlalchemy import update
 
+from server.registry.catalogue.keys import Keys
 from server.registry.catalogue.sqlite import Sqlite
 from server.registry.catalogue.tables import KEYS
 from server.registry.layout import DATABASE
@@ -69,10 +72,15 @@ def test_a_key_is_good_for_its_days(
     polydelta: Polydelta, keyed: tuple[Path, httpx2.Client]
 ) -> None:
     store, http = keyed
-    days = f"{3 / 86_400}"
     where = ("--store", str(store))
-    key = polydelta("key", "add", "visitor", "--days", days, *where).out.strip()
+    key = polydelta("key", "add", "visitor", "--days", "0.5", *where).out.strip()
     wait_until(lambda: status(http, key) == 200)
+    with closing(Sqlite(store / DATABASE)) as database:
+        keys = Keys(database)
+        (kept,) = (each for each in keys.all()[0] if each.name == "visitor")
+        assert kept.expires == pytest.approx(kept.created + 43_200)
+        # Half a day has nearly passed.
+        keys.put(replace(kept, expires=time.time() + 2), replace=True)
     wait_until(lambda: status(http, key) == 401)
     assert rows(polydelta, *where)["visitor"]["good"] is False
 

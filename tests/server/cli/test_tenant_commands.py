@@ -91,9 +91,11 @@ def test_requests_beyond_the_limit_wait(server: Server, tenant: Polydelta) -> No
     # A list of tasks or models is no answer of a task, and tells of no limit.
     assert told(server.ask("GET", "/v1/models", name)) == {}
     left = int(told(server.complete(name))["x-ratelimit-remaining-requests"])
-    answers = [server.complete(name) for _ in range(left)]
-    assert all(answer.status_code == 200 for answer in answers)
-    refused = server.complete(name)
+    taken = 0
+    # One comes back every twenty seconds.
+    while (refused := server.complete(name)).status_code == 200:
+        taken += 1
+    assert taken >= left
     check_refused(refused)
     limits = told(refused)
     assert limits["x-ratelimit-limit-requests"] == "3"
@@ -111,7 +113,7 @@ def test_requests_beyond_the_limit_wait(server: Server, tenant: Polydelta) -> No
     other = server.complete("other")
     assert (other.status_code, told(other)) == (200, {})
     # More a minute comes back sooner, and what was used stays so.
-    tenant("set", name, "--requests-per-minute", "120")
+    tenant("set", name, "--requests-per-minute", "60")
     wait_until(lambda: server.complete(name).status_code == 200)
     while (refused := server.complete(name)).status_code == 200:
         pass

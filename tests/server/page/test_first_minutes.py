@@ -17,14 +17,15 @@ from peft import LoraConfig, get_peft_model
 from playwright.sync_api import Locator, Page, expect
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from server.bench.process import free_port, serving
+from server.bench.process import serving
 from server.model.source import resolve_base
 from server.user_directories import user_cache
+from tests.ports import held_port
 from tests.server.page.conftest import Visit
 from tests.server.page.pictures import Pictures
 
 NAME = "my-adapter"
-ANSWER_MS = 60_000
+ANSWER_MS = 240_000
 TOKENS = 8
 # Strong enough to change what the base says.
 STRENGTH = 0.03
@@ -33,14 +34,14 @@ STRENGTH = 0.03
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where the page is, as `polydelta demo` says before anything else that one could try."""
-    port = free_port()
     folder = tmp_path_factory.mktemp("demo")
-    command = [sys.executable, "-P", "-m", "server.cli", "demo", "--port", str(port)]
-    arguments = ["--dtype=float32", f"--store={folder / 'store'}"]
     log = folder / "log"
-    with serving([*command, *arguments], port, "/health/ready", log=log):
-        (address, *_) = re.findall(r"http://\S+", log.read_text())
-        yield address
+    with held_port() as port:
+        command = [sys.executable, "-P", "-m", "server.cli", "demo", "--port", str(port)]
+        arguments = ["--dtype=float32", f"--store={folder / 'store'}"]
+        with serving([*command, *arguments], port, "/health/ready", log=log):
+            (address, *_) = re.findall(r"http://\S+", log.read_text())
+            yield address
 
 
 def _adapter(folder: Path, prompt: str) -> str:

@@ -79,7 +79,13 @@ def test_listeners_hear_the_same_and_cost_nothing_when_they_leave(live: Live) ->
         for lines in streams:
             _heard(lines)
         first, second = (_heard(lines) for lines in streams)
-        assert first["time"] == second["time"]
+        # One may have been heard by whoever came before.
+        while first["time"] != second["time"]:
+            if first["time"] < second["time"]:
+                first = _heard(streams[0])
+            else:
+                second = _heard(streams[1])
+        assert first == second
         tokens = first["tokens"]
         live.infer("lora", "hello", max_tokens=8, ignore_eos=True)
         wait_until(lambda: _heard(streams[0])["tokens"] == tokens + 8)

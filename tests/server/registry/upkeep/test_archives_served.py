@@ -1,6 +1,5 @@
 """Archives between real servers: what comes from one store answers as it did there."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from server.registry.upkeep.exporting import export
 from server.registry.upkeep.importing import import_archive
 from server.settings import Settings
 from tests import samples
+from tests.server.api.live import wait_until
 from tests.server.served import served
 
 
@@ -67,10 +67,7 @@ def test_another_server_takes_over_and_answers_the_same(
     export(tmp_path / "first", tmp_path / "all.tar", (), begin)
     imported = import_archive(tmp_path / "second", tmp_path / "all.tar", begin, quota=1 << 30)
     assert {each.result for each in imported.tasks} == {"imported"}
-    due = time.monotonic() + 10
-    while len(second.get("/v1/tasks").json()["tasks"]) < 2:
-        assert time.monotonic() < due
-        time.sleep(0.05)
+    wait_until(lambda: len(second.get("/v1/tasks").json()["tasks"]) == 2)
     versions = [http.get("/v1/tasks/tell/versions").json() for http in running]
     assert versions[0] == versions[1]
     here = answers(first)
