@@ -1,67 +1,32 @@
 """Sources elsewhere: over real sockets, from servers of ours that are honest, broken or hostile."""
 
-import gzip
 import hashlib
 import json
 import logging
 import os
-import socket
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from huggingface_hub import HfApi
 
 from deltas.base import BaseSpec
-from deltas.errors import DeltaError, InvalidDelta
-from server.errors import InvalidRequest, ServerError, SourceUnavailable
-from server.registry.names import shared
+from deltas.errors import InvalidDelta
+from server.errors import InvalidRequest, SourceUnavailable
 from server.registry.registry import Registry
-from server.registry.sources.network import Network
-from server.registry.sources.public import is_public
-from server.registry.sources.sources import Sources
-from server.registry.sources.transfer import Bounds, Transfer
 from tests.file_server import (
     Asked,
     FileServer,
     Handler,
-    drip,
-    make_certificate,
     redirect,
     serving_files,
 )
 from tests.hub_server import COMMIT, HubServer
-from tests.server.registry.prompts import number_of, write_prompt
+from tests.server.registry.fetching import bring
+from tests.server.registry.prompts import write_prompt
 from tests.signatures import is_signed
 
-BOUNDS = Bounds(1 << 20)
-HASTY = Bounds(1 << 20, seconds=3600, rate=1000, window=0.5)
-"""What gives up on a source that is as slow as this machine may be."""
 TOKEN = "hf_a_token_that_nobody_sees"
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_certificate(tmp_path_factory.mktemp("tls") / "localhost.pem")
-
-
-@pytest.fixture
-def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    return certificate
-
-
-@pytest.fixture
-def web(trusted: Path) -> Iterator[FileServer]:
-    with serving_files(trusted) as files:
-        yield files
-
-
-@pytest.fixture
-def storage(trusted: Path) -> Iterator[FileServer]:
-    with serving_files(trusted) as files:
-        yield files
 
 
 @pytest.fixture(autouse=True)
@@ -86,16 +51,6 @@ def hub(
     hub.add("my-org/spam", folder)
     hub.add("my-org/many", folder, "tasks/spam/")
     return hub
-
-
-def bring(registry: Registry, source: str, *, private: bool = True, bounds: Bounds = BOUNDS) -> int:
-    """Fetch a delta and tell which one it is."""
-    sources = Sources(private=private, bounds=bounds)
-    found = sources.own(source)
-    with registry.stage() as staging:
-        found.bring(staging, sources.transfer(found))
-        registry.put_staged(shared("spam"), staging)
-    return number_of(registry.load(registry.get(shared("spam")).active.ref))
 
 
 def test_a_directory_on_the_web_is_found_by_the_names_of_its_files(
@@ -249,54 +204,6 @@ def test_a_file_other_than_its_digest_is_refused(
         bring(registry, "hf://my-org/spam")
 
 
-def endless(handler: Handler) -> None:
-    handler.send_response(200)
-    handler.send_header("transfer-encoding", "chunked")
-    handler.end_headers()
-    while True:
-        handler.wfile.write(b"10000\r\n" + bytes(65536) + b"\r\n")
-
-
-def lying(handler: Handler) -> None:
-    handler.answer(200, bytes(4096), content_length="5")
-    handler.close_connection = True
-
-
-def huge(handler: Handler) -> None:
-    handler.answer(200, content_length=str(1 << 40))
-
-
-def bomb(handler: Handler) -> None:
-    handler.answer(200, gzip.compress(bytes(1 << 20)), content_encoding="gzip")
-
-
-def headers_without_end(handler: Handler) -> None:
-    handler.send_response(200)
-    for number in range(100_000):
-        handler.send_header(f"x-{number}", "y" * 100)
-    handler.end_headers()
-
-
-@pytest.mark.parametrize("answer", [endless, lying, huge, bomb, drip, headers_without_end])
-def test_hostile_answers_end_soon_and_leave_nothing(
-    registry: Registry, web: FileServer, answer: Callable[[Handler], None]
-) -> None:
-    web.special["/spam/delta.json"] = answer
-    with pytest.raises((DeltaError, ServerError)):
-        bring(registry, f"{web.url}/spam/", bounds=HASTY)
-    assert registry.all() == []
-
-
-def test_a_cancelled_transfer_ends_at_once(registry: Registry, web: FileServer) -> None:
-    web.special["/spam/delta.json"] = drip
-    sources = Sources(private=True, bounds=Bounds(1 << 20))
-    source = sources.own(f"{web.url}/spam/")
-    transfer = sources.transfer(source)
-    threading.Timer(0.3, transfer.cancel).start()
-    with registry.stage() as staging, pytest.raises(SourceUnavailable, match="given up"):
-        source.bring(staging, transfer)
-
-
 @pytest.mark.parametrize(
     "target",
     [
@@ -328,34 +235,6 @@ def test_redirects_lead_to_no_place_of_one_s_own(
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "address",
-    [
-        "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1",
-        "100.100.100.200", "168.63.129.16", "0.0.0.0", "224.0.0.1", "255.255.255.255", "::1", "::",
-        "::127.0.0.1", "::ffff:10.0.0.1", "::ffff:169.254.169.254", "64:ff9b::7f00:1",
-        "2002:7f00:1::", "2001:0:0:0:0:0:0:1", "fe80::1", "fe80::1%lo", "fc00::1",
-        "fd00:ec2::254", "fec0::1", "ff02::1", "2001:db8::1",
-    ],
-)  # fmt: skip
-def test_addresses_of_one_s_own_are_never_connected_to(address: str) -> None:
-    assert not is_public(address)
-    network = Network(Transfer("x", BOUNDS), False, lambda host, port: ["1.1.1.1", address])
-    with pytest.raises(InvalidRequest, match="--private-sources"):
-        network.connect_tcp("rebound.example", 443)
-
-
-def test_the_address_that_was_looked_at_is_the_one_that_is_connected_to() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        answers = iter([["127.0.0.1"], ["169.254.169.254"]])
-        network = Network(Transfer("x", BOUNDS), True, lambda host, port: next(answers))
-        network.connect_tcp("rebound.example", port).close()
-        listener.accept()[0].close()
-    for address in ("8.8.8.8", "2606:4700::1111", "64:ff9b::808:808"):
-        assert is_public(address)
-
-
 def test_names_that_stand_for_this_machine_are_refused(registry: Registry, web: FileServer) -> None:
     with pytest.raises(InvalidRequest, match="no public address"):
         bring(registry, f"{web.url}/spam/", private=False)
@@ -370,72 +249,6 @@ def test_a_certificate_that_is_not_trusted_is_told(
     monkeypatch.setenv("SSL_CERT_FILE", os.devnull)
     with pytest.raises(SourceUnavailable, match="certificate"):
         bring(registry, f"{web.url}/spam/")
-
-
-@pytest.mark.parametrize(
-    "source",
-    [
-        "https://host/spam",
-        "https://host/a/../b/",
-        "https://host/%2e%2e/",
-        "https://host/spam/?signature=secret",
-        "https://someone:secret@host/spam/",
-        "https://host/a b/",
-        "https://host/\r\nx/",
-        "https:///spam/",
-        "https://ho\u00dft/",
-        "hf://owner",
-        "hf://owner/..",
-        "s3://bucket/a/../b",
-        "s3://bu/cket@x:y/..",
-        "s3://" + "x" * 2000,
-        "ftp://host/",
-        "memory://x/y",
-    ],
-)
-def test_odd_addresses_are_refused_before_anybody_is_asked(registry: Registry, source: str) -> None:
-    with pytest.raises(InvalidRequest) as caught:
-        bring(registry, source)
-    assert caught.value.param == "source"
-    assert "secret" not in str(caught.value)
-
-
-ALLOWED = [
-    "hf://my-org/*",
-    "hf://other/*@*",
-    "s3://bucket/deltas/*/spam",
-    "https://*.mine.example/*",
-]
-
-
-@pytest.mark.parametrize(
-    ("source", "allowed"),
-    [
-        ("hf://my-org/spam", True),
-        ("hf://my-org/spam/sub/folder", True),
-        ("hf://my-org/spam@abc", False),
-        ("hf://other/spam@abc", True),
-        ("hf://my-org-2/spam", False),
-        ("hf://my-orgs/spam", False),
-        ("s3://bucket/deltas/a/spam", True),
-        ("s3://bucket/deltas/a/b/spam", False),
-        ("s3://bucket/deltas/a/spam/more", False),
-        ("https://a.mine.example/x/", True),
-        ("https://mine.example/x/", False),
-        ("https://evil.example/x.mine.example/", False),
-        ("http://a.mine.example/x/", False),
-        ("gs://bucket/deltas/a/spam", False),
-    ],
-)
-def test_requests_may_name_what_the_operator_allows(source: str, allowed: bool) -> None:
-    sources = Sources(allowed=ALLOWED, bounds=BOUNDS)
-    if allowed:
-        sources.asked(source)
-    else:
-        with pytest.raises(InvalidRequest, match="--sources"):
-            sources.asked(source)
-    with pytest.raises(InvalidRequest, match="--sources"):
-        Sources(bounds=BOUNDS).asked(source)
 
 
 def test_no_token_is_in_any_line_of_the_log(
