@@ -1,5 +1,6 @@
 import gc
 import os
+import re
 import signal
 import socket
 import time
@@ -110,7 +111,8 @@ def test_a_second_signal_does_not_wait(decoder: Path, tmp_path: Path):
                 list(lines)
         assert status(running) == 0
     said = log(tmp_path).read_text()
-    assert "Finishing 1 request, for at most 600 s; again to stop now." in said
+    # Beside it there may be a question whether the server is ready.
+    assert re.search(r"Finishing \d requests?, for at most 600 s; again to stop now\.", said)
     for noise in ("Traceback", "Error", "ERROR"):
         assert noise not in said
 
