@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from polydelta_client import APITimeoutError, BadRequestError, Polydelta
+from tests.server.api.live import wait_until
 
 from .answers import health, inference, task
 from .server import Reply, ScriptedServer, answer, problem
@@ -50,6 +51,8 @@ def test_a_call_has_a_timeout_of_its_own(client: Polydelta, server: ScriptedServ
     server.script(Reply([], hangs=True), Reply([], hangs=True))
     with pytest.raises(APITimeoutError):
         client.infer("spam", "text", timeout=0.5, max_retries=0)
+    # A busy server may not have read it by then.
+    wait_until(lambda: bool(server.received))
     with pytest.raises(APITimeoutError):
         client.tasks.get("spam", timeout=0.5, max_retries=0)
     assert server.received[0].json["parameters"] == {}

@@ -175,7 +175,7 @@ def test_a_connection_is_used_again_after_a_stream(
 
 def test_a_slow_stream_times_out(connect: Connect, server: ScriptedServer) -> None:
     server.script(events(WHOLE[0], hangs=True))
-    stream = connect(timeout=1.0).stream("headline", "text")
+    stream = connect(timeout=3.0).stream("headline", "text")
     assert next(stream).text == "Grü"
     with pytest.raises(APITimeoutError):
         next(stream)

@@ -9,6 +9,7 @@ import pytest
 
 from server.bench.process import server
 from server.logs import JsonFormatter, request_id
+from tests.server.api.live import PATIENCE
 
 
 def _line(caplog: pytest.LogCaptureFixture) -> dict[str, str]:
@@ -42,7 +43,7 @@ def test_what_a_request_causes_names_it(decoder: Path, tmp_path: Path):
     flags = ("--kv-cache-gb", "0.01", "--log-level", "debug", "--log-format", "json")
     with server([str(decoder), *flags], log=log) as url:
         for name in ("first", "second"):
-            httpx2.get(f"{url}/health", headers={"x-request-id": name})
+            httpx2.get(f"{url}/health", headers={"x-request-id": name}, timeout=PATIENCE)
     lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
     asked = [line for line in lines if "/health " in line["message"] and "request_id" in line]
     assert [line["request_id"] for line in asked] == ["first", "second"]

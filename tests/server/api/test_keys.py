@@ -48,7 +48,9 @@ class Server:
         """Wait for the server to know a key, from an address where tries are counted apart."""
         address = httpx2.HTTPTransport(local_address="127.0.2.1")
         headers = {"x-api-key": key}
-        with httpx2.Client(base_url=self.http.base_url, transport=address) as elsewhere:
+        with httpx2.Client(
+            base_url=self.http.base_url, transport=address, timeout=PATIENCE
+        ) as elsewhere:
             wait_until(
                 lambda: elsewhere.get("/version", headers=headers).status_code not in (401, 429)
             )
@@ -94,7 +96,9 @@ def test_every_route_refuses_who_may_not_ask(server: Server, operator: str, plac
     bad = [_bad(server, name) for name in ("revoked", "expired")]
     # So many wrong keys would be too many from one address.
     address = httpx2.HTTPTransport(local_address=f"127.0.1.{GUARDED.index(place) + 1}")
-    with httpx2.Client(base_url=server.http.base_url, transport=address) as elsewhere:
+    with httpx2.Client(
+        base_url=server.http.base_url, transport=address, timeout=PATIENCE
+    ) as elsewhere:
         for sent in ("", "pd_" + "x" * 43, operator[:-1], operator + "x", *bad):
             headers = {"authorization": f"Bearer {sent}"} if sent else {}
             refusal = elsewhere.request(method, path, headers=headers)

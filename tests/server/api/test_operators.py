@@ -13,7 +13,7 @@ from server.registry.catalogue.keys import Keys
 from server.registry.catalogue.sqlite import Sqlite
 from server.registry.keys import Scope, new_key
 from server.registry.layout import DATABASE
-from tests.server.api.live import wait_until
+from tests.server.api.live import PATIENCE, wait_until
 from tests.server.cli.conftest import Polydelta as Command
 from tests.server.cli.conftest import polydelta
 from tests.server.served import served, url_of
@@ -52,7 +52,8 @@ def told(http: httpx2.Client, count: int) -> list[tuple[str, ...]]:
 
 
 def status(http: httpx2.Client, key: str) -> int:
-    return httpx2.get(f"{url_of(http)}/v1/models", headers={"x-api-key": key}).status_code
+    headers = {"x-api-key": key}
+    return httpx2.get(f"{url_of(http)}/v1/models", headers=headers, timeout=PATIENCE).status_code
 
 
 def test_a_key_is_shown_once_good_at_once_and_good_for_nothing_once_revoked(
@@ -90,7 +91,10 @@ def test_limits_hold_at_once_and_are_lifted(http: httpx2.Client) -> None:
 
     def left() -> str | None:
         answer = httpx2.post(
-            f"{url_of(http)}/tokenize", headers=headers, json={"model": "base", "prompt": "a"}
+            f"{url_of(http)}/tokenize",
+            headers=headers,
+            json={"model": "base", "prompt": "a"},
+            timeout=PATIENCE,
         )
         assert answer.status_code == 200
         return answer.headers.get("x-ratelimit-limit-requests")
