@@ -1,6 +1,7 @@
 """A course: from examples to a trained and judged delta."""
 
 from dataclasses import dataclass
+from itertools import chain
 
 from deltas.delta import Delta, TaskType
 from deltas.training.encoding import Encoder
@@ -59,7 +60,9 @@ class Course:
         """Train the delta."""
         blank = Delta(self._material.task, (), self._material.labels, self._recipe.prompt)
         encoded = [self._encoder.encode(example) for example in self._material.examples]
-        return train(self._forward, self._recipe, blank, encoded, on_step)
+        held_out = chain.from_iterable(self._material.held_out.values())
+        judged = [self._encoder.encode(example) for example in held_out]
+        return train(self._forward, self._recipe, blank, encoded, on_step, judged)
 
     def judge(self, delta: Delta, instruction: str) -> list[Verdict]:
         """Score a delta on each held-out set; the instruction is what the bare base is told."""

@@ -12,8 +12,9 @@ from torch.nn.utils import clip_grad_norm_
 
 from deltas.delta import Delta
 from deltas.errors import PolydeltaError
-from deltas.kinds import check
+from deltas.kinds import Extent, check, extent_of
 from deltas.training.encoding import Encoded, targets_of
+from deltas.training.examples import InvalidExamples
 from deltas.training.forward import Forward
 from deltas.training.parameters import Parameters, starting_parameters
 from deltas.training.recipe import Recipe
@@ -32,15 +33,22 @@ class Diverged(PolydeltaError):
 
 
 def train(
-    forward: Forward, recipe: Recipe, blank: Delta, examples: Sequence[Encoded], on_step: OnStep
+    forward: Forward,
+    recipe: Recipe,
+    blank: Delta,
+    examples: Sequence[Encoded],
+    on_step: OnStep,
+    held_out: Sequence[Encoded] = (),
 ) -> Delta:
     """Fill a blank delta, which says what it is for, by training on encoded examples.
 
     The same seed on the same machine gives the same delta. Raises DeltaError or InvalidRecipe if
-    the recipe does not fit the base, Diverged if its rate is too high.
+    the recipe does not fit the base, InvalidExamples if one of these or of those held out is too
+    long for it, Diverged if the rate is too high.
     """
     trained = starting_parameters(forward, recipe, blank, examples[0].source or examples[0].tokens)
     check(_filled(blank, trained), forward.spec)
+    _check_room([*examples, *held_out], extent_of(_filled(blank, trained), forward.spec), forward)
     parameters = [parameter for group in trained for parameter in group.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=recipe.rate, weight_decay=0.0)
     steps = max(1, math.ceil(len(examples) * recipe.epochs / recipe.batch))
@@ -74,6 +82,18 @@ def batches(examples: Sequence[Encoded], size: int, seed: int) -> Iterator[list[
 
 def _length(example: Encoded) -> tuple[int, int]:
     return len(example.tokens), len(example.source)
+
+
+def _check_room(examples: Sequence[Encoded], extent: Extent, forward: Forward) -> None:
+    own = extent.rows + extent.cached
+    source = extent.source_rows + max(extent.source_cached, extent.crossed)
+    longest = max(max(own + len(one.tokens), source + len(one.source)) for one in examples)
+    if longest > forward.spec.context:
+        raise InvalidExamples(
+            f"An example takes {longest} tokens, those of the delta included; the base has room "
+            f"for {forward.spec.context}. Leave it out, shorten its output, or cut inputs by "
+            "--tokens; messages are not cut."
+        )
 
 
 def _loss(forward: Forward, delta: Delta, batch: Sequence[Encoded]) -> Tensor:

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 import pytest
 
 from deltas.training.course import Course, Verdict
-from deltas.training.examples import Example, InvalidExamples
+from deltas.training.examples import Example, InvalidExamples, Written
 from deltas.training.material import Material
 from tests.deltas.training.lessons import LABELLED, MARKED, WRITTEN, recipe_of
 from tests.deltas.training.subjects import TinySubject
@@ -50,6 +50,18 @@ def test_each_held_out_set_has_its_verdict() -> None:
     own, spam = course.judge(course.train(lambda *_: None), instruction="")
     assert (own.held_out, own.examples, own.majority) == ("own", 6, 0.5)
     assert (spam.held_out, spam.examples, spam.delta) == ("spam", 3, 1)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "bart"])
+@pytest.mark.parametrize("held_out", [False, True])
+def test_what_is_too_long_for_the_base_is_told_before_training(family: str, held_out: bool) -> None:
+    long = [Written("Why?", "x y z " * 100)]
+    material = Material(WRITTEN, {"own": long}) if held_out else Material([*WRITTEN, *long])
+    course = Course(TinySubject(family), recipe_of("prefix"), material)
+    steps: list[int] = []
+    with pytest.raises(InvalidExamples, match=r"takes 6.. tokens.*; the base has room for"):
+        course.train(lambda *step: steps.append(step[0]))
+    assert steps == []
 
 
 def test_an_encoder_cannot_learn_to_write() -> None:

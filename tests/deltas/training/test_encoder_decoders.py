@@ -18,6 +18,8 @@ from deltas.training.encoding import Encoded, Encoder, targets_of
 from deltas.training.examples import Example, InvalidExamples, Labelled, Written, labels_of
 from deltas.training.forward import Forward
 from deltas.training.material import Material
+from server.engine.output import Generated
+from server.engine.request import Request
 from server.model.base import Base
 from server.model.batch import Item, SourceItem
 from server.model.runner import Runner
@@ -26,6 +28,7 @@ from tests.deltas.formats.peft_checkpoints import quietly
 from tests.deltas.training.lessons import KINDS, LABELLED, MARKED, WRITTEN, recipe_of
 from tests.deltas.training.subjects import TinySubject
 from tests.encoder_decoders import FAMILIES, tiny_encoder_decoder
+from tests.server.engine.engines import ask, serving, tiny_engine
 
 _BLOCKS = 6
 _TARGETS = {
@@ -72,13 +75,24 @@ def test_what_was_trained_is_what_is_served(kind: str, family: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("family", _TARGETS)
-def test_a_text_is_learnt_for_its_source(family: str) -> None:
-    course = Course(
-        TinySubject(family), recipe_of("lora", epochs=60), Material(WRITTEN, {"own": WRITTEN})
-    )
-    (verdict,) = course.judge(course.train(lambda *_: None), instruction="")
+async def test_texts_that_are_learnt_for_their_sources_are_written(
+    family: str, tmp_path: Path
+) -> None:
+    subject = TinySubject(family)
+    course = Course(subject, recipe_of("lora", epochs=120), Material(WRITTEN, {"own": WRITTEN}))
+    delta = course.train(lambda *_: None)
+    (verdict,) = course.judge(delta, instruction="")
     assert verdict.measure == "perplexity"
     assert verdict.beats_both
+    native.write(delta, tmp_path / "delta", subject.spec)
+    untouched = TinySubject(family)
+    base = Base(untouched.spec, untouched.model, untouched.tokenizer)
+    engine = tiny_engine(base, {"said": tmp_path / "delta"}, tmp_path / "store")
+    async with serving(engine):
+        for example in WRITTEN:
+            (output,) = await ask(engine, Request("key", "said", str(example.source)))
+            assert isinstance(output, Generated)
+            assert output.text == example.output
 
 
 def test_the_last_layers_are_those_of_both_stacks() -> None:
