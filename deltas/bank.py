@@ -17,12 +17,14 @@ class Place:
     """A site in a live model.
 
     `module` is the site's own module; for a BLOCK `norm` is the norm behind the sub-block,
-    if any; for the HEAD `module` is the base's own pooler, if any.
+    if any, and `share` what its output is multiplied by where the residual is added; for the
+    HEAD `module` is the base's own pooler, if any.
     """
 
     site: Site
     module: nn.Module | None
     norm: nn.Module | None = None
+    share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ class Modules:
         self._model = model
         self._backbone: nn.Module = model.base_model
         self._family = base.family
+        said: float | None = getattr(model.config, "residual_multiplier", None)
+        self._share = 1.0 if said is None else said
 
     def at(self, site: Site) -> nn.Module:
         """The module whose output is a site's."""
@@ -34,7 +36,8 @@ class Modules:
             return Place(site, self._pooler())
         if site.role is Role.BLOCK:
             norm = self._block(site).norm
-            return Place(site, self.at(site), self._in_layer(site, norm) if norm else None)
+            behind = self._in_layer(site, norm) if norm else None
+            return Place(site, self.at(site), behind, self._share)
         return Place(site, self.at(site))
 
     def residual(self, site: Site) -> tuple[nn.Module, int]:

@@ -29,10 +29,11 @@ class _BottleneckBank(SmallRankBank):
         return bool(part.options.get("norm_before", False))
 
     def inner(self, source: Hashable, x: Tensor, y: Tensor) -> Tensor:
-        norm = self.place.norm
         if not source:
             return y
-        return x + y if norm is None else norm(x + y)
+        norm, share = self.place.norm, self.place.share
+        sum_ = x + y if share == 1.0 else x + y * share
+        return sum_ if norm is None else norm(sum_)
 
 
 class Bottleneck(Kind):

@@ -15,6 +15,7 @@ from peft import (
     PromptTuningConfig,
     TaskType,
 )
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from deltas.base import describe
@@ -34,6 +35,7 @@ from tests.server.engine.engines import (
     tiny_tokenizer,
     until,
 )
+from tests.server.engine.references import TOLERANCE
 
 TOKENS = 24
 _TARGETS = {
@@ -66,8 +68,8 @@ def source_of(at: int) -> list[int]:
     return torch.randint(3, 120, (5 + 7 * at,), generator=generator).tolist()
 
 
-def expected(model: PreTrainedModel, source: Sequence[int]) -> list[int]:
-    """What the reference library writes greedily, its first token left out."""
+def expected(model: PreTrainedModel, source: Sequence[int]) -> tuple[list[int], Tensor]:
+    """What the reference library writes greedily, its first token left out, and how likely."""
     with torch.no_grad(), quietly():
         said = model.generate(
             input_ids=torch.tensor([source]),
@@ -76,15 +78,22 @@ def expected(model: PreTrainedModel, source: Sequence[int]) -> list[int]:
             min_new_tokens=TOKENS,
             do_sample=False,
             num_beams=1,
+            return_dict_in_generate=True,
+            output_logits=True,
         )
-    return said[0, 1:].tolist()
+    tokens = said.sequences[0, 1:]
+    rows = torch.cat(said.logits).log_softmax(dim=-1)
+    return tokens.tolist(), rows.gather(1, tokens[:, None])[:, 0]
 
 
-async def written(engine: Engine, key: str, task: str, source: Sequence[int]) -> list[int]:
-    sampling = Sampling(max_tokens=TOKENS, ignore_eos=True, min_tokens=TOKENS)
+async def written(
+    engine: Engine, key: str, task: str, source: Sequence[int]
+) -> tuple[list[int], Tensor]:
+    sampling = Sampling(max_tokens=TOKENS, ignore_eos=True, min_tokens=TOKENS, logprobs=0)
     (output,) = await ask(engine, Request(key, task, tuple(source), sampling))
     assert isinstance(output, Generated)
-    return list(output.tokens)
+    likely = torch.tensor([token.logprob for token in output.logprobs or ()])
+    return list(output.tokens), likely
 
 
 def tiny_base(family: str) -> Base:
@@ -115,8 +124,13 @@ async def test_all_kinds_at_once_and_alone_write_what_peft_does(
         )
         together = dict(zip(sources, found, strict=True))
         for task, source in sources.items():
-            assert together[task] == expected(models[task], source), task
-            assert await written(engine, f"{task}-alone", task, source) == together[task]
+            tokens, likely = together[task]
+            theirs, as_likely = expected(models[task], source)
+            assert tokens == theirs, task
+            torch.testing.assert_close(likely, as_likely, rtol=0, atol=TOLERANCE)
+            alone, likely_alone = await written(engine, f"{task}-alone", task, source)
+            assert alone == tokens
+            assert torch.equal(likely_alone, likely)
 
 
 async def test_choices_share_a_source_and_it_is_found_again(tmp_path: Path) -> None:
