@@ -9,7 +9,8 @@ The library pins an older Transformers than the project, so it has an environmen
 `<family>/` is the bare base, a tiny random model in the Transformers layout. `<family>/<method>/`
 is an adapter as the library saves it, its pickle converted to safetensors, and beside it
 expected.safetensors: for each input i, run alone, `ids.i` [n], `hidden.i` [n, hidden] (the last
-hidden states) and, where the model generates, `logits.i` [n, vocabulary].
+hidden states) and, where the model generates, `logits.i` [n, vocabulary]. Where it reads a source,
+`ids.i` are that, and the others are of the text `own.i` written for it.
 """
 
 import shutil
@@ -25,6 +26,8 @@ from torch import Tensor, nn
 from transformers import (
     AutoModel,
     AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    BartConfig,
     BertConfig,
     DistilBertConfig,
     Gemma3TextConfig,
@@ -36,6 +39,7 @@ from transformers import (
     Qwen2Config,
     Qwen3Config,
     RobertaConfig,
+    T5Config,
 )
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "adapterhub"
@@ -81,6 +85,34 @@ BASES: dict[str, Callable[[], PretrainedConfig]] = {
     ),
 }
 ENCODERS = ("bert", "roberta", "distilbert")
+SOURCED: dict[str, Callable[[], PretrainedConfig]] = {
+    "t5": lambda: T5Config(
+        vocab_size=VOCABULARY,
+        d_model=32,
+        d_kv=16,
+        d_ff=64,
+        num_layers=2,
+        num_heads=4,
+        decoder_start_token_id=0,
+    ),
+    "bart": lambda: BartConfig(
+        vocab_size=VOCABULARY,
+        d_model=32,
+        encoder_layers=2,
+        decoder_layers=2,
+        encoder_attention_heads=4,
+        decoder_attention_heads=4,
+        encoder_ffn_dim=64,
+        decoder_ffn_dim=64,
+        max_position_embeddings=32,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+        decoder_start_token_id=2,
+        forced_eos_token_id=None,
+    ),
+}
+BASES |= SOURCED
 
 METHODS: dict[str, dict[str, Any]] = {
     "seq_bn": {"reduction_factor": 4},
@@ -97,6 +129,10 @@ def main() -> None:
         save_base(model, FIXTURES / family)
         adapters.init(model)
         for method, options in METHODS.items():
+            if (family, method) == ("t5", "prefix_tuning"):
+                # The library counts T5's distances from a row's place in the text to a key's place
+                # behind the prefix, so that a text is a prefix's length away from itself.
+                continue
             if model.supports_adapter(config := method_config(family, method, options)):
                 write(model, config, FIXTURES / family / method)
 
@@ -104,6 +140,7 @@ def main() -> None:
 def base(family: str) -> PreTrainedModel:
     """A random model whose weights float16 holds exactly, so that the files are half as large."""
     maker = AutoModel if family in ENCODERS else AutoModelForCausalLM
+    maker = AutoModelForSeq2SeqLM if family in SOURCED else maker
     # The library's prefixes need eager attention: its SDPA masks miscount the prefix's columns.
     model = maker.from_config(BASES[family](), attn_implementation="eager").eval()
     randomise(model, torch.Generator().manual_seed(0))
@@ -166,9 +203,14 @@ def expected(model: PreTrainedModel) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for index, length in enumerate(LENGTHS):
         ids = torch.randint(3, VOCABULARY, (length,), generator=generator)
-        output = model(input_ids=ids[None], output_hidden_states=True)
         tensors[f"ids.{index}"] = ids
-        tensors[f"hidden.{index}"] = output.hidden_states[-1][0]
+        own: dict[str, Tensor] = {}
+        if model.config.is_encoder_decoder:
+            tensors[f"own.{index}"] = ids.roll(1)[: index + 2]
+            own = {"decoder_input_ids": tensors[f"own.{index}"][None]}
+        output = model(input_ids=ids[None], output_hidden_states=True, **own)
+        states = output.decoder_hidden_states if own else output.hidden_states
+        tensors[f"hidden.{index}"] = states[-1][0]
         if "logits" in output:
             tensors[f"logits.{index}"] = output.logits[0]
     return tensors
