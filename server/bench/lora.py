@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import safetensors.torch
+from transformers import PreTrainedModel
 
 from deltas.base import BaseSpec
 from deltas.delta import Delta
@@ -12,17 +13,31 @@ from server.bench.synthetic import random_delta
 
 
 def write_loras(
-    base: BaseSpec, targets: tuple[str, ...], rank: int, count: int, folder: Path
+    model: PreTrainedModel,
+    base: BaseSpec,
+    targets: tuple[str, ...],
+    rank: int,
+    count: int,
+    folder: Path,
 ) -> dict[str, Path]:
-    """Write `count` LoRAs on the projections that end in `targets`; gives directories by name."""
+    """Write `count` LoRAs on a model's projections that end in `targets`; directories by name."""
+    # An encoder-decoder that writes is its own backbone.
+    named = model.named_modules(prefix="base_model.model")
+    backbone = next(name for name, module in named if module is model.base_model)
     written = {f"lora-{index:03}": folder / f"lora-{index:03}" for index in range(count)}
     for seed, directory in enumerate(written.values()):
-        _write(random_delta(base, "lora", seed, targets, rank), base, targets, rank, directory)
+        delta = random_delta(base, "lora", seed, targets, rank)
+        _write(delta, backbone, base, targets, rank, directory)
     return written
 
 
 def _write(
-    delta: Delta, base: BaseSpec, targets: tuple[str, ...], rank: int, directory: Path
+    delta: Delta,
+    backbone: str,
+    base: BaseSpec,
+    targets: tuple[str, ...],
+    rank: int,
+    directory: Path,
 ) -> None:
     # The scale is folded into B, so that alpha is the rank.
     config = {
@@ -36,9 +51,8 @@ def _write(
         "lora_dropout": 0.0,
         "bias": "none",
     }
-    prefix = ".".join(("base_model.model", *base.family.prefixes[:1]))
     tensors = {
-        f"{prefix}.{part.site}.lora_{name.upper()}.weight": tensor.contiguous()
+        f"{backbone}.{part.site}.lora_{name.upper()}.weight": tensor.contiguous()
         for part in delta.parts
         for name, tensor in part.tensors.items()
     }

@@ -34,7 +34,7 @@ def prepare(subject: Subject, measures: Sequence[Measure], form: Form, scratch: 
     return Setup(
         base=resolve_base(subject.base, settings.cache).directory,
         dtype=str(base.dtype).removeprefix("torch."),
-        deltas=write_loras(base.spec, targets, form.rank, count, folder)
+        deltas=write_loras(base.model, base.spec, targets, form.rank, count, folder)
         if base.generates
         else write_bottlenecks(base.spec, form.rank, count, folder),
         targets=targets,

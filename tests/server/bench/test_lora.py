@@ -23,7 +23,7 @@ def test_both_sides_read_the_same_tensors(decoder: Path, tmp_path: Path, every: 
     base = describe(model, "tiny")
     targets = projections(base, every=every)
     assert targets == (EVERY if every else ("k_proj", "o_proj", "q_proj", "v_proj"))
-    written = write_loras(base, targets, 4, 2, tmp_path)
+    written = write_loras(model, base, targets, 4, 2, tmp_path)
     assert list(written) == ["lora-000", "lora-001"]
     delta = load(written["lora-001"], base)
     with warnings.catch_warnings():
@@ -39,7 +39,7 @@ def test_both_sides_read_the_same_tensors(decoder: Path, tmp_path: Path, every: 
 def test_both_sides_read_the_same_tensors_of_an_encoder_decoder(tmp_path: Path) -> None:
     model = tiny_encoder_decoder("t5")
     base = describe(model, "tiny")
-    (directory,) = write_loras(base, projections(base, every=False), 4, 1, tmp_path).values()
+    (directory,) = write_loras(model, base, projections(base, every=False), 4, 1, tmp_path).values()
     delta = load(directory, base)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
