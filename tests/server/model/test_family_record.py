@@ -78,7 +78,7 @@ def test_a_record_that_is_taken_away_is_derived_equal(
     monkeypatch.delitem(FAMILIES, name)
     base = load_base(name, directory, torch.float32, torch.device("cpu"))
     # Nobody else's layers take the fast path of these as theirs do.
-    alone = name in ("qwen3", "gemma2", "cohere")
+    alone = name in ("gemma2", "cohere")
     assert base.spec.family == (replace(own, pre_norm=None) if alone else own)
     Runner(base, 8)
 
