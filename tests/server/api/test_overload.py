@@ -31,12 +31,15 @@ def small(decoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[L
         yield server
 
 
-def fill(live: Live, count: int, steps: Steps) -> list[threading.Thread]:
+def fill(live: Live, count: int, steps: Steps, key: str = "") -> list[threading.Thread]:
     """Ask for so many long answers, each on a connection of its own, and wait until they run."""
+
+    body = {"task": "lora", "input": "x", "parameters": ENDLESS}
+    headers = {"authorization": f"Bearer {key}"} if key else {}
 
     def ask() -> None:
         with suppress(httpx2.TransportError):
-            live.post("/v1/infer", task="lora", input="x", parameters=ENDLESS)
+            live.http.post("/v1/infer", json=body, headers=headers)
 
     threads = [threading.Thread(target=ask) for _ in range(count)]
     for thread in threads:
@@ -150,22 +153,22 @@ def test_who_waits_past_its_deadline_is_told(small: Live) -> None:
 
 
 def test_openais_client_tells_its_patience_and_comes_again_when_told(small: Live) -> None:
-    with paced(small.engine) as steps:
-        threads = fill(small, 16, steps)
+    address = f"{small.url}/v1"
+    with ThreadPoolExecutor(1) as pool, paced(small.engine) as steps:
+        # Of one caller with the client: others would be let in to wait.
+        threads = fill(small, 16, steps, key="x")
         step_takes(small.engine, 60.0)
-        hurried = openai.OpenAI(base_url=f"{small.url}/v1", api_key="x", max_retries=0, timeout=60)
+        hurried = openai.OpenAI(base_url=address, api_key="x", max_retries=0, timeout=60)
         with pytest.raises(openai.RateLimitError, match="s that you wait"):
             hurried.completions.create(model="bottleneck", prompt="x")
-        step_takes(small.engine, 0.005)
-        refusals = refused(small)
-        insistent = openai.OpenAI(base_url=f"{small.url}/v1", api_key="x", max_retries=50)
-        with ThreadPoolExecutor(1) as pool:
-            asked = pool.submit(
-                insistent.completions.create, model="lora", prompt="x", max_tokens=3
-            )
-            wait_until(lambda: refused(small) > refusals)
-            steps(100_000)
-            assert asked.result().usage is not None
+        # A place is expected in a second.
+        step_takes(small.engine, 60.0 / small.engine.stats().expected_wait)
+        before = refused(small)
+        insistent = openai.OpenAI(base_url=address, api_key="x", max_retries=50)
+        asked = pool.submit(insistent.completions.create, model="lora", prompt="x", max_tokens=3)
+        wait_until(lambda: refused(small) > before)
+        steps(100_000)
+        assert asked.result().usage is not None
     for thread in threads:
         thread.join()
 
