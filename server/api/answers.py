@@ -137,8 +137,9 @@ async def answering(
     Their rows begin with others where there is a `start`.
     Raises InvalidRequest for more outputs than one request may ask for.
     """
-    if len(requests) * requests[0].sampling.n > MAX_BATCH:
-        raise InvalidRequest(f"At most {MAX_BATCH} inputs times n are taken at once.", "input")
+    if len(requests) * requests[0].sampling.rows > MAX_BATCH:
+        text = f"At most {MAX_BATCH} inputs, times n or num_beams, are taken at once."
+        raise InvalidRequest(text, "input")
     async with AsyncExitStack() as stack:
         leases = await _leased(engine, requests, stack)
         yield await _submitted(stack, engine, requests, leases, start)

@@ -65,13 +65,18 @@ class ChosenToken(Alternative):
 
 
 class Text(BaseModel):
-    """A generated text, with what was reasoned before it and the calls that it makes."""
+    """A generated text, with what was reasoned before it and the calls that it makes.
+
+    A text that beams have found has its `score`, by which they are in order: its log-probability
+    over its length to the power of the length penalty.
+    """
 
     text: str
     finish_reason: FinishReason
     logprobs: Iterable[ChosenToken] | None = None
     reasoning: str | None = None
     tool_calls: list[CallBody] | None = None
+    score: float | None = None
 
 
 OutputBody: TypeAlias = Text | Classified | Tagged | Embedded
@@ -87,6 +92,8 @@ def output_body(output: Output, top: int | None) -> OutputBody:
             text.tool_calls = [CallBody.of(call) for call in output.calls]
         if output.logprobs is not None:
             text.logprobs = chosen_tokens(output.logprobs)
+        if output.score is not None:
+            text.score = output.score
         return text
     if isinstance(output, Classified) and top is not None:
         return Classified(output.label, output.score, dict(islice(output.scores.items(), top)))

@@ -9,12 +9,14 @@ from server.api.inputs import MAX_TOKENS, TokenId, TokenIds
 from server.api.unsupported import UnsupportedSampling
 from server.engine.request import Sampling
 from server.errors import InvalidRequest
+from server.model.sampling import EarlyStopping
 
 MAX_CHOICES = 16
 MAX_LOGPROBS = 20
 MAX_STOPS = 8
 MAX_WORDS = 256
 MAX_BIASES = 1024
+MAX_LENGTH_PENALTY = 5
 
 TokenCount: TypeAlias = Annotated[int, Field(ge=1, le=MAX_TOKENS)]
 Alternatives: TypeAlias = Annotated[int, Field(ge=0, le=MAX_LOGPROBS)]
@@ -33,7 +35,11 @@ def _listed(value: Any) -> Any:
 
 
 class SamplingFields(UnsupportedSampling):
-    """How tokens are chosen and when generation ends, under OpenAI's and vLLM's names."""
+    """How tokens are chosen and when generation ends, under OpenAI's and vLLM's names.
+
+    `num_beams` search for the `n` likeliest texts, as in Transformers; `use_beam_search` takes as
+    many beams as texts are asked for, where their number is not given.
+    """
 
     temperature: Annotated[FiniteFloat, Field(ge=0, le=10)] = 1.0
     top_p: Annotated[FiniteFloat, Field(gt=0, le=1)] = 1.0
@@ -48,6 +54,12 @@ class SamplingFields(UnsupportedSampling):
         BeforeValidator(_listed, json_schema_input_type=StopText | StopTexts),
     ] = Field(default_factory=list[str])
     n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] = 1
+    num_beams: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
+    use_beam_search: bool = False
+    length_penalty: Annotated[FiniteFloat, Field(ge=-MAX_LENGTH_PENALTY, le=MAX_LENGTH_PENALTY)] = (
+        1.0
+    )
+    early_stopping: EarlyStopping = False
     min_tokens: Annotated[int, Field(ge=0, le=MAX_TOKENS, description="At most max_tokens")] = 0
     ignore_eos: bool = False
     logit_bias: LogitBias = Field(default_factory=dict[str, float])
@@ -59,15 +71,29 @@ class SamplingFields(UnsupportedSampling):
         default_factory=list[int]
     )
 
+    @property
+    def rows(self) -> int:
+        """How many sequences an input takes."""
+        return max(self.n, self.beams)
+
+    @property
+    def beams(self) -> int:
+        """How many texts are gone on with at once, of which the likeliest are kept."""
+        return self.num_beams or (self.n if self.use_beam_search else 1)
+
     def sampling(self, max_tokens: int, logprobs: int | None) -> Sampling:
         """The options as the engine takes them."""
         if self.min_tokens > max_tokens:
             raise InvalidRequest("min_tokens must not be greater than max_tokens.", "min_tokens")
+        if self._searches and "temperature" in self.model_fields_set and self.temperature:
+            raise InvalidRequest(
+                "Beams draw nothing; leave the temperature out, or set it to 0.", "temperature"
+            )
         allowed = self.allowed_token_ids
         return Sampling(
             max_tokens=max_tokens,
             min_tokens=self.min_tokens,
-            temperature=self.temperature,
+            temperature=0.0 if self._searches else self.temperature,
             top_p=self.top_p,
             top_k=max(self.top_k, 0),
             min_p=self.min_p,
@@ -83,4 +109,11 @@ class SamplingFields(UnsupportedSampling):
             allowed_token_ids=None if allowed is None else tuple(allowed),
             bad_words=tuple(self.bad_words),
             stop_token_ids=frozenset(self.stop_token_ids),
+            num_beams=self.beams,
+            length_penalty=self.length_penalty,
+            early_stopping=self.early_stopping,
         )
+
+    @property
+    def _searches(self) -> bool:
+        return self.use_beam_search or self.beams > 1

@@ -67,8 +67,6 @@ class UnsupportedSampling(Body):
     kv_transfer_params: Empty = None
     ec_transfer_params: Empty = None
 
-    use_beam_search: Off = None
-    num_beams: One = None
     num_beam_groups: One = None
     no_repeat_ngram_size: Zero = None
     encoder_no_repeat_ngram_size: Zero = None

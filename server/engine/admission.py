@@ -58,7 +58,7 @@ class Admission:
         """
         party = Party(version.ref.task, request.call.caller, request.call.tenant)
         generates = version.type is TaskType.GENERATE
-        count = request.sampling.n if generates else 1
+        count = request.sampling.rows if generates else 1
         if party.task not in request.call.admitted:
             self._check_wait(party, request, stuck=stuck)
         self._make_room(party, count)

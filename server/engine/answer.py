@@ -90,13 +90,15 @@ class Answer:
 
     @property
     def keys(self) -> list[Key]:
-        """The keys of all choices."""
-        return [(self.id, index) for index in range(len(self._choices))]
+        """The keys of all choices, and of beams that are none."""
+        rows = self.request.sampling.rows if self.generates else 1
+        return [(self.id, index) for index in range(rows)]
 
     @property
     def open_keys(self) -> list[Key]:
         """The keys of the choices that have not ended."""
-        return [key for key in self.keys if not self._choices[key[1]].ended]
+        choices = enumerate(self._choices)
+        return [(self.id, index) for index, choice in choices if not choice.ended]
 
     async def __aiter__(self) -> AsyncIterator[Piece]:
         """Yield pieces of all choices as they come; raises the error that ends a choice."""
@@ -149,6 +151,8 @@ class Answer:
     def handle(self, event: Event) -> bool:
         """Take one of the core's events; returns True if the choice must be aborted there."""
         index = event.key[1]
+        if index >= len(self._choices):
+            return False
         choice = self._choices[index]
         if choice.ended:
             return False

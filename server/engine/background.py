@@ -14,13 +14,3 @@ class Background:
 
     def __bool__(self) -> bool:
         return bool(self.waiting or self.running)
-
-    def begin(self, sequence: Sequence) -> None:
-        """Let one that waits run."""
-        self.waiting.remove(sequence)
-        self.running.append(sequence)
-
-    def stop(self, sequence: Sequence) -> None:
-        """Let one that runs wait, before the others."""
-        self.running.remove(sequence)
-        self.waiting.appendleft(sequence)

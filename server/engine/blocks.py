@@ -51,6 +51,13 @@ class BlockPool:
             blocks.append(block)
         return blocks
 
+    def share(self, blocks: Iterable[int]) -> list[int]:
+        """Hold blocks that another holder has, too."""
+        shared = list(blocks)
+        for block in shared:
+            self._holders[block] += 1
+        return shared
+
     def publish(self, block: int, key: bytes) -> None:
         """Let a held block be found by a key from now on, unless another is found by it."""
         if key not in self._found and block not in self._keys:

@@ -63,7 +63,8 @@ class Choice:
             if len(self._logprobs) < _MOST_HELD:
                 return None
             piece = Piece(self._index, "")
-        shown = replace(piece, logprobs=tuple(self._logprobs), tokens=tuple(self._new))
+        logprobs, tokens = tuple(self._logprobs), tuple(self._new)
+        shown = replace(piece, logprobs=logprobs, tokens=tokens, score=event.score)
         self._logprobs, self._new = [], []
         return shown
 

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from deltas.errors import PolydeltaError
+from server.engine.beams import Branching, separate, tokens_of
+from server.engine.blocks import BlockPool
 from server.engine.event import Event, Failed, PromptJudged, Scores, Started, Token
 from server.engine.matcher import Matcher
 from server.engine.output import FinishReason
@@ -20,9 +22,10 @@ from server.engine.pace import Pace
 from server.engine.picks import pick
 from server.engine.residency import Residency
 from server.engine.scheduler import Scheduled, Scheduler
-from server.engine.sequence import Key, Sequence
+from server.engine.sequence import Beams, Key, Sequence
 from server.engine.step_times import StepTimes
 from server.errors import InvalidRequest, RowFailed
+from server.model.cache import BLOCK
 from server.model.judge import Judged
 from server.model.rules import TokenMask
 from server.model.runner import Forward, Runner
@@ -64,6 +67,8 @@ class EngineCore:
         self._allow = allow
         self._deliver = deliver
         self._end_tokens = runner.base.end_tokens
+        pool = scheduler.blocks or BlockPool(0, BLOCK)
+        self._branching = Branching(pool, runner.copy, self._end_tokens)
         self._events: list[Event] = []
         self._sequences: dict[Key, Sequence] = {}
         self._inbox: SimpleQueue[Sequence | Key] = SimpleQueue()
@@ -118,9 +123,7 @@ class EngineCore:
                 self._end(self._sequences[news])
 
     def _compute(self, scheduled: List[Scheduled]) -> None:
-        for one in scheduled:
-            if one.sequence.computed == one.sequence.reused and not one.sequence.preempted:
-                self._events.append(Started(one.sequence.key, one.sequence.cached_tokens))
+        self._events += _started(scheduled)
         masks = self._masks(scheduled)
         logits: list[Tensor] = []
         writers: list[Sequence] = []
@@ -139,7 +142,10 @@ class EngineCore:
         # The matchers are the other thread's until this returns.
         found = masks()
         if writers:
-            self._write(writers, torch.cat(logits), found)
+            others, rest, searched = separate(writers, torch.cat(logits))
+            self._write(others, rest, found)
+            for beams in searched:
+                self._search(beams)
 
     def _masks(self, scheduled: List[Scheduled]) -> Callable[[], Mapping[Key, TokenMask]]:
         """Begin to find what grammars allow rows that will have logits; call it for what it is."""
@@ -166,7 +172,9 @@ class EngineCore:
                 return
             middle = len(scheduled) // 2
             yield from self._forward(scheduled[:middle])
-            yield from self._forward(scheduled[middle:])
+            # A beam that failed has ended those beside it.
+            rest = [one for one in scheduled[middle:] if one.sequence.slot is not None]
+            yield from self._forward(rest)
         else:
             self.times.forward += time.monotonic() - began
             yield scheduled, forward
@@ -207,6 +215,24 @@ class EngineCore:
             return
         for sequence, found in zip(sequences, picks, strict=True):
             self._append(sequence, found)
+
+    def _search(self, beams: Beams) -> None:
+        """Let beams go on, or end with the texts that they have found."""
+        first = beams.sequences[0]
+        for each in beams.sequences:
+            if not each.idle:
+                self.scheduler.publish(each)
+        try:
+            found = self._branching.advance(beams, self._context)
+        except Exception as error:
+            self._crashed(first, error)
+            return
+        if isinstance(found, Lack):
+            self._fail(first, _error_of(found))
+            return
+        self._events += tokens_of(found, first, self._end_tokens)
+        if found:
+            self._end(first)
 
     def _append(self, sequence: Sequence, found: Chosen | Lack) -> None:
         matcher = sequence.matcher
@@ -264,6 +290,14 @@ class EngineCore:
         if not sequence.is_base:
             self.residency.blame(sequence.version.ref)
         self._fail(sequence, RowFailed.of(error))
+
+
+def _started(scheduled: Iterable[Scheduled]) -> Iterator[Started]:
+    for one in scheduled:
+        sequence, (request, index) = one.sequence, one.sequence.key
+        if sequence.computed == sequence.reused and not sequence.preempted:
+            for at, _ in enumerate(sequence.together):
+                yield Started((request, index + at), sequence.cached_tokens)
 
 
 def _error_of(lack: Lack) -> PolydeltaError:

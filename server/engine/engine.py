@@ -10,6 +10,7 @@ from server.engine.admission import Admission
 from server.engine.answer import Answer
 from server.engine.answers import Answers, displaced, too_late
 from server.engine.assembly import core_of
+from server.engine.beams import check_beams
 from server.engine.capacity import cache_blocks_of, context_of
 from server.engine.event import Event
 from server.engine.finder import Finder
@@ -208,9 +209,11 @@ class Engine:
         if generates:
             rules = await self.reader.rules(request)
             matcher = await self._grammars.matcher(request, version, prompt.reply)
-        return prompt, sequences_of(
-            request, version, prompt, rules, matcher, self.base.start_tokens
-        )
+        start = self.base.start_tokens
+        sequences = sequences_of(request, version, prompt, rules, matcher, start)
+        places, blocks = self.limits.max_sequences, self.core.scheduler.blocks
+        check_beams(sequences[0], blocks, places, self.context)
+        return prompt, sequences
 
     async def _begin_unseen(self, request: Request, lease: Lease) -> Answer:
         """Take a request beside those of callers, if none of them waits for a place."""

@@ -16,13 +16,15 @@ from server.model.sampler import Chosen
 class Token:
     """A sequence's next token; the last one has a finish reason.
 
-    A token that only ends the text has `silent` set.
+    A token that only ends the text has `silent` set. The `score` is that of a text that beams have
+    found.
     """
 
     key: Key
     chosen: Chosen
     finish: FinishReason | None = None
     silent: bool = False
+    score: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

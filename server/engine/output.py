@@ -47,7 +47,8 @@ class Piece:
     """A stretch of generated text of choice `index`; the last one has a finish reason.
 
     What the answer reasons before it and the tools that it calls are no part of the text. `tokens`
-    are those written since the last piece, the token that ends the text among them.
+    are those written since the last piece, the token that ends the text among them. The last piece
+    of a text that beams have found has its `score`.
     """
 
     index: int
@@ -57,6 +58,7 @@ class Piece:
     reasoning: str = ""
     calls: tuple[CallPiece, ...] = ()
     tokens: tuple[int, ...] = ()
+    score: float | None = None
 
     @property
     def says_something(self) -> bool:
@@ -66,7 +68,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """A whole generated text; `tokens` are all that were written for it."""
+    """A whole generated text; `tokens` are all that were written for it, `score` that of beams."""
 
     text: str
     finish_reason: FinishReason
@@ -74,6 +76,7 @@ class Generated:
     reasoning: str = ""
     calls: tuple[ToolCall, ...] = ()
     tokens: tuple[int, ...] = ()
+    score: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +151,7 @@ def generated_of(pieces: Sequence[Piece], *, logprobs: bool) -> Generated:
         tokens=tuple(chain.from_iterable(piece.tokens for piece in pieces)),
         reasoning="".join(piece.reasoning for piece in pieces),
         calls=tuple(ToolCall(call.id, call.name, call.arguments) for call in calls),
+        score=pieces[-1].score,
     )
 
 

@@ -33,6 +33,8 @@ class Scheduler:
     Without a pool of blocks (an encoder) a sequence is computed whole, in one step. Where there
     is a prefix cache, a sequence begins after what it finds there.
 
+    Beams take a place each, and all of them or none have places, blocks and slots.
+
     Sequences in the background get what the others leave of places, blocks, slots and rows, no more
     rows in a step than these have in it, and give up whatever one of these lacks.
     """
@@ -94,20 +96,22 @@ class Scheduler:
             self.prefixes.publish(sequence)
 
     def disown(self, sequence: Sequence) -> None:
-        """Let nobody begin with what a sequence has computed."""
-        if self.prefixes is not None:
-            self.prefixes.disown(sequence)
-        if self._sources is not None:
-            self._sources.disown(sequence)
+        """Let nobody begin with what a sequence and those beside it have computed."""
+        for each in sequence.together:
+            if self.prefixes is not None:
+                self.prefixes.disown(each)
+            if self._sources is not None:
+                self._sources.disown(each)
 
     def end(self, sequence: Sequence) -> None:
-        """Free all that a sequence holds."""
-        own = self.background if sequence.background else self
-        if sequence in own.running:
-            own.running.remove(sequence)
-            self._let_go(sequence)
-        elif sequence in own.waiting:
-            own.waiting.remove(sequence)
+        """Free all that a sequence and those beside it hold."""
+        own = self._own(sequence)
+        for each in sequence.together:
+            if each in own.running:
+                own.running.remove(each)
+                self._let_go(each)
+            elif each in own.waiting:
+                own.waiting.remove(each)
 
     def _continue(self, running: list[Sequence], budget: int, chosen: list[Scheduled]) -> bool:
         """Give running sequences their rows; returns False if one had to be preempted."""
@@ -122,7 +126,9 @@ class Scheduler:
                     self._preempt(running[-1])
                     kept = False
                 continue
-            chosen.append(Scheduled(sequence, rows))
+            if rows:
+                # A beam that waits for those beside it has none.
+                chosen.append(Scheduled(sequence, rows))
             budget -= rows
             at += 1
         return kept
@@ -139,7 +145,7 @@ class Scheduler:
             return
         budget -= sum(scheduled.rows for scheduled in chosen) - rows
         for sequence in list(background.waiting):
-            if not self._places or budget <= 0:
+            if self._places < len(sequence.together) or budget <= 0:
                 return
             first = self._first_rows(sequence, budget, alone=not chosen)
             if not first or not self._acquire(sequence):
@@ -148,7 +154,7 @@ class Scheduler:
                 self._let_go(sequence)
                 return
             first = min(first, sequence.pending)
-            background.begin(sequence)
+            self._run(sequence)
             self._reserve(sequence, first)
             chosen.append(Scheduled(sequence, first))
             budget -= first + sequence.unread
@@ -171,7 +177,7 @@ class Scheduler:
         # Those that wait are many: they are put in order only where one of them may begin.
         in_turn = self._turns.order(self.waiting, self.running) if self._has_place(budget) else ()
         for sequence in in_turn:
-            if not self._has_place(budget):
+            if not self._has_place(budget, len(sequence.together)):
                 return
             rows = self._first_rows(sequence, budget, alone=not chosen)
             if rows == 0 or (starving and not sequence.is_base):
@@ -185,14 +191,28 @@ class Scheduler:
                 return
             rows = min(rows, sequence.pending)
             self._turns.take(sequence, oldest=sequence is self.waiting[0])
-            self.waiting.remove(sequence)
-            self.running.append(sequence)
+            self._run(sequence)
             self._reserve(sequence, rows)
             chosen.append(Scheduled(sequence, rows))
             budget -= rows + sequence.unread
 
-    def _has_place(self, budget: int) -> bool:
-        return len(self.running) < self._max_sequences and budget > 0
+    def _run(self, sequence: Sequence) -> None:
+        """Let a sequence run that has got all it needs, and those beside it with it."""
+        own = self._own(sequence)
+        own.waiting.remove(sequence)
+        own.running.extend(sequence.together)
+        for each in sequence.together[1:]:
+            # It is in its slot, and the source is there.
+            self._acquire(each)
+            if self._sources is not None:
+                self._sources.enter(each)
+
+    def _own(self, sequence: Sequence) -> "Scheduler | Background":
+        """Who has a sequence running or waiting."""
+        return self.background if sequence.background else self
+
+    def _has_place(self, budget: int, count: int = 1) -> bool:
+        return len(self.running) + count <= self._max_sequences and budget > 0
 
     def _first_rows(self, sequence: Sequence, budget: int, *, alone: bool) -> int:
         if sequence.reads:
@@ -214,7 +234,8 @@ class Scheduler:
             self.prefixes.enter(sequence)
         # Room for the whole prompt and a token: less would soon be taken away again.
         wanted = sequence.cache_length(sequence.pending) + sequence.generates
-        while self.blocks.lacking(len(sequence.blocks), wanted) > self.blocks.free:
+        beside = len(sequence.together) - 1
+        while self.blocks.lacking(len(sequence.blocks), wanted) + beside > self.blocks.free:
             if not self._clear(sequence):
                 return False
         if self.prefixes is not None and not sequence.background:
@@ -244,22 +265,29 @@ class Scheduler:
     def _reserve(self, sequence: Sequence, rows: int) -> bool:
         if self.blocks is None:
             return True
-        lacking = self.blocks.lacking(len(sequence.blocks), sequence.cache_length(rows))
-        if lacking > self.blocks.free:
+        # Of beams none must be preempted once another is in the step: they get theirs at once.
+        group = [each for each in sequence.together if each.pending]
+        lacking = [
+            self.blocks.lacking(len(each.blocks), each.cache_length(count))
+            for each in group
+            for count in (rows if each is sequence else each.pending,)
+        ]
+        if sum(lacking) > self.blocks.free:
             return False
-        sequence.blocks.extend(self.blocks.take(lacking))
+        for each, count in zip(group, lacking, strict=True):
+            each.blocks.extend(self.blocks.take(count))
         return True
 
     def _preempt(self, sequence: Sequence) -> None:
         """Take everything from a sequence and let it start over, its tokens kept."""
-        self._let_go(sequence)
-        sequence.preempted = True
-        if sequence.background:
-            self.background.stop(sequence)
-            return
-        self.running.remove(sequence)
-        self.preemptions += 1
-        self.waiting.appendleft(sequence)
+        own = self._own(sequence)
+        for each in sequence.together:
+            own.running.remove(each)
+            self._let_go(each)
+            each.preempted = True
+        own.waiting.appendleft(sequence.together[0])
+        if not sequence.background:
+            self.preemptions += 1
 
     def _let_go(self, sequence: Sequence) -> None:
         if self.blocks is not None:

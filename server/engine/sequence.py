@@ -16,6 +16,7 @@ from server.engine.matcher import Matcher
 from server.engine.prompt import Prompt
 from server.engine.request import Request
 from server.model.batch import Item, SourceItem
+from server.model.beam_search import BeamSearch
 from server.model.judge import Judged
 from server.model.rules import Rule
 from server.model.sampling import Sampling
@@ -44,6 +45,18 @@ class Source:
     holders: int = 0
 
 
+@dataclass(eq=False, slots=True)
+class Beams:
+    """The sequences with which one beam search goes on, the likeliest first.
+
+    They come and go together. The first alone computes what they have in common, before others
+    go on from there.
+    """
+
+    search: BeamSearch
+    sequences: list["Sequence"]
+
+
 @dataclass(eq=False)
 class Sequence:
     """Mutable progress of one row of the batch; only the core thread touches it once submitted.
@@ -57,7 +70,8 @@ class Sequence:
     after all that was generated. The sequence is `hurried` once a token was chosen for its text to
     end in time. `slot` is None while it waits. In the `background` it takes what others leave.
     Where the base's encoder reads a text for it, that is `reads`, virtual rows first; its `source`
-    is there while it runs, and it is `spared` the reading if another did that before.
+    is there while it runs, and it is `spared` the reading if another did that before. One of
+    several `beams` keeps the `logits` of its next token until the others have theirs.
     """
 
     key: Key
@@ -89,6 +103,8 @@ class Sequence:
     passed_over: int = 0
     hidden: list[Tensor] = field(default_factory=list[Tensor])
     judged: list[Judged] = field(default_factory=list[Judged])
+    beams: Beams | None = None
+    logits: Tensor | None = None
 
     def __post_init__(self) -> None:
         self.tokens = [_PLACEHOLDER] * self.extent.rows + self.tokens
@@ -105,6 +121,16 @@ class Sequence:
     def is_base(self) -> bool:
         """Whether no delta touches the sequence."""
         return not self.version.ref.digest
+
+    @property
+    def together(self) -> Tokens["Sequence"]:
+        """The sequences that come and go with it, itself among them."""
+        return (self,) if self.beams is None else self.beams.sequences
+
+    @property
+    def idle(self) -> bool:
+        """Whether it has yet to go on from where another one is."""
+        return not self.blocks
 
     @property
     def pending(self) -> int:
@@ -150,6 +176,9 @@ class Sequence:
     def reset(self) -> None:
         """Forget all progress but the tokens."""
         self.computed = self.reused = self.published = 0
+        if self.together[0] is not self:
+            self.computed = len(self.tokens)
+        self.logits = None
         self.blocks.clear()
         self.hidden.clear()
         self.judged.clear()
@@ -209,7 +238,8 @@ def sequences_of(
     """Make one sequence for each choice that a request wants, or one for a head to read.
 
     Where they `start` by tokens of their own, the prompt is what the base's encoder reads. A head
-    there has the prompt's rows once more, behind the first of these tokens.
+    there has the prompt's rows once more, behind the first of these tokens. Of beams it is the
+    first that is returned, the others being beside it.
 
     Each draws from a generator of its own; a seed gives every choice the same luck again.
     """
@@ -220,14 +250,16 @@ def sequences_of(
     virtual = [_PLACEHOLDER] * version.extent.source_rows
     reads = (*virtual, *prompt.tokens) if start else ()
     rows = (start[0], *prompt.tokens[:-1]) if start and not generates else start
-    return [
+    sampling = request.sampling
+    searches = generates and sampling.num_beams > 1
+    sequences = [
         Sequence(
-            key=(request.id, index),
+            key=(request.id, 0 if searches else index),
             version=version,
             tokens=list(rows or prompt.tokens),
             reads=reads,
             types=prompt.types,
-            sampling=request.sampling,
+            sampling=sampling,
             generates=generates,
             generator=torch.Generator().manual_seed((first + index) % _SEEDS),
             rules=rules,
@@ -239,5 +271,12 @@ def sequences_of(
             tenant=request.call.tenant,
             background=request.background,
         )
-        for index in range(request.sampling.n if generates else 1)
+        for index in range(sampling.rows if generates else 1)
     ]
+    if not searches:
+        return sequences
+    beams = Beams(BeamSearch(sampling, lead=max(0, len(start) - 1)), sequences)
+    for sequence in sequences:
+        sequence.beams = beams
+        sequence.reset()
+    return sequences[:1]

@@ -36,6 +36,11 @@ class KeyValueCache:
         self.keys[layer].index_copy_(0, places, keys.to(self.keys[layer].dtype))
         self.values[layer].index_copy_(0, places, values.to(self.values[layer].dtype))
 
+    def copy(self, blocks: Sequence[tuple[int, int]]) -> None:
+        """Copy the first block of each pair to the second, none of which is a first one."""
+        for tensor in (*self.keys, *self.values):
+            _copy(tensor.view(-1, BLOCK, *tensor.shape[1:]), blocks)
+
 
 class PanelCache:
     """Keys and values [blocks, heads, size] of every layer, each block as the kernels pack it."""
@@ -52,6 +57,11 @@ class PanelCache:
         """One layer's keys and values."""
         return self.keys[layer], self.values[layer]
 
+    def copy(self, blocks: Sequence[tuple[int, int]]) -> None:
+        """Copy the first block of each pair to the second, none of which is a first one."""
+        for tensor in (*self.keys, *self.values):
+            _copy(tensor, blocks)
+
     def grow(self, blocks: int) -> None:
         """Make room for as many blocks or more, whatever they held."""
         if blocks > len(self.keys[0]):
@@ -61,6 +71,11 @@ class PanelCache:
 
     def _empty(self, blocks: int, which: int) -> Tensor:
         return self._arena.take(self._dtype, blocks, self._heads, self._sizes[which])
+
+
+def _copy(tensor: Tensor, blocks: Sequence[tuple[int, int]]) -> None:
+    for source, copy in blocks:
+        tensor[copy] = tensor[source]
 
 
 def bytes_per_block(base: BaseSpec, dtype: torch.dtype) -> int:

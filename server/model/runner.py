@@ -120,6 +120,11 @@ class Runner:
         scores = self.wiring.scores(slot, hidden)
         return None if scores is None else scores.float()
 
+    def copy(self, blocks: Sequence[tuple[int, int]]) -> None:
+        """Have the second of each pair of cache blocks hold what the first one does."""
+        if blocks and self.attention.cache is not None:
+            self.attention.cache.copy(blocks)
+
     def _attention(self, rows: Rows, blocks: int) -> NativeAttention | PlainAttention:
         base = self.base
         sites = attention.attention_sites(base.spec, rows)

@@ -1,6 +1,10 @@
 """Sampling: how the next tokens of a generation are chosen."""
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+EarlyStopping: TypeAlias = bool | Literal["never"]
+"""Whether a beam search ends with as many texts as beams; `never` before none could be better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +18,9 @@ class Sampling:
     `logit_bias` are tokens with what is added to their logits. No token comes but those of
     `allowed_token_ids`, where they are given, and none that would complete one of `bad_words`. A
     token of `stop_token_ids` ends the text without being part of it.
+
+    With `num_beams` above 1 nothing is drawn: the `n` likeliest texts are searched for by so many
+    beams. A text's log-probability over its length to the power of `length_penalty` is its score.
     """
 
     max_tokens: int = 128
@@ -35,3 +42,11 @@ class Sampling:
     allowed_token_ids: tuple[int, ...] | None = None
     bad_words: tuple[str, ...] = ()
     stop_token_ids: frozenset[int] = frozenset()
+    num_beams: int = 1
+    length_penalty: float = 1.0
+    early_stopping: EarlyStopping = False
+
+    @property
+    def rows(self) -> int:
+        """How many sequences are computed at once."""
+        return max(self.n, self.num_beams)

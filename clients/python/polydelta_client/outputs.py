@@ -38,7 +38,8 @@ class ChosenToken(Alternative):
 class Generation(Result):
     """The output of a generating task; `finish_reason` is "stop", "length" or "tool_calls".
 
-    A chat's answer may have called tools, and may have reasoned before its text.
+    A chat's answer may have called tools, and may have reasoned before its text. A text that beams
+    have found has its `score`.
     """
 
     text: str
@@ -46,6 +47,7 @@ class Generation(Result):
     logprobs: list[ChosenToken] | None = None
     reasoning: str | None = None
     tool_calls: list[ToolCall] | None = None
+    score: float | None = None
 
     @property
     def token_ids(self) -> list[int] | None:
@@ -107,6 +109,7 @@ class Piece(Result):
     logprobs: list[ChosenToken] | None = None
     reasoning: str = ""
     tool_calls: list[ToolCallPiece] = field(default_factory=list[ToolCallPiece])
+    score: float | None = None
 
 
 Output = Generation | Classification | Tagging | Embedding

@@ -38,7 +38,7 @@ class CompletionBody(CompletingBody, UnsupportedCompletion):
     """Texts or token ids to continue.
 
     `echo` puts the prompt before its continuation; only then it may be without one, by `max_tokens`
-    0. Of `best_of` continuations the `n` likeliest by token are shown.
+    0. Of `best_of` continuations the `n` likeliest by token are shown; beams find the `n` best.
     """
 
     prompt: Prompt
@@ -56,6 +56,11 @@ class CompletionBody(CompletingBody, UnsupportedCompletion):
         if self.best_of is not None and self.best_of > self.n and self.stream:
             raise PydanticCustomError("best_of", "The best of several texts cannot be streamed")
         return self
+
+    @property
+    def beams(self) -> int:
+        """As many as texts are compared, where that alone is said."""
+        return self.num_beams or (self.best_of if self.use_beam_search else None) or super().beams
 
     @property
     def showing(self) -> Showing:
@@ -89,7 +94,7 @@ class CompletionBody(CompletingBody, UnsupportedCompletion):
     def best(self, outputs: Sequence[Generated]) -> list[Generated]:
         """The continuations that are shown: the likeliest `n` of each prompt's."""
         count = self.best_of or self.n
-        if count == self.n:
+        if count == self.n or self.beams > 1:
             return list(outputs)
         found: list[Generated] = []
         for start in range(0, len(outputs), count):
@@ -97,7 +102,7 @@ class CompletionBody(CompletingBody, UnsupportedCompletion):
         return found
 
     def _sampling(self) -> Sampling:
-        count = self.best_of or self.n
+        count = self.n if self.beams > 1 else self.best_of or self.n
         # To compare texts takes the log-probabilities of their tokens.
         logprobs = 0 if self.logprobs is None and count > self.n else self.logprobs
         judged = [self.prompt_logprobs, self.logprobs if self.echo else None]

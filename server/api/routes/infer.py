@@ -84,7 +84,7 @@ class InferFields(Body):
     @property
     def rows(self) -> int:
         """How many sequences the engine is asked for."""
-        return len(inputs_of(self.input)) * self.parameters.n
+        return len(inputs_of(self.input)) * self.parameters.rows
 
 
 class InferBody(InferFields):
@@ -174,6 +174,7 @@ class InferPiece(Source):
     logprobs: Iterable[ChosenToken] = ()
     reasoning: str = ""
     tool_calls: list[CallChunk] = []
+    score: float | None = None
 
 
 class InferUsage(Source):
@@ -235,6 +236,8 @@ def _piece(source: dict[str, Any], piece: Piece) -> InferPiece:
         event.tool_calls = [CallChunk.of(call) for call in piece.calls]
     if piece.logprobs:
         event.logprobs = chosen_tokens(piece.logprobs)
+    if piece.score is not None:
+        event.score = piece.score
     return event
 
 

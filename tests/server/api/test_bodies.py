@@ -165,7 +165,6 @@ def valid(path: str) -> dict[str, Any]:
 
 CHANGING: dict[str, Any] = {
     "guided_whitespace_pattern": " ",
-    "use_beam_search": True,
     "skip_special_tokens": False,
     "repeat_penalty": 1.1,
     "mirostat": 2,

@@ -112,7 +112,7 @@ def test_null_and_unknown_fields_count_as_absent(live: Live):
     ("fields", "param"),
     [
         ({"max_tokens": 5}, None),
-        ({"parameters": {"num_beams": 4}}, "parameters.num_beams"),
+        ({"parameters": {"num_beam_groups": 2}}, "parameters.num_beam_groups"),
         ({"parameters": {"no_repeat_ngram_size": 2}}, "parameters.no_repeat_ngram_size"),
     ],
 )

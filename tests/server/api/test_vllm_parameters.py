@@ -66,7 +66,7 @@ VALUES: dict[str, Any] = {
     "include_reasoning": False,
     "include_stop_str_in_output": True,
     "kv_transfer_params": {"a": 1},
-    "length_penalty": 2.0,
+    "length_penalty": 5.0,
     "logit_bias": {str(TOKEN): 100},
     "logits_processors": ["x"],
     "logprob_token_ids": [5],
@@ -115,6 +115,7 @@ BESIDE: dict[str, dict[str, Any]] = {
     "bad_words": BIASED,
     "best_of": SAMPLED,
     "ignore_eos": ENDING,
+    "length_penalty": {"use_beam_search": True, "n": 8, "stop_token_ids": [*range(3, 200)]},
     "min_p": SAMPLED,
     "min_tokens": ENDING,
     "return_tokens_as_token_ids": {"logprobs": 1},
@@ -123,6 +124,7 @@ BESIDE: dict[str, dict[str, Any]] = {
     "stop_token_ids": BIASED,
     "top_k": SAMPLED,
     "truncation_side": {"truncate_prompt_tokens": 4},
+    "use_beam_search": {"n": 4},
 }
 """What a request has beside it, to show an effect."""
 
