@@ -3,15 +3,22 @@
 import { access, may, mayWatch } from "./access.js";
 import { asked } from "./api.js";
 import { html, render, useEffect, useState } from "./html.js";
-import { later } from "./later.js";
+import { later, styled } from "./later.js";
 import { Login } from "./login.js";
 import { Notice } from "./notice.js";
-import { BASE, loadTasks, tasks } from "./registry.js";
+import { BASE, tasks } from "./registry.js";
 import { Toast } from "./toast.js";
 import { TryView } from "./try/view.js";
 
-const TasksView = later(async () => (await import("./tasks/view.js")).TasksView);
-const NowView = later(async () => (await import("./now/view.js")).NowView);
+const TasksView = later(async () => {
+  const [{ TasksView: View }] = await Promise.all([import("./tasks/view.js"), styled("page/css/tasks.css")]);
+  return View;
+});
+const NowView = later(async () => {
+  const sheets = ["page/css/now.css", "page/vendor/uPlot.min.css"];
+  const [{ NowView: View }] = await Promise.all([import("./now/view.js"), ...sheets.map(styled)]);
+  return View;
+});
 
 const VIEWS = [
   { name: "try", title: "Try", view: TryView, allowed: () => true },
@@ -60,7 +67,6 @@ function App() {
   const { error } = tasks.use();
   const views = own ? VIEWS.filter(({ allowed }) => allowed()) : VIEWS;
   const { name, view: View } = views.find((each) => each.name === first) ?? views[0];
-  useEffect(() => void loadTasks(), []);
   return html`<${Heading} views=${views} current=${name} own=${own} />
     <main id="main">${own ? html`<${View} place=${rest} />` : html`<${Notice} error=${error} />`}</main>
     <${Toast} />

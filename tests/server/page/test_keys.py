@@ -14,7 +14,7 @@ from tests.server.api.live import Live, serving, wait_until
 from tests.server.page.conftest import LABELS, Visit
 
 SCOPES = ("infer", "read", "write", "admin", "infer,read")
-CHANGES = ("Remove", "Go back to version 1", "Choose a folder")
+CHANGES = ("Remove", "Go back: version 1", "Choose a folder")
 
 
 def _polydelta(live: Live, *arguments: str) -> str:
@@ -157,7 +157,7 @@ def test_a_tenant_s_key_changes_its_own_tasks_alone(
     own = keyed.write("own", samples.classifier(keyed.spec, LABELS, seed=4))
     _open(visit, keyed, keys["tenant"], "tasks/spam")
     expect(visit.page.get_by_text("your key cannot change it")).to_be_visible()
-    for change in ("Remove", "Go back to version 1"):
+    for change in ("Remove", "Go back: version 1"):
         expect(visit.page.get_by_role("button", name=change)).to_be_hidden()
     visit.page.locator("input[webkitdirectory]").set_input_files(own)
     visit.page.get_by_label("Task", exact=True).fill("spam")

@@ -74,11 +74,11 @@ def test_going_back_and_removing_can_be_undone(live: Live, visit: Visit) -> None
     for seed in (1, 2):
         live.add("moving", samples.classifier(live.spec, LABELS, seed=seed))
     _open(visit, live, "moving")
-    visit.page.get_by_role("button", name="Go back to version 1").click()
+    visit.page.get_by_role("button", name="Go back: version 1").click()
     expect(visit.page.get_by_text("moving answers with version 1.")).to_be_visible()
     assert _active(live, "moving") == 1
     visit.page.get_by_role("button", name="Undo").click()
-    expect(visit.page.get_by_role("button", name="Go back to version 1")).to_be_visible()
+    expect(visit.page.get_by_role("button", name="Go back: version 1")).to_be_visible()
     assert _active(live, "moving") == 2
     visit.page.get_by_role("button", name="Remove").click()
     expect(visit.page.get_by_text("There is no task moving now.")).to_be_visible()

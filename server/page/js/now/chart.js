@@ -5,6 +5,8 @@ import { clock } from "../words.js";
 import { KEPT } from "./rates.js";
 
 const HEIGHT = 170;
+// Of counts, which have no halves.
+const LEAST = 4;
 
 // Canvases know no light-dark(): an element's computed colour is asked instead.
 function painted(element, name) {
@@ -19,7 +21,7 @@ function options(box, lines, width) {
     height: HEIGHT,
     legend: { show: false },
     cursor: { show: false },
-    scales: { x: { range: (_, __, last) => [last - KEPT + 1, last] }, y: { range: (_, __, most) => [0, Math.max(1, most * 1.15)] } },
+    scales: { x: { range: (_, __, last) => [last - KEPT + 1, last] }, y: { range: (_, __, most) => [0, Math.max(LEAST, most * 1.15)] } },
     axes: [{ ...axis, grid: { show: false }, size: 30, space: 90, values: (_, times) => times.map(clock) }, { ...axis, size: 44 }],
     series: [{}, ...lines.map(({ stroke }) => ({ stroke: painted(box, stroke), width: 1.75, points: { show: false } }))],
   };

@@ -21,8 +21,8 @@ function Figures({ snapshots, tokens }) {
     <${Figure} title="Streams" value=${now.running} more=${`${now.waiting} wait`} />
     <${Figure} title="First token, p50" value=${ms(quantile(snapshots, 0.5))} more=${`p99 ${ms(quantile(snapshots, 0.99))}`} />
     <${Figure} title="Slots in use" value=${now.device_deltas} more=${`of ${now.slots}, ${now.host_deltas} in memory`} />
-    <${Figure} title="Keys and values" value=${`${Math.round(now.cache_usage * 100)} %`} more="of their cache" />
-    <${Figure} title="Prompts found in it" value=${percent(now.prefix_hits, now.prefix_queries)} more=${`of ${count(now.prefix_queries, "token")}`} />
+    <${Figure} title="KV cache" value=${`${Math.round(now.cache_usage * 100)} %`} more="in use" />
+    <${Figure} title="Prefix cache" value=${percent(now.prefix_hits, now.prefix_queries)} more=${`found of ${count(now.prefix_queries, "token")}`} />
     <${Figure} title="Memory" value=${bytes(now.memory)} />
     <${Figure} title="Refused" value=${now.refused.toLocaleString("en")} more="for want of a place" />
   </dl>`;

@@ -7,7 +7,7 @@ import { attempt } from "../toast.js";
 import { bytes, date } from "../words.js";
 import { activate, share, unshare } from "./changes.js";
 
-const word = (version, active) => (version.number < active.number ? "Go back to" : "Activate");
+const word = (version, active) => (version.number < active.number ? "Go back" : "Activate");
 
 function Version({ task, version, active, traffic }) {
   const percent = traffic?.shared && traffic.versions.find((each) => each.number === version.number)?.percent;
@@ -24,7 +24,7 @@ function Version({ task, version, active, traffic }) {
         html`<button
           type="button"
           class="plain"
-          aria-label=${`${word(version, active)} version ${version.number}`}
+          aria-label=${`${word(version, active)}: version ${version.number}`}
           onClick=${() => attempt(() => activate(task, version))}
         >
           ${word(version, active)}

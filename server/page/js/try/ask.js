@@ -3,15 +3,16 @@
 import { ApiError, send } from "../api.js";
 import { events } from "../events.js";
 import { joined } from "../outputs/calls.js";
+import { plan } from "./requests.js";
 
 const URL = "v1/infer";
 
 // `tell(name, change)` is told what changes about a task's answer.
-export async function ask(requests, tell, signal) {
+export async function ask(tasks, text, parameters, tell, signal) {
   const begun = performance.now();
   const since = () => performance.now() - begun;
   await Promise.all(
-    requests.map(async ({ names, body }) => {
+    plan(tasks, text, parameters).map(async ({ names, body }) => {
       try {
         const response = await send("POST", URL, body, signal);
         if (body.stream) await stream(response, names[0], tell, since);

@@ -1,21 +1,11 @@
 // One task's answer.
 
 import { html } from "../html.js";
-import { Entities } from "../outputs/entities.js";
-import { Labels } from "../outputs/labels.js";
-import { Similarity } from "../outputs/similarity.js";
-import { Text } from "../outputs/text.js";
+import { later } from "../later.js";
 import { BASE } from "../registry.js";
 import { seconds, typeWord } from "../words.js";
-import { lines } from "./requests.js";
 
-function Output({ task, answer, input }) {
-  if (task.type === "generate") return html`<${Text} ...${answer} />`;
-  if (task.type === "embed") return html`<${Similarity} outputs=${answer.outputs} inputs=${lines(input)} />`;
-  const [output] = answer.outputs;
-  if (task.type === "tag") return html`<${Entities} output=${output} input=${input} />`;
-  return html`<${Labels} output=${output} />`;
-}
+export const Output = later(async () => (await import("../outputs/output.js")).Output);
 
 // How fast it came: "first token 80 ms · 54 tokens/s · 40 in, 24 out".
 function Pace({ answer }) {

@@ -2,21 +2,20 @@
 
 import { html, useEffect, useRef, useState } from "../html.js";
 import { curl, openai, python } from "./code.js";
+import { requestFor } from "./requests.js";
 
 const FORMS = { curl, Python: python, openai };
 
 const origin = () => location.href.split("#")[0].replace(/\/$/, "");
 
-export function Snippets({ copied }) {
-  const asked = copied.use();
+export function Snippets({ asked: { task, text, parameters, keyed }, onClose }) {
   const [form, setForm] = useState("curl");
   const [done, setDone] = useState(false);
   const dialog = useRef();
   const code = useRef();
-  useEffect(() => {
-    if (asked && !dialog.current.open) dialog.current.showModal();
-    setDone(false);
-  }, [asked, form]);
+  const body = requestFor(task, text, parameters);
+  useEffect(() => dialog.current.showModal(), []);
+  useEffect(() => setDone(false), [form]);
 
   async function copy() {
     try {
@@ -28,19 +27,18 @@ export function Snippets({ copied }) {
     }
   }
 
-  return html`<dialog ref=${dialog} class="snippets" aria-labelledby="snippets-title" onClose=${() => copied.set(null)}>
-    ${asked &&
-    html`<header>
-        <h2 id="snippets-title">Ask ${asked.task.id} from code</h2>
-        <button type="button" class="close" aria-label="Close" onClick=${() => dialog.current.close()}>×</button>
-      </header>
-      <div class="chips" role="group" aria-label="As">
-        ${Object.keys(FORMS).map(
-          (name) =>
-            html`<button type="button" class="chip" aria-pressed=${name === form} onClick=${() => setForm(name)}>${name}</button>`,
-        )}
-      </div>
-      <pre tabindex="0" aria-label="Code"><code ref=${code}>${FORMS[form](origin(), asked)}</code></pre>
-      <button type="button" class="main" onClick=${copy}>${done ? "Copied" : "Copy"}</button>`}
+  return html`<dialog ref=${dialog} class="snippets" aria-labelledby="snippets-title" onClose=${onClose}>
+    <header>
+      <h2 id="snippets-title">Ask ${task.id} from code</h2>
+      <button type="button" class="close" aria-label="Close" onClick=${() => dialog.current.close()}>×</button>
+    </header>
+    <div class="chips" role="group" aria-label="As">
+      ${Object.keys(FORMS).map(
+        (name) =>
+          html`<button type="button" class="chip" aria-pressed=${name === form} onClick=${() => setForm(name)}>${name}</button>`,
+      )}
+    </div>
+    <pre tabindex="0" aria-label="Code"><code ref=${code}>${FORMS[form](origin(), { task, body, keyed })}</code></pre>
+    <button type="button" class="main" onClick=${copy}>${done ? "Copied" : "Copy"}</button>
   </dialog>`;
 }

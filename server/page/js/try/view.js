@@ -2,15 +2,16 @@
 
 import { access, may } from "../access.js";
 import { html, useEffect, useRef } from "../html.js";
+import { GONE, later } from "../later.js";
 import { Notice } from "../notice.js";
-import { store } from "../store.js";
 import { BASE, tasks } from "../registry.js";
-import { ask } from "./ask.js";
-import { Column } from "./column.js";
+import { store } from "../store.js";
+import { Column, Output } from "./column.js";
 import { NO_OPTIONS, Options, optionsFault, parametersOf } from "./options.js";
 import { Picker } from "./picker.js";
-import { plan, requestFor } from "./requests.js";
-import { Snippets } from "./snippets.js";
+
+const Snippets = later(async () => (await import("./snippets.js")).Snippets);
+const asking = () => import("./ask.js");
 
 const FIRST = 2;
 const EXAMPLE =
@@ -44,7 +45,10 @@ async function run(shown) {
       return { ...before, answers: { ...before.answers, [name]: answer } };
     });
   try {
-    await ask(plan(shown, text, parametersOf(options)), tell, running.signal);
+    const { ask } = await asking();
+    await ask(shown, text, parametersOf(options), tell, running.signal);
+  } catch {
+    for (const task of shown) tell(task.id, { state: "failed", error: GONE });
   } finally {
     running = null;
     set({});
@@ -66,13 +70,22 @@ function useKeys(shown, field) {
   }, [shown]);
 }
 
+// What the first view can do without comes as soon as it stands.
+function useRest(stands) {
+  useEffect(() => {
+    if (stands) for (const ahead of [asking, Output.ahead, Snippets.ahead]) ahead().catch(() => {});
+  }, [stands]);
+}
+
 export function TryView() {
   const { list, error } = tasks.use();
   const { chosen, text, options, opened, asked, answers } = state.use();
   const field = useRef();
   const names = chosen ?? (list ? firstChoice(list) : []);
   const shown = names.map((name) => list?.find((task) => task.id === name)).filter(Boolean);
+  const copying = copied.use();
   useKeys(shown, field);
+  useRest(list !== null);
 
   if (!may("infer")) return html`<p class="notice quiet">This key asks no task: that takes one with the scope infer.</p>`;
   if (!list) return html`<${Notice} error=${error} />`;
@@ -91,10 +104,10 @@ export function TryView() {
         <label for="input">Input</label>
         <textarea id="input" rows="4" ref=${field} value=${text} onInput=${(event) => set({ text: event.target.value })}></textarea>
         <div class="go">
-          <${Options} options=${options} open=${opened} onChange=${(next) => set({ options: next })} onToggle=${(open) => set({ opened: open })} />
           <button class="main" disabled=${!running && (!shown.length || !text.trim())}>
             ${running ? "Stop" : "Ask"} <kbd>${running ? "Esc" : "Ctrl ↵"}</kbd>
           </button>
+          <${Options} options=${options} open=${opened} onChange=${(next) => set({ options: next })} onToggle=${(open) => set({ opened: open })} />
         </div>
       </form>
       <section class="columns" aria-label="Answers">
@@ -105,13 +118,13 @@ export function TryView() {
               task=${task}
               answer=${answers[task.id]}
               input=${asked ?? text}
-              onCopy=${() => copied.set({ task, body: requestFor(task, text, parameters), keyed: access.get().name !== null })}
+              onCopy=${() => copied.set({ task, text, parameters, keyed: access.get().name !== null })}
               onClose=${() => toggle(names, task.id)}
             />`,
         )}
         ${!shown.length && html`<p class="quiet">Choose a task to ask it.</p>`}
       </section>
     </div>
-    <${Snippets} copied=${copied} />
+    ${copying && html`<${Snippets} asked=${copying} onClose=${() => copied.set(null)} />`}
   </div>`;
 }
