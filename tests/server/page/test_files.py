@@ -8,6 +8,7 @@ import pytest
 from server.api.routes.page import FOLDER
 from tests.server.api.live import Live
 
+FIRST_VIEW_FILES = 24
 BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8", "accept-encoding": "gzip, br"}
 
 
@@ -50,6 +51,8 @@ def test_what_the_first_view_needs_is_asked_for_at_once() -> None:
     for each in began:
         _imported(each, known)
     assert named == known - began
+    # Each is a round trip of a browser that has nothing yet.
+    assert len(known) + len(re.findall(r'rel="stylesheet"', page)) <= FIRST_VIEW_FILES
 
 
 def _imported(module: Path, known: set[Path]) -> set[Path]:
