@@ -41,12 +41,18 @@ def load_kernels(dtype: torch.dtype, device: str = "cpu") -> SmallRankKernels | 
         return None
     path = _built()
     if path is None:
-        _log.warning(ABSENT)
+        warn(ABSENT)
         return None
     if (stale := staleness()) is not None:
-        _log.warning(stale)
+        warn(stale)
         return None
     return Kernels(path, dtype)
+
+
+@cache
+def warn(text: str) -> None:
+    """Log once what holds for all types and devices."""
+    _log.warning(text)
 
 
 @cache

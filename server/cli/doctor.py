@@ -1,5 +1,8 @@
 """`polydelta doctor`: what this machine has, what would be slow, and why."""
 
+import logging
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -58,7 +61,8 @@ def doctor(
     source = context.get_parameter_source("threads")
     told = f"as {_TOLD[source.name]} says" if threads and source else None
     caches = (int(size * GIGABYTE) for size in (kv_cache_gb, host_cache_gb))
-    machine = inspect_machine(user_cache(), threads, *caches)
+    with _unlogged():
+        machine = inspect_machine(user_cache(), threads, *caches)
     findings = list(advice(machine))
     if output == "json":
         return print_json({"machine": machine, "advice": findings})
@@ -67,6 +71,16 @@ def doctor(
     for line in findings or ["Nothing here will be slow."]:
         out.print(f"• {line}", markup=False)
     return None
+
+
+@contextmanager
+def _unlogged() -> Generator[None]:
+    """Have nothing logged of what advice says."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def describe_processors(found: Processors) -> str:

@@ -13,7 +13,7 @@ import torch
 
 from deltas.kernels import Kernels, Recorder, build, load_kernels, loading
 from deltas.kernels.build import BUILT, FOLDER, find_compiler, sources
-from deltas.kernels.library import Library
+from deltas.kernels.library import DTYPES, Library
 from deltas.kernels.loading import staleness, usable
 from server.cli.advice import advice
 from tests.kernels import needs_kernels
@@ -25,12 +25,11 @@ pytestmark = needs_kernels
 @pytest.fixture(autouse=True)
 def _afresh() -> Generator[None]:
     yield
-    for known in (load_kernels, staleness):
-        known.cache_clear()
+    forget()
 
 
 def forget() -> None:
-    for known in (load_kernels, staleness):
+    for known in (load_kernels, staleness, loading.warn):
         known.cache_clear()
 
 
@@ -70,14 +69,15 @@ def test_a_library_of_other_sources_is_not_used(
     assert "install" not in found
 
 
-def test_that_there_is_no_library_is_logged_with_how_to_build_it(
+def test_that_there_is_no_library_is_logged_once_with_how_to_build_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(loading, "BUILT", tmp_path)
     forget()
     with caplog.at_level(logging.WARNING):
-        assert load_kernels(torch.float32) is None
-    assert f"python {FOLDER / 'build.py'}" in caplog.text
+        for dtype in DTYPES:
+            assert load_kernels(dtype) is None
+    assert caplog.text.count(f"python {FOLDER / 'build.py'}") == 1
 
 
 @pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler here")

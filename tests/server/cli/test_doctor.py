@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from deltas.kernels import load_kernels, loading
+from deltas.kernels.loading import ABSENT, staleness
 from server.cli.advice import advice, single_stream_bound
 from server.cli.doctor import describe_memory, describe_processors
 from server.cli.machine import Gpu, Machine
@@ -52,6 +54,24 @@ def test_this_machine_is_described(polydelta: Polydelta) -> None:
     assert found["threads"] == processors().threads
     assert found["memory"]["total"] >= found["memory"]["free"] > 0
     assert min(found["products"].values()) > 0
+
+
+def test_missing_kernels_are_told_once(
+    polydelta: Polydelta,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(loading, "BUILT", tmp_path)
+    known = (load_kernels, staleness, loading.warn)
+    for each in known:
+        each.cache_clear()
+    result = polydelta("doctor", "-o", "json")
+    for each in known:
+        each.cache_clear()
+    found = json.loads(result.out)
+    assert found["advice"].count(ABSENT) == (found["machine"]["device"] == "cpu")
+    assert ABSENT not in result.err + caplog.text
 
 
 def test_the_page_names_what_auto_picks(polydelta: Polydelta) -> None:
