@@ -178,7 +178,7 @@ $(done)/base-%: requirements-%.txt | $(done)/server
 	cp $< .page/ && npm install --no-audit --no-fund --prefix .page
 	touch $@
 
-# Resolves pyproject's ranges anew. torch keeps no local version, so that its CPU and CUDA builds
+# Resolves pyproject's ranges anew, and notes the licences of what it finds. torch keeps no local version, so that its CPU and CUDA builds
 # both satisfy the pin; what a CUDA build needs besides, torch itself pins. Tests need triton with any
 # build, and find it for Linux alone.
 lock:
@@ -195,6 +195,7 @@ lock:
 	(printf -- '--requirement %s\n' requirements.txt requirements-postgres.txt requirements-signatures.txt; \
 	    $(freeze) | grep -vxFf requirements.txt -f requirements-postgres.txt -f requirements-signatures.txt) \
 	    > requirements-dev.txt
+	.lock/bin/python -m release.licences
 	rm -rf .lock
 
 freeze = .lock/bin/pip freeze --all --exclude pip --exclude polydelta --exclude polydelta-client \

@@ -1,7 +1,8 @@
 """Writes what a release is made of, as CycloneDX has it: `python -m release.sbom FILE`.
 
 The page's files from npm are parts of the server, with their licences and digests; the packages
-that it was tested with, those of requirements.txt, are what it depends on.
+that it was tested with, those of requirements.txt, are what it depends on, with the licences that
+they name.
 """
 
 import json
@@ -13,10 +14,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from release.tree import ROOT, epoch, project, version
+from release.licences import written
+from release.tree import CLIENT, ROOT, epoch, project, version
 
 VENDORED = ROOT / "server" / "page" / "vendor" / "README.md"
 _SPEC = "1.6"
@@ -41,6 +44,7 @@ def sbom() -> str:
     document = json.loads(done.stdout)
     server = document["metadata"]["component"]
     server |= {"version": version(), "components": vendored()}
+    _license(document["components"])
     document["dependencies"].append({"ref": server["bom-ref"], "dependsOn": _direct(document)})
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     _validate(text)
@@ -63,6 +67,20 @@ def vendored() -> list[dict[str, Any]]:
         }
         for file, package, release, licence, digest in rows
     ]
+
+
+def licence(said: str) -> list[dict[str, Any]]:
+    """What a component says of its licence: an expression of SPDX's, or words."""
+    try:
+        return [{"expression": canonicalize_license_expression(said)}]
+    except InvalidLicenseExpression:
+        return [{"license": {"name": said}}]
+
+
+def _license(components: list[dict[str, Any]]) -> None:
+    table = written() | {"polydelta-client": project(CLIENT)["license"]}
+    for each in components:
+        each["licenses"] = licence(table[canonicalize_name(each["name"])])
 
 
 def _direct(document: dict[str, Any]) -> list[str]:

@@ -10,9 +10,9 @@ ROOT = Path(__file__).parent.parent
 CLIENT = ROOT / "clients" / "python"
 
 
-def project() -> dict[str, Any]:
-    """What pyproject.toml says of the server's package."""
-    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+def project(folder: Path = ROOT) -> dict[str, Any]:
+    """What pyproject.toml says of a package, the server's if no other is named."""
+    return tomllib.loads((folder / "pyproject.toml").read_text())["project"]
 
 
 def version() -> str:

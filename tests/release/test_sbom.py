@@ -6,7 +6,8 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-from release.sbom import vendored
+from release.licences import licences, written
+from release.sbom import licence, vendored
 from release.wheels import build_pure, build_source
 from tests.test_project import ROOT
 
@@ -26,6 +27,12 @@ def test_every_vendored_file_is_a_part_with_its_licence_and_digest() -> None:
     }
     licences = {part["name"]: part["licenses"][0]["license"]["id"] for part in parts.values()}
     assert licences == {"preact": "MIT", "htm": "Apache-2.0", "uplot": "MIT"}
+
+
+def test_every_locked_package_has_the_licence_that_it_names() -> None:
+    assert written() == licences()
+    assert licence("MIT AND Zlib") == [{"expression": "MIT AND Zlib"}]
+    assert licence("BSD License") == [{"license": {"name": "BSD License"}}]
 
 
 def test_a_wheel_brings_the_document_that_was_written_for_it(tmp_path: Path) -> None:
