@@ -163,6 +163,8 @@ class EngineCore:
         """Run a step; if it crashes, halve it until the row at fault stands alone and fails."""
         if not scheduled:
             return
+        rows = sum(one.rows + one.sequence.unread for one in scheduled)
+        prompts = sum(one.sequence.prompt_rows(one.rows) for one in scheduled)
         began = time.monotonic()
         try:
             forward = self._runner.forward([one.sequence.item(one.rows) for one in scheduled])
@@ -176,7 +178,9 @@ class EngineCore:
             rest = [one for one in scheduled[middle:] if one.sequence.slot is not None]
             yield from self._forward(rest)
         else:
-            self.times.forward += time.monotonic() - began
+            took = time.monotonic() - began
+            self.times.forward += took
+            self.times.prompts += took * prompts / rows
             yield scheduled, forward
 
     def _read(self, sequence: Sequence, hidden: Tensor) -> None:

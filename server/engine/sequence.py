@@ -142,6 +142,10 @@ class Sequence:
         """Rows of its source that the encoder has not read yet."""
         return 0 if self.source is not None and self.source.read else len(self.reads)
 
+    def prompt_rows(self, rows: int) -> int:
+        """How many of the next `rows` are the prompt's, those of an unread source among them."""
+        return min(rows, max(0, self.prompt - self.computed)) + self.unread
+
     @property
     def text(self) -> Tokens[int]:
         """The prompt's own tokens and the generated ones."""

@@ -24,12 +24,14 @@ class StepBody(BaseModel):
     """Steps since the start, and the seconds that their parts took.
 
     `schedule` is deciding what is computed, `forward` computing it, `choose` drawing tokens, and
-    `deliver` handing them over.
+    `deliver` handing them over. `prompts` is what of `forward` went to prompts, by the share of the
+    rows that were theirs.
     """
 
     steps: int
     schedule: float
     forward: float
+    prompts: float
     choose: float
     deliver: float
 

@@ -40,7 +40,7 @@ def test_the_view_follows_what_the_server_does(live: Live, visit: Visit) -> None
     expect(visit.page.locator(".chart canvas")).to_have_count(2)
     step = visit.page.get_by_role("region", name="A step's time")
     shares = step.get_by_role("definition").filter(has_text="%")
-    expect(shares).to_have_count(4)
+    expect(shares).to_have_count(5)
     expect(step).to_contain_text("Before its first step a request waited")
 
 
@@ -59,6 +59,8 @@ def test_a_step_s_parts_are_all_of_it(live: Live) -> None:
     parts = [grown[name] for name in ("schedule", "forward", "choose", "deliver")]
     assert min(parts) > 0
     assert grown["forward"] >= STEPS * SLOW
+    # The first step reads the prompt and no other does.
+    assert SLOW <= grown["prompts"] <= grown["forward"] - (STEPS - 1) * SLOW
     assert sum(parts) <= elapsed
     assert after["queue"]["started"] == before["queue"]["started"] + 1
 

@@ -4,10 +4,11 @@ import { html } from "../html.js";
 import { count } from "../words.js";
 
 const PARTS = [
-  { name: "schedule", title: "Decide what to compute" },
-  { name: "forward", title: "Compute it" },
-  { name: "choose", title: "Draw tokens" },
-  { name: "deliver", title: "Hand them over" },
+  { name: "schedule", title: "Decide what to compute", of: (step) => step.schedule },
+  { name: "prompts", title: "Read prompts", of: (step) => step.prompts },
+  { name: "forward", title: "Compute new tokens", of: (step) => step.forward - step.prompts },
+  { name: "choose", title: "Draw tokens", of: (step) => step.choose },
+  { name: "deliver", title: "Hand them over", of: (step) => step.deliver },
 ];
 
 const ms = (seconds) => `${(1000 * seconds).toFixed(seconds < 0.01 ? 2 : 1)} ms`;
@@ -20,16 +21,16 @@ function grown(snapshots, of, whether) {
 }
 
 function Parts({ step }) {
-  const whole = PARTS.reduce((sum, { name }) => sum + step[name], 0) || 1;
+  const whole = PARTS.reduce((sum, { of }) => sum + of(step), 0) || 1;
   const each = (seconds) => ms(seconds / step.steps);
   return html`<p class="quiet">${each(whole)} each, of ${count(step.steps, "step")}</p>
     <div class="parts" aria-hidden="true">
-      ${PARTS.map(({ name }) => html`<i class=${name} style=${{ width: `${(100 * step[name]) / whole}%` }}></i>`)}
+      ${PARTS.map(({ name, of }) => html`<i class=${name} style=${{ width: `${(100 * of(step)) / whole}%` }}></i>`)}
     </div>
     <dl class="legend">
       ${PARTS.map(
-        ({ name, title }) =>
-          html`<div><dt><i class=${name} aria-hidden="true"></i>${title}</dt><dd>${each(step[name])}</dd><dd>${Math.round((100 * step[name]) / whole)} %</dd></div>`,
+        ({ name, title, of }) =>
+          html`<div><dt><i class=${name} aria-hidden="true"></i>${title}</dt><dd>${each(of(step))}</dd><dd>${Math.round((100 * of(step)) / whole)} %</dd></div>`,
       )}
     </dl>`;
 }
