@@ -22,7 +22,7 @@ pip := $(bin)/python -m pip --disable-pip-version-check
 done := .venv/done
 
 .PHONY: run test browser long clients structured fuzz fuzz-api soak pictures page-bench lighthouse lint-page
-.PHONY: dashboard check docs format lock clean wheels cross reproducible try-wheel manual
+.PHONY: dashboard check docs format lock clean wheels cross emulated reproducible try-wheel manual
 .DELETE_ON_ERROR:
 
 run: $(done)/server $(done)/base-$(BASE)
@@ -110,6 +110,15 @@ cross:
 	    echo "Installing the compiler for aarch64, some 200 MB …"; \
 	    apt-get update -qq && apt-get install -qq --no-install-recommends g++-aarch64-linux-gnu; \
 	fi
+
+# The kernels of the other machine's wheel, run where there is none: Debian's emulator.
+emulated: $(done)/dev cross
+	@if ! command -v qemu-aarch64 >/dev/null \
+	    && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	    echo "Installing the emulator of aarch64, some 100 MB …"; \
+	    apt-get update -qq && apt-get install -qq --no-install-recommends qemu-user; \
+	fi
+	$(bin)/pytest -m long tests/deltas/kernels/test_other_machine.py
 
 reproducible: wheels
 	.release/bin/python -m release.reproducible dist
