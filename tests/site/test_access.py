@@ -2,10 +2,11 @@
 
 import os
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import ColorScheme, sync_playwright
+from playwright.sync_api import sync_playwright
 
 from tests.server.page.conftest import chromium
 
@@ -13,7 +14,7 @@ from tests.server.page.conftest import chromium
 @pytest.mark.long
 @pytest.mark.skipif(chromium() is None, reason="There is no Chromium: `make browser` installs it.")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(site: Path, scheme: ColorScheme) -> None:
+def test_axe_finds_nothing(site: Path, scheme: Literal["light", "dark"]) -> None:
     found: list[str] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium() or os.devnull)
