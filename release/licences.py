@@ -47,11 +47,9 @@ def written() -> dict[str, str]:
 
 
 def _said(name: str) -> str:
-    told = metadata(name)
-    heads = [
-        line.split(" :: ")[-1] for line in told.get_all("Classifier", []) if "License ::" in line
-    ]
-    found = told.get("License-Expression") or " AND ".join(heads) or told.get("License", "")
+    told = metadata(name).json
+    heads = [line.split(" :: ")[-1] for line in told.get("classifier", ()) if "License ::" in line]
+    found = str(told.get("license_expression") or " AND ".join(heads) or told.get("license", ""))
     return _SPDX.get(found, found)
 
 
