@@ -101,7 +101,7 @@ def _look_at_now(page: Page, pictures: Pictures) -> None:
     page.keyboard.press("Control+Enter")
     page.get_by_role("link", name="Now").click()
     expect(page.get_by_role("region", name="In slots")).to_contain_text(NAME)
-    expect(page.get_by_role("region", name="A step's time")).to_contain_text("Compute it")
+    expect(page.get_by_role("region", name="A step's time")).to_contain_text("Read prompts")
     pictures.take(page, "page-now", 900, after=12)
     page.get_by_role("link", name="Try", exact=True).click()
     expect(page.locator("article[aria-busy=true]")).to_have_count(0, timeout=ANSWER_MS)
