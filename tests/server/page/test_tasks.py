@@ -46,9 +46,10 @@ def test_what_failed_last_stands_beside_its_task(live: Live, visit: Visit) -> No
     told = live.http.get("/v1/tasks/failing").json()
     assert told["last_error"]["code"] == "context_length_exceeded"
     assert told["last_error"]["version"] == told["version"]
-    _open(visit, live, "failing")
+    _open(visit, live)
     row = visit.page.get_by_role("row", name="failing")
     expect(row.get_by_role("cell", name="context_length_exceeded")).to_be_visible()
+    row.get_by_role("link").click()
     facts = visit.page.get_by_role("region", name="failing")
     expect(facts).to_contain_text("context_length_exceeded")
 
