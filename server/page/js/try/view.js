@@ -45,7 +45,8 @@ async function run(shown) {
       return { ...before, answers: { ...before.answers, [name]: answer } };
     });
   try {
-    const { ask } = await asking();
+    // What shows answers is there before the first of them.
+    const [{ ask }] = await Promise.all([asking(), Output.ahead()]);
     await ask(shown, text, parametersOf(options), tell, running.signal);
   } catch {
     for (const task of shown) tell(task.id, { state: "failed", error: GONE });
