@@ -20,8 +20,9 @@ _BEYOND = "(element) => element.scrollWidth - element.clientWidth"
 _FROM_THE_RIGHT = """
     (element) => {
         const range = document.createRange();
-        range.selectNodeContents(element);
-        return element.getBoundingClientRect().right - range.getClientRects()[0].right;
+        range.setStart(element.firstChild, 0);
+        range.setEnd(element.firstChild, 1);
+        return element.getBoundingClientRect().right - range.getBoundingClientRect().right;
     }
 """
 
