@@ -61,8 +61,10 @@ class Watch:
         self._every = every
         self._patience = patience
         self._seen: dict[str, _Seen] = {}
+        self._read_as: dict[str, State] = {}
+        """Each folder as it last was put: one that goes and comes back as it was is nothing new."""
         self._first = True
-        self._said = ""
+        self._said = False
         self._unserved = 0
         self._stopped = Event()
         self._thread = Thread(target=self._run, name="watch", daemon=True)
@@ -94,17 +96,30 @@ class Watch:
         if names is None:
             # What is known of its folders holds until they can be looked at again.
             return
+        if self._seen and not names:
+            _log.warning(
+                "The directory %s is empty, as where a disk is mounted no more; the tasks of the "
+                "folders that it had stay as they are.",
+                self._directory,
+            )
         self._seen = {name: seen for name, seen in self._seen.items() if name in names}
+        faults: list[OSError] = []
         for name in names:
-            self._look_at(name, _state(self._directory / name), time.monotonic())
+            try:
+                self._look_at(name, self._state(name), time.monotonic())
+            except OSError as error:
+                faults.append(error)
             if self._stopped.is_set():
                 return
-        self._first = False
+        self._say(faults[0] if faults else None)
+        # Where a disk is mounted late, what is on it was there when the server started.
+        self._first = self._first and not names
 
     def _look_at(self, name: str, state: State, now: float) -> None:
         seen = self._seen.get(name)
         if seen is None or seen.state != state:
-            self._seen[name] = _Seen(state, now, self._first)
+            done = state == self._read_as.get(name)
+            self._seen[name] = _Seen(state, now, self._first, done)
         elif not seen.done:
             seen.done = True
             self._read(name, seen)
@@ -115,25 +130,52 @@ class Watch:
         """The folders that there are, or None where the directory cannot be read."""
         try:
             with os.scandir(self._directory) as entries:
-                names = {each.name for each in entries if _is_task(each)}
+                return {each.name for each in entries if self._is_task(each)}
         except OSError as error:
-            self._say(error.strerror or str(error))
+            self._say(error)
             return None
-        self._said = ""
-        return names
 
-    def _say(self, reason: str) -> None:
-        if reason != self._said:
-            self._said = reason
+    def _is_task(self, entry: "os.DirEntry[str]") -> bool:
+        if not is_plain(entry.name) or entry.name == BASE_NAME:
+            return False
+        try:
+            return entry.is_dir()
+        except OSError:
+            # One that was a folder a moment ago is no less one for being out of reach.
+            return entry.name in self._seen
+
+    def _state(self, name: str) -> State:
+        """A folder's files; raises OSError where one that was known cannot be reached any more."""
+        try:
+            with os.scandir(self._directory / name) as entries:
+                found = [(each.name, each.stat()) for each in entries]
+        except FileNotFoundError:
+            # Something came or went meanwhile: the next look tells.
+            return ()
+        except OSError:
+            if name in self._read_as:
+                raise
+            # Reading it tells what is wrong.
+            return ()
+        return tuple(
+            sorted((name, each.st_size, each.st_mtime_ns, each.st_ino) for name, each in found)
+        )
+
+    def _say(self, fault: OSError | None) -> None:
+        """Tell of a directory that cannot be read, once until all can be read again."""
+        said, self._said = self._said, fault is not None
+        if fault is not None and not said:
             _log.error(
-                "The directory %s cannot be read, so no folder of it is looked at until it can: %s",
-                self._directory,
-                reason,
+                "The directory %s cannot be read, so it is not looked at until it can be, and what "
+                "it serves stays as it is: %s",
+                fault.filename,
+                fault.strerror or fault,
             )
 
     def _read(self, name: str, seen: _Seen) -> None:
         try:
             self._put(name, Folder(self._directory / name, self._directory), seen.first)
+            self._read_as[name] = seen.state
         except ShuttingDown:
             raise
         except Unfinished as unfinished:
@@ -176,22 +218,3 @@ class Watch:
         unserved = sum(seen.told for seen in self._seen.values())
         self._registry.tally.add(Counted.UNSERVED, amount=unserved - self._unserved)
         self._unserved = unserved
-
-
-def _is_task(entry: "os.DirEntry[str]") -> bool:
-    try:
-        return is_plain(entry.name) and entry.name != BASE_NAME and entry.is_dir()
-    except OSError:
-        return False
-
-
-def _state(folder: Path) -> State:
-    try:
-        with os.scandir(folder) as entries:
-            found = [(each.name, each.stat()) for each in entries]
-    except OSError:
-        # Something came or went meanwhile: the next look tells.
-        return ()
-    return tuple(
-        sorted((name, each.st_size, each.st_mtime_ns, each.st_ino) for name, each in found)
-    )

@@ -262,6 +262,65 @@ def test_a_directory_that_is_away_for_a_while_undoes_nothing(
         assert (number(registry, "back"), number(registry, "gone")) == (1, None)
 
 
+def test_a_mount_point_that_is_empty_for_a_while_undoes_nothing(
+    registry: Registry, base: BaseSpec, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    directory, away = tmp_path / "watched", tmp_path / "away"
+    directory.mkdir()
+    with watching(registry, directory):
+        for last in (1, 2):
+            write(directory / "back", base, last)
+            wait_until(partial(is_number, registry, "back", last))
+        registry.versions.activate(shared("back"), 1)
+        directory.rename(away)
+        directory.mkdir()
+        wait_until(lambda: "is empty" in caplog.text)
+        assert number(registry, "back") == 1
+        directory.rmdir()
+        away.rename(directory)
+        write(directory / "new", base, 3)
+        wait_until(lambda: number(registry, "new") == 3)
+        time.sleep(10 * EVERY)
+        assert number(registry, "back") == 1
+    assert caplog.text.count("is empty") == 1
+    directory.rename(away)
+    directory.mkdir()
+    # What is mounted only after the server has looked was there when it started, all the same.
+    with watching(registry, directory):
+        time.sleep(10 * EVERY)
+        directory.rmdir()
+        away.rename(directory)
+        write(directory / "new", base, 4)
+        wait_until(lambda: number(registry, "new") == 4)
+        time.sleep(10 * EVERY)
+        assert number(registry, "back") == 1
+
+
+def test_a_folder_out_of_reach_stays_as_it_is_keeps_no_other_and_is_told_once(
+    registry: Registry, watched: Path, base: BaseSpec, caplog: pytest.LogCaptureFixture
+) -> None:
+    for last in (1, 2):
+        write(watched / ".disk", base, last)
+        if last == 1:
+            (watched / "linked").symlink_to(".disk")
+        wait_until(partial(is_number, registry, "linked", last))
+    registry.versions.activate(shared("linked"), 1)
+    (watched / "linked").unlink()
+    # A link to itself can be neither listed nor looked at.
+    (watched / "linked").symlink_to("linked")
+    wait_until(lambda: "cannot be read" in caplog.text)
+    write(watched / "other", base, 3)
+    wait_until(lambda: number(registry, "other") == 3)
+    assert (number(registry, "linked"), unserved(registry)) == (1, 0)
+    (watched / "linked").unlink()
+    (watched / "linked").symlink_to(".disk")
+    write(watched / "other", base, 4)
+    wait_until(lambda: number(registry, "other") == 4)
+    time.sleep(10 * EVERY)
+    assert (number(registry, "linked"), unserved(registry)) == (1, 0)
+    assert caplog.text.count("cannot be read") == 1
+
+
 def test_no_link_leads_out_of_the_directory(
     registry: Registry, watched: Path, base: BaseSpec, tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
