@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace as changed
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
@@ -13,6 +13,9 @@ from server.cli.flags import Format, RegistryUrl, Root, flag
 from server.cli.printing import err, print_json, print_table, size
 from server.cli.progress import progress
 from server.user_directories import user_store
+
+if TYPE_CHECKING:
+    from server.registry.supply.bucket import Bucket
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="The store, in which tasks last."
@@ -108,19 +111,24 @@ def _collect_bucket(
     dry_run: bool,
     output: str,
 ) -> None:
-    from server.registry.sources.address import Address
-    from server.registry.supply.bucket import Bucket
     from server.registry.upkeep.bucket_garbage import collect_bucket
 
     if registry is None:
         raise typer.BadParameter("--blobs needs the --registry whose servers put them there")
     with opened(store, registry) as database:
-        bucket = Bucket(Address.read(blobs))
-        removed = collect_bucket(bucket, database, hours, pretend=dry_run)
+        removed = collect_bucket(_bucket(blobs), database, hours, pretend=dry_run)
     if output == "json":
         print_json(removed)
     word = "would be removed" if dry_run else "removed"
     err.print(f"{removed.blobs} of {removed.of} blobs {word}, {size(removed.bytes)}")
+
+
+def _bucket(blobs: str) -> "Bucket":
+    # Only who has one waits for its library to be loaded.
+    from server.registry.sources.address import Address
+    from server.registry.supply.bucket import Bucket
+
+    return Bucket(Address.read(blobs))
 
 
 @app.command()
@@ -171,12 +179,18 @@ def import_archive(
         bool, flag("tasks-only", help="Leave keys and limits of the file out.")
     ] = False,
     store_gb: Annotated[float, flag("store-gb", min=0, help="Disk that deltas may take.")] = 50.0,
+    blobs: Annotated[
+        str | None,
+        flag("blobs", help="The bucket of the --registry, which deltas are put into, too."),
+    ] = None,
     output: Format = "text",
 ) -> None:
     """Add the tasks of a file that `store export` wrote; exits with 1 if one is refused."""
     from server.registry.upkeep.importing import import_archive as read
     from server.system.memory import GIGABYTE
 
+    if blobs is not None and registry is None:
+        raise typer.BadParameter("--blobs needs the --registry whose servers share it")
     with _bar("Reading blobs") as begin:
         found = read(
             store or user_store(),
@@ -186,6 +200,7 @@ def import_archive(
             replace=replace,
             access=not tasks_only,
             url=registry,
+            bucket=None if blobs is None else _bucket(blobs),
         )
     if output == "json":
         print_json(found)

@@ -119,4 +119,7 @@ def storage_errors() -> Generator[None]:
     try:
         yield
     except OSError as error:
-        raise InsufficientStorage(f"The store cannot be written: {error.strerror}.") from error
+        raise InsufficientStorage(
+            f"The store cannot be written: {error.strerror}. Nothing has changed; have an operator "
+            "look at its disk, and try again."
+        ) from error

@@ -24,7 +24,7 @@ from threading import Lock
 from uuid import uuid4
 
 from deltas.checkpoint import MAX_WEIGHTS
-from server.errors import DeltaUnavailable
+from server.errors import DeltaUnavailable, InsufficientStorage
 from server.registry.directory import DirectoryLock, sync
 from server.registry.gate import Gate
 from server.registry.layout import BLOBS, BLOBS_ASIDE, DAMAGED, digests_in, is_digest
@@ -53,10 +53,16 @@ class Store:
         self.gate = Gate()
         self._lock = Lock()
         self._blobs = root / BLOBS
-        with storage_errors():
+        try:
             self._run = Run(root)
             self._blobs.mkdir(exist_ok=True)
             self._sizes = {digest: size_of(self._blob(digest)) for digest in self.digests()}
+        except OSError as error:
+            raise InsufficientStorage(
+                f"The store {root} cannot be written ({error.strerror}), which a server must "
+                "even for the tasks that are there. Look at the disk and at whose the directory "
+                "is, or name another one (--store)."
+            ) from error
         self.quota = Quota(quota, sum(self._sizes.values()))
 
     @property

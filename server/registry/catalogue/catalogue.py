@@ -172,10 +172,13 @@ class Catalogue:
             return named(connection, digests)
 
     @contextmanager
-    def still(self) -> Generator[None]:
-        """Have no server change anything meanwhile; it is to be short."""
-        with self._database.transaction():
-            yield
+    def still(self) -> Generator[Callable[[], None]]:
+        """Have no server change anything meanwhile; it is to be short.
+
+        What is given raises RegistryUnavailable once that holds no more.
+        """
+        with self._database.transaction() as connection:
+            yield lambda: connection.execute(select(1)).close()
 
     def of(self, base: str) -> "Catalogue":
         """The tasks of another base in the same database."""

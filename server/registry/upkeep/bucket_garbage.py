@@ -53,11 +53,13 @@ def collect_bucket(
 
 
 def _remove(bucket: Bucket, catalogue: Catalogue, digest: str, before: float) -> bool:
-    with catalogue.still():
+    with catalogue.still() as confirm:
         if catalogue.needed({digest}):
             return False
         held = bucket.blobs(digest).get(digest)
         if held is None or held.written >= before:
             return False
+        # The lock may be lost meanwhile, and the blob be some version's.
+        confirm()
         bucket.remove(digest)
     return True

@@ -6,6 +6,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from dataclasses import replace as changed
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deltas import formats
 from deltas.errors import InvalidDelta, PolydeltaError
@@ -24,6 +25,10 @@ from server.registry.upkeep.archive import Reader, reading
 from server.registry.upkeep.check import Begin
 from server.registry.upkeep.manifest import Blob
 from server.registry.upkeep.opening import opened
+
+if TYPE_CHECKING:
+    # Only who has one waits for its library to be loaded.
+    from server.registry.supply.bucket import Bucket
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +71,14 @@ def import_archive(
     replace: bool = False,
     access: bool = True,
     url: str | None = None,
+    bucket: "Bucket | None" = None,
 ) -> Imported:
     """Register each task of an archive whose files all come whole; the others are left out.
 
     All blobs of the store take at most `quota` bytes. A task that is there and differs is refused,
     unless it is to be replaced; so are keys and limits, which come too with `access`. With a URL
-    the registry is there, in PostgreSQL. Raises InvalidArchive where the manifest is not sound,
+    the registry is there, in PostgreSQL, and what comes is put into the servers' `bucket`, too.
+    Raises InvalidArchive where the manifest is not sound,
     InvalidSettings where the archive or the store cannot be used, or the store is of another
     registry, RegistryUnavailable.
     """
@@ -86,7 +93,8 @@ def import_archive(
             taken = take_keys(database, keys, replace=replace)
             if url is None and keys:
                 Requirement(root).remember()
-            imported = _Import(reader, store, Catalogue(database, ""), replace).run(begin)
+            catalogue = Catalogue(database, "")
+            imported = _Import(reader, store, catalogue, replace, bucket).run(begin)
             taken += take_tenants(database, tenants, replace=replace)
             return changed(imported, access=tuple(taken))
 
@@ -110,11 +118,19 @@ class _Import:
     What is `waiting` is a task some of whose blobs, by `missing`, are still to come.
     """
 
-    def __init__(self, reader: Reader, store: Store, catalogue: Catalogue, replace: bool) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        store: Store,
+        catalogue: Catalogue,
+        replace: bool,
+        bucket: "Bucket | None",
+    ) -> None:
         self._reader = reader
         self._store = store
         self._catalogue = catalogue
         self._replace = replace
+        self._bucket = bucket
         self._outcomes: dict[Key, Outcome] = {}
         self._waiting: dict[Key, Task] = {}
         self._missing: dict[Key, set[str]] = {}
@@ -148,7 +164,7 @@ class _Import:
         known = self._catalogue.of(base).task(name)
         digests = digests_of(task)
         if known == task and all(map(self._store.has, digests)):
-            self._tell(key, "unchanged")
+            self._tell(key, "unchanged", self._confirmed(digests))
             return
         try:
             self._next(task, known)
@@ -192,6 +208,8 @@ class _Import:
                     self._copy(staging, name)
                 _check(staging, blob)
                 held.enter_context(self._store.keeping(staging, blob.digest))
+            if self._bucket is not None:
+                self._bucket.put(blob.digest, self._store.path(blob.digest))
         except InvalidArchive:
             raise
         except PolydeltaError as error:
@@ -227,13 +245,23 @@ class _Import:
             change = self._catalogue.of(base).change(name, Act("import", OPERATOR), edit)
             self._unneeded |= change.lost
             there = "restored" if before == task else "replaced"
-            self._tell(key, there if _is_there(before) else "imported")
+            result = there if _is_there(before) else "imported"
+            self._tell(key, result, self._confirmed(digests))
         except PolydeltaError as error:
             self._tell(key, "refused", str(error))
         for digest in digests:
             self._users[digest].remove(key)
             if not self._users[digest]:
                 self._held.pop(digest).close()
+
+    def _confirmed(self, digests: Iterable[str]) -> str:
+        """See that blobs are in the bucket, now that the registry names them; else say why not."""
+        try:
+            for digest in digests if self._bucket is not None else ():
+                self._bucket.confirm(digest, self._store.path(digest))
+        except PolydeltaError:
+            return f"It may be missing in {self._bucket.name}; import it again."
+        return ""
 
     def _tell(self, key: Key, result: str, reason: str = "") -> None:
         self._outcomes[key] = Outcome(str(key[1]), result, reason)

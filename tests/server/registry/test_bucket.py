@@ -14,6 +14,7 @@ from server.cli import main
 from server.errors import InvalidSettings, RegistryUnavailable
 from server.registry.catalogue.opening import open_database
 from server.registry.names import shared
+from server.registry.registration import Registration
 from server.registry.registry import Registry
 from server.registry.retention import Retention
 from server.registry.sources.address import Address
@@ -170,6 +171,61 @@ def test_nothing_is_removed_once_the_registry_may_have_changed(
     finally:
         ended.set()
     assert first in digests(files)
+
+
+def test_nothing_is_removed_once_the_lock_is_lost(
+    sharing: Registry, files: FileServer, url: str, postgres: Cluster, delta: Make
+) -> None:
+    first = replaced(sharing, files, delta)
+    again: list[Registration] = []
+
+    def lost(handler: Handler) -> None:
+        if first in handler.path:
+            files.special.clear()
+            held = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
+            postgres.execute(f"SELECT pg_terminate_backend(pid) FROM ({held}) AS held")
+            # Somebody has the same delta again, as may be while nobody holds the lock.
+            again.append(sharing.put(shared("again"), delta(1))[0])
+            age(files, first)
+        handler._list("bucket", f"deltas/{first}" if again else "deltas/")
+
+    files.special["/bucket"] = lost
+    with pytest.raises(RegistryUnavailable):
+        collect(url)
+    assert again
+    assert first in digests(files)
+
+
+def test_what_is_imported_is_in_the_bucket_for_all_servers(
+    sharing: Registry, files: FileServer, url: str, delta: Make, base: BaseSpec, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    with closing(Registry(Store(tmp_path / "own"), base)) as own:
+        digest = own.put(shared("brought"), delta(3))[0].active.ref.digest
+    archive = str(tmp_path / "all.tar")
+    monkeypatch.delenv("POLYDELTA_REGISTRY", raising=False)
+    brought = ["import", archive, "--registry", url, "--store", str(tmp_path / "none")]
+    for command in (
+        ["export", archive, "--store", str(tmp_path / "own")],
+        [*brought, "--blobs", WHERE],
+    ):
+        monkeypatch.setattr(sys, "argv", ["polydelta", "store", *command])
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert not end.value.code
+    assert digest in digests(files)
+    # Whoever imports it again has what is missing put there.
+    for path in [path for path in files.files if digest in path]:
+        del files.files[path]
+    with suppress(SystemExit):
+        main()
+    assert digest in digests(files)
+    sharing.look()
+    ref = sharing.get(shared("brought")).active.ref
+    coming = sharing.coming(ref)
+    if coming is not None:
+        coming.result(30)
+    assert number_of(sharing.load(ref)) == 3
 
 
 def test_the_command(
