@@ -19,10 +19,12 @@ from deltas.formats.dialect import Dialect
 from deltas.formats.native import Native
 from deltas.formats.peft import Peft
 from deltas.kinds import check
+from deltas.strict_json import Json
 
 __all__ = [
     "DIALECTS",
     "Dialect",
+    "card_of",
     "dialect_of",
     "files_among",
     "files_of",
@@ -67,6 +69,15 @@ def files_among(names: Collection[str]) -> frozenset[str]:
         if not dialect.markers.isdisjoint(names):
             return dialect.files.intersection(names)
     return frozenset()
+
+
+def card_of(directory: Path | Folder) -> dict[str, Json]:
+    """What a delta's own files say about how it came about.
+
+    Raises InvalidDelta if there is no delta or its JSON is unsound.
+    """
+    checkpoint = Checkpoint(directory)
+    return dialect_of(checkpoint).card(checkpoint)
 
 
 def judge(directory: Path | Folder, base: BaseSpec) -> None:

@@ -6,6 +6,7 @@ from typing import ClassVar
 from deltas.base import BaseSpec
 from deltas.checkpoint import Checkpoint
 from deltas.delta import Delta
+from deltas.strict_json import Json
 
 SIGNATURE = "model.sig"
 """An OpenSSF model signature over the files beside it; whoever demands one reads it."""
@@ -32,6 +33,11 @@ class Dialect(ABC):
         Raises InvalidDelta or UnsupportedDelta with the reason.
         """
         del checkpoint, base
+
+    def card(self, checkpoint: Checkpoint) -> dict[str, Json]:
+        """What a delta's own files say about how it came about; raises InvalidDelta."""
+        del checkpoint
+        return {}
 
     @abstractmethod
     def read(self, checkpoint: Checkpoint, base: BaseSpec) -> Delta:

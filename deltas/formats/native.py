@@ -17,7 +17,6 @@ from deltas.base import HEAD_SITE, BaseSpec
 from deltas.checkpoint import Checkpoint
 from deltas.delta import Delta, Option, Options, Part, ProblemType, PromptStyle, TaskType
 from deltas.errors import InvalidDelta, UnsupportedDelta, WrongBase
-from deltas.folder import Folder
 from deltas.formats.answer_schema import ANSWER_SCHEMA, read_answer_schema
 from deltas.formats.chat_template import TEMPLATE, read_chat_template
 from deltas.formats.dialect import SIGNATURE, Dialect
@@ -39,6 +38,11 @@ class Native(Dialect):
     markers = frozenset({CONFIG})
     files = frozenset({CONFIG, WEIGHTS, TEMPLATE, ANSWER_SCHEMA, SIGNATURE})
 
+    def card(self, checkpoint: Checkpoint) -> dict[str, Json]:
+        """The card that whoever wrote the delta gave it."""
+        card = checkpoint.json(CONFIG).get("card")
+        return card if isinstance(card, dict) else {}
+
     def read(self, checkpoint: Checkpoint, base: BaseSpec) -> Delta:
         """Read what `write` wrote for the same base."""
         config = Fields(checkpoint.json(CONFIG), CONFIG)
@@ -59,16 +63,6 @@ class Native(Dialect):
         schema = read_answer_schema(checkpoint)
         told = json.dumps(card, ensure_ascii=False) if card else ""
         return Delta(task, parts, labels, prompt, template, problem, schema, dimensions, told)
-
-
-def card_of(directory: Path | Folder) -> dict[str, Json]:
-    """What a delta's own files say about how it came about; nothing for other dialects.
-
-    Raises InvalidDelta if there is no directory or its JSON is unsound.
-    """
-    checkpoint = Checkpoint(directory)
-    card = checkpoint.json(CONFIG).get("card") if CONFIG in checkpoint.names else None
-    return card if isinstance(card, dict) else {}
 
 
 def write(

@@ -11,7 +11,6 @@ from deltas import formats
 from deltas.base import BaseSpec
 from deltas.delta import Delta, DeltaRef
 from deltas.errors import DeltaError
-from deltas.formats import native
 from deltas.strict_json import Json
 from server.errors import DeltaUnavailable, UnsignedDelta
 from server.registry.signatures import Signatures
@@ -55,7 +54,7 @@ class Blobs:
     def card(self, ref: DeltaRef) -> dict[str, Json]:
         """What a version says about how it came about; the bare base says nothing."""
         with _readable(ref):
-            return native.card_of(self._store.path(ref.digest)) if ref.digest else {}
+            return formats.card_of(self._store.path(ref.digest)) if ref.digest else {}
 
     def check(self, ref: DeltaRef) -> None:
         """Have a version's files here, whole; reads them all. Raises UnsignedDelta, too."""

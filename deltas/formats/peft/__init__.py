@@ -1,6 +1,7 @@
 """The dialect of the PEFT library: one method a file, registered in METHODS."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from deltas.base import BaseSpec
@@ -22,6 +23,7 @@ from deltas.formats.peft.sidecar import SIDECAR, Sidecar
 from deltas.formats.peft.task import read_task
 from deltas.formats.peft.weights import Weights
 from deltas.formats.tokenizer import ADDED_TOKENS, SPECIAL_TOKENS, check_tokenizer
+from deltas.strict_json import Json
 from deltas.tokenizer import TOKENIZER
 
 CONFIG = "adapter_config.json"
@@ -33,12 +35,10 @@ METHODS: dict[str, Method] = {
     for peft_type in method.peft_types
 }
 
-_ABOUT_ITSELF = (
-    "base_model_name_or_path",
-    "inference_mode",
-    "peft_version",
-    "revision",
-)
+_TOLD = ("base_model_name_or_path", "revision", "peft_version")
+"""Fields that say how a delta came about, as far as they are texts."""
+
+_ABOUT_ITSELF = ("inference_mode", *_TOLD)
 
 
 class Peft(Dialect):
@@ -60,6 +60,10 @@ class Peft(Dialect):
         if base.tokenizer is not None:
             check_tokenizer(checkpoint, base.tokenizer)
 
+    def card(self, checkpoint: Checkpoint) -> dict[str, Json]:
+        """What it was trained on, as PEFT wrote it, and by which release."""
+        return _card(checkpoint.json(CONFIG))
+
     def read(self, checkpoint: Checkpoint, base: BaseSpec) -> Delta:
         """Read a method's parts and its head; every tensor and field is accounted for."""
         fields = checkpoint.json(CONFIG)
@@ -77,7 +81,12 @@ class Peft(Dialect):
             delta,
             chat_template=read_chat_template(checkpoint),
             answer_schema=read_answer_schema(checkpoint),
+            card=json.dumps(card, ensure_ascii=False) if (card := _card(fields)) else "",
         )
+
+
+def _card(fields: Mapping[str, Json]) -> dict[str, Json]:
+    return {name: told for name in _TOLD if isinstance(told := fields.get(name), str) and told}
 
 
 def _method(peft_type: str) -> Method:
