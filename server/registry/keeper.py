@@ -36,7 +36,7 @@ _T = TypeVar("_T")
 class Keeper:
     """Keeps catalogue, rollout and store at one; thread-safe.
 
-    `claim` tells whether the database is new to the store, as `ClaimedDatabase` does.
+    `claim` has the store be of the database, as `ClaimedDatabase` does.
     `on_forgotten` is told of a version that nothing needs any more, `on_access` that keys or
     tenants may have changed.
     """
@@ -45,7 +45,7 @@ class Keeper:
         self,
         store: Store,
         catalogue: Catalogue,
-        claim: Callable[[], bool],
+        claim: Callable[[Callable[[], None]], object],
         retention: Retention,
         bare: Version,
         tally: Tally,
@@ -64,7 +64,6 @@ class Keeper:
         self._sweeper = Sweeper(store, catalogue, self.rollout)
         self._follower: Follower | None = None
         self._seen = NO_CHANGE
-        self._new = False
         self._looked = time.monotonic()
         self._pending: set[TaskName] = set()
         self._failed = 0
@@ -73,7 +72,7 @@ class Keeper:
     def start(self) -> None:
         """Serve the tasks that there are, and remove what is in the store for none of them."""
         self._store.quota.make_room = self._make_room
-        self._set_aside()
+        self._claim(self._set_aside)
         # Before the tasks: what changes in between is looked at twice, and not missed.
         self._seen = self._catalogue.newest()
         blobs = self._store.digests()
@@ -134,24 +133,17 @@ class Keeper:
 
     def _all(self) -> set[TaskName]:
         """Whatever task there is or was here: another database is in the place of the last one."""
-        self._set_aside()
+        self._claim(self._set_aside)
         return self._catalogue.names() | self.rollout.names()
 
     def _set_aside(self) -> None:
         """Keep blobs from being removed that a database new to the store knows nothing of."""
-        # Once claimed, a database is new no more, though setting aside may have failed.
-        self._new = self._claim() or self._new
-        if not self._new:
-            return
-        blobs = self._store.digests()
-        if blobs and not self._catalogue.needed(blobs):
-            _log.error(
-                "The store has deltas and its registry is new, so there are no tasks: they are set "
-                "aside as %s. To have them again, stop, restore the registry's database and rename "
-                "this to blobs.",
-                self._store.set_aside(),
-            )
-        self._new = False
+        _log.error(
+            "The store has deltas and its registry is new, so there are no tasks: they are set "
+            "aside as %s. To have them again, stop, restore the registry's database and rename "
+            "this to blobs.",
+            self._store.set_aside(),
+        )
 
     def take_over(self, name: TaskName) -> None:
         """Serve a task as the catalogue has it, and have those of its files fetched that lack."""

@@ -3,7 +3,7 @@
 The registry's id is in its database, and in a file of each store whose blobs it names.
 """
 
-from collections.abc import Collection, Generator
+from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
@@ -36,9 +36,11 @@ class ClaimedDatabase:
         """Whether the database is a file of the store."""
         return self._database.own_file
 
-    def claim(self) -> bool:
+    def claim(self, set_aside: Callable[[], None] = lambda: None) -> bool:
         """Have the store be of this registry; whether it was not before.
 
+        Where that is new to the store and names none of its blobs, they are `set_aside` first, in
+        the same step: whenever it is killed, blobs that no registry names are not claimed.
         Raises InvalidSettings where the store has blobs of another one.
         """
         with self._database.reading() as connection:
@@ -55,6 +57,8 @@ class ClaimedDatabase:
                 if not ours and (known is not None or not self.own_file):
                     raise InvalidSettings(_other(self._store))
                 new = not ours
+            if new and blobs and not named(connection, blobs):
+                set_aside()
             self._claim(connection, known, told if blobs or self.own_file else None)
             return new
 

@@ -98,3 +98,24 @@ def test_blobs_are_set_aside_once_the_disk_has_room_for_it(
     registry.close()
     (aside,) = root.glob("blobs-*")
     assert (aside / digest).is_dir()
+
+
+def test_blobs_are_set_aside_by_the_next_start_where_one_is_killed_meanwhile(
+    base: BaseSpec, delta: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "store"
+    registry, digest = without_database(root, base, delta)
+    registry.close()
+
+    def killed(_: Store) -> Path:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "set_aside", killed)
+        with pytest.raises(KeyboardInterrupt):
+            Registry(Store(root), base)
+    registry = Registry(Store(root), base)
+    registry.settle()
+    registry.close()
+    (aside,) = root.glob("blobs-*")
+    assert (aside / digest).is_dir()
