@@ -256,8 +256,10 @@ class _Import:
 
     def _confirmed(self, digests: Iterable[str]) -> str:
         """See that blobs are in the bucket, now that the registry names them; else say why not."""
+        if self._bucket is None:
+            return ""
         try:
-            for digest in digests if self._bucket is not None else ():
+            for digest in digests:
                 self._bucket.confirm(digest, self._store.path(digest))
         except PolydeltaError:
             return f"It may be missing in {self._bucket.name}; import it again."
