@@ -36,12 +36,16 @@ class Step:
     source_tables: Tensor = _NONE
 
 
+class Misfit(Exception):
+    """Raised for calls of which one reads other widths than it is given: no kernel would notice."""
+
+
 class Recorder:
     """Stands in for `Kernels`: it writes calls down, for up to `capacity` rows.
 
     What its methods return are buffers [capacity, width] that hold nothing yet; one is used again
     as soon as nobody holds it. The model's own tensors and what a recording begins with are the
-    caller's to keep.
+    caller's to keep. A call whose widths do not fit each other raises Misfit.
     """
 
     def __init__(self, kernels: Kernels, capacity: int) -> None:
@@ -62,6 +66,7 @@ class Recorder:
 
     def linear(self, x: Tensor, matrix: Packed, added: Added | None = None) -> Tensor:
         """See `Kernels`."""
+        _fit(matrix.inputs, x)
         y = self._take(matrix.outputs)
         additions = None if added is None else added[0]
         self._kept.append(additions)
@@ -89,6 +94,7 @@ class Recorder:
         bias: Tensor | None = None,
     ) -> Tensor:
         """See `Kernels`."""
+        _fit(x.shape[1], y, weight, bias)
         to = self._take(x.shape[1])
         stride = 0 if y is None else y.stride(0)
         self._write("add_norm", x, y, stride, weight, bias, epsilon, x.shape[1], to)
@@ -102,6 +108,7 @@ class Recorder:
     def gate(self, x: Tensor, activation: int) -> Tensor:
         """See `Kernels`."""
         width = x.shape[1] // 2
+        _fit(2 * width, x)
         to = self._take(width)
         self._write("gate", x, width, activation, to)
         return to
@@ -120,17 +127,23 @@ class Recorder:
     ) -> None:
         """See `Kernels`."""
         del places
+        _fit(_fused(heads), fused)
+        _fit(heads[2], *norms)
         cosine, sine = angles or (None, None)
+        if cosine is not None:
+            _fit(min(cosine.shape[1], heads[2]), cosine, sine)
         turned = (cosine, sine, 0 if cosine is None else cosine.shape[1], neighbours)
         self._write("place", fused, fused.stride(0), *heads, *norms, epsilon, *turned, *cache)
 
     def add(self, x: Tensor, y: Tensor) -> Tensor:
         """See `Kernels`."""
+        _fit(x.shape[1], y)
         self._write("add", x, y, x.shape[1])
         return x
 
     def ungroup(self, fused: Tensor, heads: tuple[int, int, int]) -> Tensor:
         """See `Kernels`."""
+        _fit(_fused(heads), fused)
         to = self._take(fused.shape[1])
         self._write("ungroup", fused, *heads, to)
         return to
@@ -153,6 +166,7 @@ class Recorder:
     ) -> Tensor:
         """See `Kernels`."""
         del chunks, tables
+        _fit(heads[0] * heads[2] if of_sources else _fused(heads), query)
         to = self._take(heads[0] * heads[2])
         stride, centre = (0, -1) if bias is None else (bias.table.stride(0), bias.centre)
         table = None if bias is None else bias.table
@@ -178,6 +192,21 @@ class Recorder:
         pairs = list(zip(letters, arguments, strict=True))
         self._calls.append(operation.number)
         self._calls.extend(_word(letter, value) for letter, value in pairs)
+
+
+def _fit(width: int, *tensors: Tensor | None) -> None:
+    """Hold tensors, those there are, to a width: their last dimension."""
+    for tensor in tensors:
+        if tensor is not None and tensor.shape[-1] != width:
+            raise Misfit(
+                f"A kernel reads {width} numbers a row where there are {tensor.shape[-1]}."
+            )
+
+
+def _fused(heads: tuple[int, int, int]) -> int:
+    """How wide a row of queries, keys and values is."""
+    queries, keys, width = heads
+    return (queries + 2 * keys) * width
 
 
 def _word(letter: str, value: Tensor | float | None) -> int:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from deltas.delta import Delta, TaskType
 from deltas.kernels import Kernels, load_base_kernels
+from deltas.kernels.recording import Misfit
 from deltas.kinds.head import BARE_ENCODER
 from deltas.logits import Logits
 from deltas.segments import BASE_SLOT, Segment, Segments
@@ -220,7 +221,11 @@ class Runner:
         """Let kernels compute the base, as far as they say what its modules say."""
         layers = self._layers(kernels)
         self._run_by(layers)
-        if not definition.near(definition.run(self._hidden), hidden):
+        try:
+            agrees = definition.near(definition.run(self._hidden), hidden)
+        except Misfit:
+            agrees = False
+        if not agrees:
             self._run_by(layers := ())
         packed = [projection for each in layers for projection in each.projections]
         done = {site for projection in packed for site in projection.sites}

@@ -1,6 +1,7 @@
 """Replay: recorded layers say exactly what their calls, made one by one, say."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 
 from deltas.delta import Delta
+from deltas.families import FAMILIES
 from deltas.kernels import Kernels, Recorder
 from deltas.kinds import Extent, extent_of
 from deltas.wiring import Wiring
@@ -181,3 +183,29 @@ def test_a_step_leaves_the_states_of_the_one_before(counted: Counted) -> None:
     kept = [state.clone() for state in first]
     counted.states([0, 1], rows=9)
     torch.testing.assert_close(first, kept, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"gated": False},
+        {"feed_forward": ("mlp.up_proj",)},
+        {"attention": ("self_attn.q_proj",)},
+        {"feed_forward_output": "self_attn.o_proj"},
+    ],
+)
+def test_calls_that_do_not_fit_each_other_are_never_made(
+    wrong: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kernels read what they are told is there: modules compute what a record tells wrongly."""
+    own = FAMILIES["llama"]
+    assert own.pre_norm is not None
+    family = replace(own, pre_norm=replace(own.pre_norm, **wrong))
+    monkeypatch.setitem(FAMILIES, "llama", family)
+    monkeypatch.setattr(Kernels, "replay", None)
+    base = tiny_base("llama")
+    assert base.spec.family == family
+    expected = base.model.base_model(torch.tensor([range(5, 11)])).last_hidden_state[0]
+    items = [Item(0, range(5, 11), 0, Extent(), [0], wants_hidden=True)]
+    found = Runner(base, 8).forward(items).hidden[0]
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
