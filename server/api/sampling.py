@@ -17,8 +17,10 @@ MAX_STOPS = 8
 MAX_WORDS = 256
 MAX_BIASES = 1024
 MAX_LENGTH_PENALTY = 5
+MAX_NGRAM = 64
 
 TokenCount: TypeAlias = Annotated[int, Field(ge=1, le=MAX_TOKENS)]
+NgramSize: TypeAlias = Annotated[int, Field(ge=0, le=MAX_NGRAM)]
 Alternatives: TypeAlias = Annotated[int, Field(ge=0, le=MAX_LOGPROBS)]
 StopText: TypeAlias = Annotated[str, Field(min_length=1, max_length=256)]
 StopTexts: TypeAlias = Annotated[Items[StopText], Field(max_length=MAX_STOPS)]
@@ -54,6 +56,8 @@ class SamplingFields(UnsupportedSampling):
         BeforeValidator(_listed, json_schema_input_type=StopText | StopTexts),
     ] = Field(default_factory=list[str])
     n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] = 1
+    no_repeat_ngram_size: NgramSize = 0
+    encoder_no_repeat_ngram_size: NgramSize = 0
     num_beams: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
     use_beam_search: bool = False
     length_penalty: Annotated[FiniteFloat, Field(ge=-MAX_LENGTH_PENALTY, le=MAX_LENGTH_PENALTY)] = (
@@ -109,6 +113,8 @@ class SamplingFields(UnsupportedSampling):
             allowed_token_ids=None if allowed is None else tuple(allowed),
             bad_words=tuple(self.bad_words),
             stop_token_ids=frozenset(self.stop_token_ids),
+            no_repeat_ngram_size=self.no_repeat_ngram_size,
+            encoder_no_repeat_ngram_size=self.encoder_no_repeat_ngram_size,
             num_beams=self.beams,
             length_penalty=self.length_penalty,
             early_stopping=self.early_stopping,

@@ -68,8 +68,6 @@ class UnsupportedSampling(Body):
     ec_transfer_params: Empty = None
 
     num_beam_groups: One = None
-    no_repeat_ngram_size: Zero = None
-    encoder_no_repeat_ngram_size: Zero = None
     forced_bos_token_id: Nothing = None
     forced_eos_token_id: Nothing = None
     watermarking: Off = None

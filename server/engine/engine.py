@@ -207,7 +207,7 @@ class Engine:
         prompt = await self.reader.read(request, version, generates=generates)
         rules, matcher = (), None
         if generates:
-            rules = await self.reader.rules(request)
+            rules = await self.reader.rules(request, prompt)
             matcher = await self._grammars.matcher(request, version, prompt.reply)
         start = self.base.start_tokens
         sequences = sequences_of(request, version, prompt, rules, matcher, start)

@@ -131,14 +131,19 @@ class Reader:
         """The text of token ids; raises InvalidRequest for those that there are not."""
         return await self._on_thread(partial(self._tokens.text, tokens), len(tokens))
 
-    async def rules(self, request: Request) -> tuple[Rule, ...]:
-        """Make the rules by which a request's text is written.
+    async def rules(self, request: Request, prompt: Prompt) -> tuple[Rule, ...]:
+        """Make the rules by which a request's text is written for its prompt.
 
         Raises InvalidRequest for tokens that the base does not have.
         """
         sampling = request.sampling
-        make = partial(rules_of, sampling, self._base)
-        if sampling.bad_words or sampling.logit_bias or sampling.allowed_token_ids:
+        make = partial(rules_of, sampling, self._base, prompt.tokens)
+        large = (
+            sampling.logit_bias,
+            sampling.allowed_token_ids,
+            sampling.encoder_no_repeat_ngram_size,
+        )
+        if sampling.bad_words or any(large):
             return await self._on_thread(make, 0)
         return make()
 

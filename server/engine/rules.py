@@ -1,6 +1,6 @@
 """Rules of a request: what its sampling asks for, in the order in which it acts."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -8,21 +8,30 @@ from transformers import PreTrainedTokenizerFast
 
 from server.errors import InvalidRequest
 from server.model.base import Base
-from server.model.rules import AllowedTokens, BadWords, Bias, HeldTokens, Penalties, Rule
+from server.model.rules import (
+    AllowedTokens,
+    BadWords,
+    Bias,
+    HeldTokens,
+    Penalties,
+    RepeatedNgrams,
+    Rule,
+)
 from server.model.sampling import Sampling
 
 
-def rules_of(sampling: Sampling, base: Base) -> tuple[Rule, ...]:
-    """Make the rules, which keep nothing of a sequence: all choices of a request share them.
+def rules_of(sampling: Sampling, base: Base, prompt: Sequence[int]) -> tuple[Rule, ...]:
+    """Make the rules of what is written for a prompt.
 
-    A bias comes before penalties, as in Transformers and vLLM; what forbids tokens comes last.
+    They keep nothing of a sequence: all choices of a request share them. A bias comes before
+    penalties, as in Transformers and vLLM; what forbids tokens comes last.
     Raises InvalidRequest for tokens that the base does not have.
     """
     _check_tokens(sampling, base.spec.vocabulary)
-    return tuple(_rules(sampling, base))
+    return tuple(_rules(sampling, base, prompt))
 
 
-def _rules(sampling: Sampling, base: Base) -> Iterator[Rule]:
+def _rules(sampling: Sampling, base: Base, prompt: Sequence[int]) -> Iterator[Rule]:
     device = base.device
     if sampling.logit_bias:
         tokens, values = zip(*sampling.logit_bias, strict=True)
@@ -32,6 +41,10 @@ def _rules(sampling: Sampling, base: Base) -> Iterator[Rule]:
     )
     if penalties != Penalties():
         yield penalties
+    if size := sampling.no_repeat_ngram_size:
+        yield RepeatedNgrams(size)
+    if size := sampling.encoder_no_repeat_ngram_size:
+        yield RepeatedNgrams(size, torch.tensor(list(prompt)))
     if sampling.allowed_token_ids is not None:
         yield AllowedTokens(_tensor(sampling.allowed_token_ids, device))
     if sampling.bad_words:

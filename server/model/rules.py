@@ -1,5 +1,6 @@
 """Rules: what may be written next, beyond what the logits say."""
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -141,6 +142,44 @@ class BadWords(Rule):
         return [word[-1] for word in self.words if _ends_with(written, word[:-1])]
 
 
+@dataclass(frozen=True, eq=False)
+class RepeatedNgrams(Rule):
+    """Lets no `size` tokens in a row come that the text has, or `source` [n] where there is one.
+
+    As Transformers' `no_repeat_ngram_size` does, and its `encoder_no_repeat_ngram_size`.
+    """
+
+    size: int
+    source: Tensor | None = None
+
+    def apply(self, logits: Tensor, text: Sequence[int], generated: int) -> None:
+        """Keep those tokens from coming that would complete such a row."""
+        del generated
+        if last := self._last(text):
+            logits[last] = -torch.inf
+
+    def keeps(self, token: int, text: Sequence[int], generated: int) -> bool:
+        """Whether the token would complete none."""
+        del generated
+        return token not in self._last(text)
+
+    def _last(self, text: Sequence[int]) -> list[int]:
+        """What came wherever the text's last tokens were before."""
+        before = text[max(0, len(text) - self.size + 1) :]
+        if len(before) < self.size - 1:
+            return []
+        tokens = _tensor(text) if self.source is None else self.source
+        found = torch.ones(max(0, len(tokens) - len(before)), dtype=torch.bool)
+        for at, token in enumerate(before):
+            found &= tokens[at : at + len(found)] == token
+        return tokens[len(before) :][found].unique().tolist()
+
+
 def _ends_with(written: Sequence[int], tokens: Sequence[int]) -> bool:
     start = len(written) - len(tokens)
     return start >= 0 and tuple(written[start:]) == tokens
+
+
+def _tensor(tokens: Sequence[int]) -> Tensor:
+    # From a list, an array is made much sooner than a tensor.
+    return torch.frombuffer(array("q", tokens), dtype=torch.int64)

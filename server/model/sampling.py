@@ -17,7 +17,9 @@ class Sampling:
 
     `logit_bias` are tokens with what is added to their logits. No token comes but those of
     `allowed_token_ids`, where they are given, and none that would complete one of `bad_words`. A
-    token of `stop_token_ids` ends the text without being part of it.
+    token of `stop_token_ids` ends the text without being part of it. So many tokens in a row as
+    `no_repeat_ngram_size` come in no order twice, and those of the input in so many as
+    `encoder_no_repeat_ngram_size` not at all, where these are not 0.
 
     With `num_beams` above 1 nothing is drawn: the `n` likeliest texts are searched for by so many
     beams. A text's log-probability over its length to the power of `length_penalty` is its score.
@@ -43,6 +45,8 @@ class Sampling:
     bad_words: tuple[str, ...] = ()
     stop_token_ids: frozenset[int] = frozenset()
     num_beams: int = 1
+    no_repeat_ngram_size: int = 0
+    encoder_no_repeat_ngram_size: int = 0
     length_penalty: float = 1.0
     early_stopping: EarlyStopping = False
 

@@ -13,10 +13,12 @@ class Parameters(TypedDict, total=False):
     All but the last three steer generation. `top` limits a classifier's scores to the likeliest
     labels; `function_to_apply` is what makes scores of its logits, "none" gives them as they are.
     `logit_bias` names tokens by their ids in digits; `stop_token_ids` end a text without being part
-    of it. `num_beams` search for the `n` likeliest texts, each one's log-probability being shared
-    out by its length to the power of `length_penalty`. The text keeps to a `regex`, to a `choice`
-    of texts or to a Lark `grammar`. `tools` are what the answer to a chat may call, in OpenAI's
-    form. Prompts share what is computed for them with those of equal `cache_salt` alone.
+    of it. No `no_repeat_ngram_size` tokens in a row come twice, and no
+    `encoder_no_repeat_ngram_size` that the input has. `num_beams` search for the `n` likeliest
+    texts, each one's log-probability being shared out by its length to the power of
+    `length_penalty`. The text keeps to a `regex`, to a `choice` of texts or to a Lark `grammar`.
+    `tools` are what the answer to a chat may call, in OpenAI's form. Prompts share what is computed
+    for them with those of equal `cache_salt` alone.
     """
 
     max_tokens: int | None
@@ -38,6 +40,8 @@ class Parameters(TypedDict, total=False):
     regex: str | None
     choice: Sequence[str] | None
     grammar: str | None
+    no_repeat_ngram_size: int | None
+    encoder_no_repeat_ngram_size: int | None
     n: int | None
     num_beams: int | None
     length_penalty: float | None

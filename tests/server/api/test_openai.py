@@ -147,6 +147,7 @@ def test_rules_of_what_may_come(live: Live, client: openai.OpenAI):
     for rules in (
         {"logit_bias": {str(first): -100}},
         {"allowed_token_ids": [second, 50]},
+        {"allowed_token_ids": [second, 50], "no_repeat_ngram_size": 3},
         {"bad_words": [live.engine.base.tokenizer.decode([second])]},
         {"stop_token_ids": [second], "min_tokens": 2},
         {"min_tokens": 3, "stop": [live.engine.base.tokenizer.decode([second])]},

@@ -46,8 +46,18 @@ ENDS = {
 
 WAYS: dict[str, Mapping[str, Any]] = {
     "base": {"num_beams": 4},
-    "lora": {"num_beams": 4, "length_penalty": 2.0, "early_stopping": True},
-    "ia3": {"num_beams": 3, "length_penalty": 0.5, "early_stopping": "never"},
+    "lora": {
+        "num_beams": 4,
+        "length_penalty": 2.0,
+        "early_stopping": True,
+        "no_repeat_ngram_size": 2,
+    },
+    "ia3": {
+        "num_beams": 3,
+        "length_penalty": 0.5,
+        "early_stopping": "never",
+        "encoder_no_repeat_ngram_size": 1,
+    },
     "prefix": {"num_beams": 4, "length_penalty": -1.0, "repetition_penalty": 1.3},
 }
 _TARGETS = {

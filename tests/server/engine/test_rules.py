@@ -58,6 +58,29 @@ async def test_biased_text_is_transformers_own(engine: Engine) -> None:
     assert await tokens(engine, logit_bias=tuple(bias.items())) == expected
 
 
+@pytest.mark.parametrize("name", ["no_repeat_ngram_size", "encoder_no_repeat_ngram_size"])
+async def test_text_without_repetitions_is_transformers_own(engine: Engine, name: str) -> None:
+    plain = await tokens(engine, max_tokens=24)
+    prompt = (*PROMPT, *plain[:12])
+    expected = (
+        tiny_model("llama")
+        .generate(
+            torch.tensor([prompt]),
+            attention_mask=torch.ones(1, len(prompt)),
+            max_new_tokens=12,
+            do_sample=False,
+            eos_token_id=None,
+            **{name: 1},
+        )[0, len(prompt) :]
+        .tolist()
+    )
+    assert expected != plain[12:]
+    sampling = replace(SAMPLING, **{name: 1})
+    (output,) = await ask(engine, Request("x", "base", prompt, sampling))
+    assert isinstance(output, Generated)
+    assert list(output.tokens) == expected
+
+
 async def test_a_stop_token_ends_the_text_and_is_no_part_of_it(engine: Engine) -> None:
     plain = await tokens(engine)
     stop = next(token for token in plain[2:] if plain.index(token) >= 2)
@@ -114,7 +137,7 @@ def test_a_bad_word_is_forbidden_within_a_text_too() -> None:
     tokenizer = byte_tokenizer(chat=True)
     plain = tiny_base("llama")
     base = Base(plain.spec, plain.model, tokenizer)
-    (rule,) = rules_of(Sampling(bad_words=("the", " noon")), base)
+    (rule,) = rules_of(Sampling(bad_words=("the", " noon")), base, PROMPT)
     assert isinstance(rule, BadWords)
     forms = [tokenizer.encode(text) for text in ("the", " the", "noon", " noon")]
     # " noon" begins with a space that is a token of its own and says nothing new.

@@ -7,15 +7,26 @@ import pytest
 import torch
 from torch import Tensor
 from transformers import (
+    EncoderNoRepeatNGramLogitsProcessor,
     LogitsProcessor,
     MinNewTokensLengthLogitsProcessor,
     NoBadWordsLogitsProcessor,
+    NoRepeatNGramLogitsProcessor,
     RepetitionPenaltyLogitsProcessor,
     SequenceBiasLogitsProcessor,
     SuppressTokensLogitsProcessor,
 )
 
-from server.model.rules import AllowedTokens, BadWords, Bias, HeldTokens, Penalties, Rule, TokenMask
+from server.model.rules import (
+    AllowedTokens,
+    BadWords,
+    Bias,
+    HeldTokens,
+    Penalties,
+    RepeatedNgrams,
+    Rule,
+    TokenMask,
+)
 from server.model.sampler import Chosen, Lack, Row, sample
 from server.model.sampling import Sampling
 
@@ -25,6 +36,8 @@ TEXT = [*PROMPT, 9, 31, 60, 9]
 GENERATED = len(TEXT) - len(PROMPT)
 BIAS = {9: 3.5, 31: -100.0, 44: 8.25}
 WORDS = [[44], [60, 9, 12], [9, 13], [31, 14], [7, 9, 15], [1, 9, 31, 60, 9, 16]]
+SIZES = (1, 2, 3, 4, 5, len(TEXT), len(TEXT) + 1, len(TEXT) + 2)
+SOURCE = [31, 60, 9, 13, 9, 44, *TEXT, 77, 60, 9]
 OTHERS = [token for token in range(VOCABULARY) if token not in (9, 12, 60)]
 
 
@@ -60,6 +73,15 @@ PAIRS: list[tuple[Rule, LogitsProcessor, list[int]]] = [
         NoBadWordsLogitsProcessor(WORDS),
         TEXT[len(PROMPT) :],
     ),
+    *((RepeatedNgrams(size), NoRepeatNGramLogitsProcessor(size), TEXT) for size in SIZES),
+    *(
+        (
+            RepeatedNgrams(size, torch.tensor(SOURCE)),
+            EncoderNoRepeatNGramLogitsProcessor(size, torch.tensor(SOURCE)),
+            TEXT,
+        )
+        for size in SIZES
+    ),
 ]
 
 
@@ -69,6 +91,19 @@ def test_a_rule_is_the_references(rule: Rule, processor: LogitsProcessor, read: 
     rule.apply(found, TEXT, GENERATED)
     expected = processor(torch.tensor([read]), logits()[None])[0]
     assert torch.equal(found, expected)
+
+
+def test_ngrams_are_repeated_where_they_are_whole() -> None:
+    """Each size forbids what follows so many of the text's last tokens less one."""
+    for source, forbidden in (
+        (None, [[5, 9, 31, 60], [31], [31], [31], [], [], [], []]),
+        (SOURCE, [[5, 9, 13, 31, 44, 60, 77], [13, 31, 44, 77]]),
+    ):
+        for size, tokens in zip(SIZES, forbidden, strict=False):
+            found = torch.zeros(VOCABULARY)
+            tensor = None if source is None else torch.tensor(source)
+            RepeatedNgrams(size, tensor).apply(found, TEXT, GENERATED)
+            assert found.isinf().nonzero()[:, 0].tolist() == tokens
 
 
 def test_a_words_last_token_is_free_until_the_rest_is_there() -> None:
