@@ -9,6 +9,7 @@ from fastapi import Depends, Path, Request
 from pydantic import AfterValidator, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from server.api.http.keys import Permit
 from server.engine.engine import Engine
 from server.errors import Forbidden
 from server.metrics import Metrics
@@ -55,13 +56,15 @@ async def _access(engine: EngineDep) -> Access:
 AccessDep: TypeAlias = Annotated[Access, Depends(_access)]
 
 
-async def _operator(request: Request) -> str:
+async def _operator(request: Request, access: AccessDep) -> str:
     key = key_of(request)
     if key is None:
         raise Forbidden(
             "Keys and limits are changed with a key of the scope admin; the first one is made on "
             "the registry's machine (polydelta key add NAME --scopes admin)."
         )
+    # The key was looked at before the body came, which may take as long as its sender likes.
+    Permit(access, request.scope).check()
     return key.name
 
 

@@ -72,7 +72,7 @@ class KeyCheck:
 
 
 class Permit:
-    """What a request of long life was let through by; it is asked again while that is answered."""
+    """What a request was let through by, to be asked again later: time passes with its body."""
 
     def __init__(self, access: Access, scope: Scope) -> None:
         self._access = access
@@ -86,9 +86,11 @@ class Permit:
             return
         key = keys.find(self._text)
         if key is None:
-            raise Unauthorized("The API key of this stream is no longer good; open it anew.")
+            raise Unauthorized(
+                "The API key of this request is no longer good; ask again with another."
+            )
         if not self._need.allows(key):
-            raise Forbidden("The API key of this stream is no longer good for it.")
+            raise Forbidden("The API key of this request is no longer good for it.")
 
 
 class _Attempts:

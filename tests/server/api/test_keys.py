@@ -125,6 +125,35 @@ def test_a_key_is_asked_for_before_a_body_is_read(server: Server, operator: str)
         assert connection.recv(99).startswith(b"HTTP/1.1 401")
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/v1/keys", {"name": "left-behind", "scopes": ["admin"]}),
+        ("PATCH", "/v1/tenants/slow", {"tasks": 1}),
+    ],
+)
+def test_an_operators_key_is_asked_for_again_once_the_body_is_there(
+    server: Server, operator: str, method: str, path: str, body: dict[str, Any]
+) -> None:
+    name = f"slow-{method.lower()}"
+    text, data, url = server.key(name), json.dumps(body).encode(), server.http.base_url
+    with socket.create_connection((url.host, url.port or 0), PATIENCE) as connection:
+        lines = (
+            f"{method} {path} HTTP/1.1",
+            f"host: localhost\r\nx-api-key: {text}\r\nexpect: 100-continue",
+            f"content-type: application/json\r\ncontent-length: {len(data)}\r\n\r\n",
+        )
+        connection.sendall("\r\n".join(lines).encode())
+        # It is wanted only once the key was found good.
+        assert connection.recv(99).startswith(b"HTTP/1.1 100")
+        assert server.ask("DELETE", f"/v1/keys/{name}", operator).status_code == 204
+        connection.sendall(data)
+        assert connection.recv(99).startswith(b"HTTP/1.1 401")
+    made = {each.name for each in server.keys.all().sound}
+    assert "left-behind" not in made
+    assert "slow" not in server.ask("GET", "/v1/tenants", operator).text
+
+
 def test_open_routes_need_no_key(server: Server, operator: str) -> None:
     for path in ("/health", "/health/live", "/health/ready"):
         assert server.ask("GET", path, None).status_code == 200
