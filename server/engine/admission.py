@@ -1,13 +1,14 @@
 """Admission: who may wait for a place, and who is told when to come again."""
 
 import time
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from collections.abc import Sequence as List
 
 from deltas.delta import TaskType
 from server.engine.event import Event, PromptJudged, Started, Token
 from server.engine.forecast import Forecast
+from server.engine.giving_way import giving_way
 from server.engine.lengths import Lengths
 from server.engine.limits import Limits
 from server.engine.pace import Pace
@@ -168,38 +169,13 @@ class Admission:
 
     def _make_room(self, party: Party, count: int) -> None:
         room = self._limits.max_sequences + self._limits.max_waiting
-        while len(self._rows) + count > room:
-            victim = self._victim(party, count)
-            if victim is None:
-                again = self._now.interval(party)
-                raise QueueFull(f"{len(self._rows)} requests wait already; try again.", again)
-            self.drop([key for key in self._rows if key[0] == victim])
+        excess = len(self._rows) + count - room
+        if excess <= 0:
+            return
+        victims = giving_way(self._rows, party, count, excess, self._weight)
+        if not victims:
+            again = self._now.interval(party)
+            raise QueueFull(f"{len(self._rows)} requests wait already; try again.", again)
+        self.drop([key for key in self._rows if key[0] in victims])
+        for victim in victims:
             self._displace(victim)
-
-    def _victim(self, party: Party, count: int) -> str | None:
-        """The request that gives way to so many rows of a party, if one should.
-
-        Tenants are compared by their rows over their weights, one's parties by theirs; of equals
-        the one that came last gives way.
-        """
-        waiting = [row.party for row in reversed(self._rows.values()) if not row.running]
-        parties = Counter(row.party for row in self._rows.values())
-        tenants = Counter(row.party.tenant for row in self._rows.values())
-
-        def load(tenant: str, more: int = 0) -> float:
-            return (tenants[tenant] + more) / self._weight(tenant)
-
-        if not waiting:
-            return None
-        worst = max(waiting, key=lambda each: (load(each.tenant), parties[each]))
-        if worst.tenant == party.tenant:
-            has_more = parties[worst] > parties[party] + count
-        else:
-            has_more = load(worst.tenant) > load(party.tenant, count)
-        return self._youngest(worst) if has_more else None
-
-    def _youngest(self, party: Party) -> str | None:
-        """The youngest request of a party of which nothing runs."""
-        running = {key[0] for key, row in self._rows.items() if row.running}
-        own = (key[0] for key, row in reversed(self._rows.items()) if row.party == party)
-        return next((request for request in own if request not in running), None)

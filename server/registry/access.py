@@ -42,7 +42,8 @@ class Access:
 
     def weight(self, name: str) -> int:
         """A tenant's weight among those that wait."""
-        return self.tenant(name).weight
+        limited = self._limits.get(name)
+        return 1 if limited is None else limited.weight
 
     def tenants(self) -> list[Tenant]:
         """Every tenant for whom something was set, by name."""

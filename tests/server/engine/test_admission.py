@@ -13,6 +13,7 @@ from deltas.delta import PromptStyle
 from server.engine import reader
 from server.engine.admission import Admission
 from server.engine.engine import Engine
+from server.engine.event import Started
 from server.engine.pace import Pace
 from server.engine.prompt import Prompt
 from server.engine.request import Call, Input, Request, Sampling
@@ -81,6 +82,38 @@ def test_tenants_give_way_by_their_weights() -> None:
             take("more", tenant, "one")
     take("another's", "heavy", "other")
     assert given_way[2:] == ["heavy 5"]
+
+
+def test_nobody_gives_way_to_who_is_refused_all_the_same() -> None:
+    given_way: list[str] = []
+    limits = tiny_limits(max_sequences=8, max_waiting=12, max_wait=1e9)
+    asked: list[str] = []
+
+    def weight(tenant: str) -> int:
+        asked.append(tenant)
+        return 1
+
+    admission = Admission(limits, Pace(), given_way.append, weight)
+    version = Version.bare(generates=True)
+
+    def take(name: str, tenant: str, count: int = 1) -> None:
+        sampling, call = Sampling(n=count, max_tokens=4), Call(f"of {name}", tenant=tenant)
+        admission.take(
+            Request(name, "base", PROMPT, sampling, call=call), version, CONTEXT, stuck=False
+        )
+
+    for number in range(20):
+        take(f"{number}", "full")
+    for number in range(8):
+        admission.note(Started((f"{number}", 0), 0))
+    with pytest.raises(QueueFull):
+        take("many", "new", 14)
+    assert given_way == []
+    asked.clear()
+    take("some", "new", 9)
+    assert given_way == [f"{number}" for number in range(19, 10, -1)]
+    # However many wait, each tenant is looked at a few times.
+    assert len(asked) < 10
 
 
 async def test_token_ids_wait_for_nobodys_text(
