@@ -94,7 +94,9 @@ def not_found(name: str, names: Iterable[str]) -> TaskNotFound:
     """Say that there is no task of a name, and which names are close to it."""
     if not is_plain(name):
         return TaskNotFound("There is no such task.", param="task")
-    distances = ((_distance(name, other), other) for other in islice(names, _LOOKED_AT))
+    # Whoever changes its own task, and has none, may see a shared one of the very name.
+    others = (other for other in islice(names, _LOOKED_AT) if other != name)
+    distances = ((_distance(name, other), other) for other in others)
     # Far apart is what shares less than half.
     close = (pair for pair in distances if 2 * pair[0] <= max(len(name), len(pair[1])))
     matches = [other for _, other in nsmallest(3, close)]

@@ -19,6 +19,7 @@ NAMES = ["sentiment", "spam", "spam-v2", "topic", "headline", "tickets"]
         ("sapm", "Did you mean spam?"),
         ("headlines", "Did you mean headline?"),
         ("Topic", "Did you mean topic?"),
+        ("spam", "Did you mean spam-v2?"),
         ("translate", None),
         ("x", None),
     ],
