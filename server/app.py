@@ -50,10 +50,12 @@ from server.api.routes import (
     tenants,
     tokenize,
     traffic,
+    transfers,
     versions,
 )
 from server.api.scopes import check_declared
 from server.api.snapshots import Snapshots
+from server.api.transfers import Transfers
 from server.api.writes import Writes
 from server.engine.engine import Engine
 from server.engine.observers import Observers
@@ -70,7 +72,7 @@ _RESOURCES = (
     infer, batch, tasks, versions, traffic, completions, chat, responses, embeddings, models, lora,
     classify, pooling, score, rerank, tokenize, server_info, pause, embed, predict, info, generate,
     hub, page, health, metrics, blobs, events, audit, keys,
-    tenants
+    tenants, transfers
 )  # fmt: skip
 
 
@@ -106,6 +108,7 @@ def create_app(engine: Engine, settings: Settings, max_requests: int) -> FastAPI
     app = documented(lifespan)
     app.state.engine = engine
     app.state.writes = Writes(settings.max_uploads)
+    app.state.transfers = Transfers()
     sources = app.state.sources = _sources(settings, engine.registry.tally)
     if settings.resolve:
         engine.finder.resolver = Resolver(engine.registry, sources, settings.resolve)

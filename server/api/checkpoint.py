@@ -12,8 +12,10 @@ from server.api.dependencies import RegistryDep, SourcesDep
 from server.api.http.body import Body, read_body
 from server.api.http.connection import while_connected
 from server.api.http.upload import Upload
+from server.api.transfers import TransfersDep
 from server.api.writes import WritesDep
 from server.registry.condition import Condition
+from server.registry.names import TaskName
 from server.registry.registration import Registration
 from server.registry.sources.sources import origin
 from server.registry.staging import Staging
@@ -54,12 +56,18 @@ class Incoming:
     """The delta that a request uploads or names: takes it in and puts it."""
 
     def __init__(
-        self, http: Request, registry: RegistryDep, sources: SourcesDep, writes: WritesDep
+        self,
+        http: Request,
+        registry: RegistryDep,
+        sources: SourcesDep,
+        writes: WritesDep,
+        transfers: TransfersDep,
     ) -> None:
         self._http = http
         self._registry = registry
         self._sources = sources
         self._writes = writes
+        self._transfers = transfers
 
     async def put(self, name: str, **terms: Unpack[Terms]) -> tuple[Registration, bool]:
         """Make it the active version of a task; see `Registry.put_staged`."""
@@ -73,7 +81,7 @@ class Incoming:
         self, source: str, name: str, **terms: Unpack[Terms]
     ) -> tuple[Registration, bool]:
         """Do so with the delta that a source names; the request's body must have been read."""
-        return await self._put(partial(self._fetch, source), origin(source), name, terms)
+        return await self._put(partial(self._fetch, source, name), origin(source), name, terms)
 
     async def _put(
         self, receive: Callable[[Staging], Awaitable[None]], source: str, name: str, terms: Terms
@@ -94,12 +102,14 @@ class Incoming:
         finally:
             await self._writes.run(kept.close)
 
-    async def _fetch(self, name: str, staging: Staging) -> None:
-        source = await self._writes.run(self._sources.asked, name)
+    async def _fetch(self, asked: str, name: str, staging: Staging) -> None:
+        source = await self._writes.run(self._sources.asked, asked)
         transfer = self._sources.transfer(source)
         bring = partial(source.bring, staging, transfer)
-        work = self._writes.run_until(bring, transfer.cancel)
-        await while_connected(self._http.receive, work)
+        task = TaskName(self._registry.tenant, name)
+        with self._transfers.told(task, origin(asked), transfer):
+            work = self._writes.run_until(bring, transfer.cancel)
+            await while_connected(self._http.receive, work)
 
     async def _receive_upload(self, staging: Staging) -> None:
         upload = Upload(self._http.headers["content-type"], staging)

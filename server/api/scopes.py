@@ -20,7 +20,7 @@ _OWN = "GET /v1/keys/self"
 _NAMES = "GET /v1/models  GET /v1/models/{name}  GET /info  GET /version"
 _READ = """
 GET /v1/tasks  GET /v1/tasks/{name}  GET /v1/tasks/{name}/versions  GET /v1/tasks/{name}/card
-GET /v1/tasks/{name}/traffic
+GET /v1/tasks/{name}/traffic  GET /v1/transfers
 GET /is_paused  GET /docs  GET /docs/oauth2-redirect  GET /redoc  GET /openapi.json
 """
 _WRITE = """

@@ -1,13 +1,20 @@
 """Progress of what takes minutes, on standard error."""
 
 from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from threading import Event, Thread
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
 
-from polydelta_client import Source
+from polydelta_client import Polydelta, PolydeltaError, Source
 from server.cli.printing import err
+
+_EVERY = 0.5
+"""Seconds between looks at how much has come."""
+
+_PATIENCE = 5.0
+"""Seconds that one look may take."""
 
 
 @contextmanager
@@ -19,12 +26,16 @@ def progress(title: str, total: int) -> Generator[Callable[[], None]]:
 
 
 @contextmanager
-def upload(name: str, source: str) -> Generator[Source]:
-    """Show bars while the files of a directory here, or a file, are sent; yields what to send.
+def upload(client: Polydelta, name: str, source: str) -> Generator[Source]:
+    """Show bars while a directory's files, or a file, are sent or fetched; yields what to send.
 
     Where no terminal shows them, or nothing is sent, that is the source itself.
     """
     path = Path(source).expanduser()
+    if err.is_terminal and "://" in source:
+        with _fetching(client, name):
+            yield source
+        return
     if not err.is_terminal or not path.exists():
         with err.status(f"Adding {name} …"):
             yield source
@@ -37,6 +48,30 @@ def upload(name: str, source: str) -> Generator[Source]:
             for each in files
         }
         yield opened or source
+
+
+@contextmanager
+def _fetching(client: Polydelta, name: str) -> Generator[None]:
+    """Show how much a server has fetched of a task's delta meanwhile, as far as it tells."""
+    ended = Event()
+    with _sizes(transient=True) as shown:
+        bar = shown.add_task(f"Adding {name} …", total=None)
+
+        def watch() -> None:
+            # Whoever may put a task need not be allowed to read: then the bar has no end.
+            with suppress(PolydeltaError):
+                while not ended.wait(_EVERY):
+                    for each in client.tasks.transfers(max_retries=0, timeout=_PATIENCE):
+                        if each.task == name and each.known:
+                            shown.update(bar, completed=each.received, total=each.known)
+
+        watcher = Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            watcher.join()
 
 
 @contextmanager
@@ -61,6 +96,7 @@ def downloads() -> Generator[Callable[[str, int, int], None]]:
         shown.stop()
 
 
-def _sizes() -> Progress:
-    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn()
-    return Progress(*columns, console=err)
+def _sizes(*, transient: bool = False) -> Progress:
+    # Names are shown as they are, brackets and all.
+    title = TextColumn("{task.description}", markup=False)
+    return Progress(title, BarColumn(), DownloadColumn(), console=err, transient=transient)

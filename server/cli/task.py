@@ -47,7 +47,7 @@ def add(
     url: Url = None,
 ) -> None:
     """Add a task, or give it a new delta, which answers from then on unless told otherwise."""
-    with Polydelta(url) as client, upload(name, source) as files:
+    with Polydelta(url) as client, upload(client, name, source) as files:
         task = client.tasks.put(name, files, activate=activate)
     err.print(f"{task.id}: version {task.version}, {task.kind}, {size(task.bytes)}")
     newest = max(task.versions, key=lambda version: version.number)

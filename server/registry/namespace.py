@@ -27,7 +27,7 @@ class Namespace:
     def __init__(self, registry: Registry, tenant: str, by: str = ANONYMOUS) -> None:
         self._registry = registry
         self._by = by
-        self._tenant = tenant
+        self.tenant = tenant
 
     def stage(self) -> AbstractContextManager[Staging]:
         """A place in the store for a delta's files, to be put."""
@@ -48,7 +48,7 @@ class Namespace:
         try:
             return self._registry.versions.of(self._named(name))
         except TaskNotFound:
-            if self._tenant == SHARED:
+            if self.tenant == SHARED:
                 raise
         return self._registry.versions.of(shared(name))
 
@@ -87,7 +87,7 @@ class Namespace:
     def audit(self, limit: int, before: int | None, name: str | None) -> list[Entry]:
         """What was done of late to the tenant's own tasks, or to one; the shared one sees all."""
         task = None if name is None else self._named(name)
-        only = None if self._tenant == SHARED else self._tenant
+        only = None if self.tenant == SHARED else self.tenant
         return self._registry.audit.entries(limit, before=before, tenant=only, task=task)
 
     def version(self, name: str) -> Version:
@@ -104,11 +104,11 @@ class Namespace:
 
     def all(self) -> list[Registration]:
         """Describe every task but the bare base, by name."""
-        return self._registry.all(self._tenant)
+        return self._registry.all(self.tenant)
 
     def able(self, does: Callable[[Version], bool], most: int) -> list[str]:
         """The names of at most so many tasks that do something, the bare base's first."""
-        return self._registry.able(does, most, self._tenant)
+        return self._registry.able(does, most, self.tenant)
 
     def _named(self, name: str) -> TaskName:
-        return TaskName(self._tenant, name)
+        return TaskName(self.tenant, name)

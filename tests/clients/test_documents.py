@@ -15,6 +15,7 @@ from server.api.routes import (
     tasks,
     tenants,
     traffic,
+    transfers,
     versions,
 )
 from server.api.routes.infer import InferBody, InferParameters
@@ -30,7 +31,19 @@ def test_sources_are_those_that_are_fetched() -> None:
 
 
 def test_every_call_has_a_route_that_answers_it() -> None:
-    modules = (audit, batch, health, infer, keys, models, tasks, tenants, traffic, versions)
+    modules = (
+        audit,
+        batch,
+        health,
+        infer,
+        keys,
+        models,
+        tasks,
+        tenants,
+        traffic,
+        transfers,
+        versions,
+    )
     routers = [module.router for module in modules]
     served = {
         f"{method} {getattr(route, 'path', '')}".replace("{name}", "{id}")

@@ -19,7 +19,7 @@ FunctionPiece Generation Health Inference InferOptions Input InternalServerError
 LastError Limits MadeKey Message Model NotFoundError Output Parameters ParsedInference
 PayloadTooLargeError PermissionDeniedError Piece Polydelta PolydeltaError PreconditionFailedError
 RateLimitError Seconds Sharing Source StepBack SteppedBack Stream Tagging Task Tenant ToolCall
-ToolCallPiece Traffic UnsupportedMediaTypeError Usage Version
+ToolCallPiece Traffic Transfer UnsupportedMediaTypeError Usage Version
 """
 
 

@@ -37,7 +37,7 @@ from .outputs import (
     Tagging,
     Usage,
 )
-from .served import Health, LastError, Model, Task, Version
+from .served import Health, LastError, Model, Task, Transfer, Version
 from .streaming import Stream
 from .tool_calls import CalledFunction, FunctionPiece, ToolCall, ToolCallPiece
 from .traffic import Compared, Seconds, Sharing, StepBack, SteppedBack, Traffic
@@ -100,6 +100,7 @@ __all__ = [
     "ToolCall",
     "ToolCallPiece",
     "Traffic",
+    "Transfer",
     "UnsupportedMediaTypeError",
     "Usage",
     "Version",

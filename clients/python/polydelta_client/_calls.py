@@ -11,7 +11,7 @@ from ._files import files_of
 from ._reading import answer, nothing, reads
 from .access import Change, Key, KnownKey, Limits, MadeKey, Tenant
 from .inputs import Source
-from .served import Health, Model, Task, Version
+from .served import Health, Model, Task, Transfer, Version
 from .traffic import StepBack, Traffic
 
 
@@ -28,6 +28,11 @@ class _Versions:
 @dataclass(frozen=True)
 class _Changes:
     entries: list[Change]
+
+
+@dataclass(frozen=True)
+class _Transfers:
+    transfers: list[Transfer]
 
 
 @dataclass(frozen=True)
@@ -136,6 +141,11 @@ def set_traffic(
 def end_traffic(name: str, if_match: str | None) -> Call[None]:
     """`DELETE /v1/tasks/{id}/traffic`."""
     return Call("DELETE", _traffic_path(name), nothing, headers=_conditions(if_match))
+
+
+def list_transfers() -> Call[list[Transfer]]:
+    """`GET /v1/transfers`."""
+    return Call("GET", "/v1/transfers", lambda response: reads(_Transfers)(response).transfers)
 
 
 def list_models() -> Call[list[Model]]:

@@ -66,6 +66,19 @@ class Task(Answer):
 
 
 @dataclass(frozen=True, repr=False)
+class Transfer(Result):
+    """A delta that the server fetches from a `source` for who puts it and waits.
+
+    `received` bytes have come, of those `known` of so far.
+    """
+
+    task: str
+    source: str
+    received: int
+    known: int
+
+
+@dataclass(frozen=True, repr=False)
 class Model(Result):
     """An entry of the OpenAI-compatible list: the base, or a task, whose `parent` is the base.
 

@@ -7,7 +7,7 @@ from typing import Unpack
 from . import _calls
 from ._transport import AsyncTransport, Transport
 from .inputs import CallOptions, Source
-from .served import Task, Version
+from .served import Task, Transfer, Version
 from .traffic import StepBack, Traffic
 
 _NOTHING: Mapping[str | int, int] = MappingProxyType({})
@@ -132,6 +132,10 @@ class Tasks:
         """Have a task's active version answer alone again."""
         self._transport.over(options).run(_calls.end_traffic(name, if_match))
 
+    def transfers(self, **options: Unpack[CallOptions]) -> list[Transfer]:
+        """Return how much has come of the deltas that the server fetches at this moment."""
+        return self._transport.over(options).run(_calls.list_transfers())
+
     # Last in its class: below it, `list` in an annotation would mean this method.
     def list(self, **options: Unpack[CallOptions]) -> list[Task]:
         """Return all tasks."""
@@ -240,6 +244,10 @@ class AsyncTasks:
     ) -> None:
         """Have a task's active version answer alone again."""
         await self._transport.over(options).run(_calls.end_traffic(name, if_match))
+
+    async def transfers(self, **options: Unpack[CallOptions]) -> list[Transfer]:
+        """Return how much has come of the deltas that the server fetches at this moment."""
+        return await self._transport.over(options).run(_calls.list_transfers())
 
     # Last in its class: below it, `list` in an annotation would mean this method.
     async def list(self, **options: Unpack[CallOptions]) -> list[Task]:

@@ -1,19 +1,22 @@
 """Deltas that a server fetches itself, for a request or as it starts."""
 
+import re
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from polydelta_client import Polydelta
+from server.cli import progress
 from server.errors import InvalidSettings
 from server.registry.names import shared
 from server.settings import Settings
 from tests import samples
-from tests.file_server import FileServer, Handler, drip, make_certificate, serving_files
-from tests.server.api.live import Live, serving, wait_until
+from tests.file_server import FileServer, Handler, crawling, drip, make_certificate, serving_files
+from tests.server.api.live import PATIENCE, Live, serving, wait_until
 from tests.server.api.problems import check
 from tests.sums import finish
 
@@ -93,6 +96,27 @@ def test_slow_sources_keep_no_removal_waiting_and_end_with_their_clients(
     for each in waiting:
         each.close()
     wait_until(lambda: not list(fetching.folder.glob("store/run-*/staging-*")))
+
+
+def test_whoever_puts_a_delta_is_told_how_much_has_come(
+    fetching: Live, files: FileServer, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(progress, "err", Console(stderr=True, force_terminal=True, width=80))
+    source = files.put("/allowed/told", fetching.folder / "lora")
+    with Polydelta(fetching.url) as client, ThreadPoolExecutor(1) as pool:
+        with crawling(files, "/allowed/told/delta.safetensors") as whole:
+            putting = pool.submit(client.tasks.put, "told", source)
+            wait_until(lambda: sum(each.received for each in client.tasks.transfers()) > whole // 2)
+            (told,) = client.tasks.transfers()
+            assert (told.task, told.source) == ("told", source)
+            assert told.known > whole > told.received
+            with progress.upload(client, "told", source) as sent:
+                assert sent == source
+                wait_until(lambda: re.search(r"\d/\d", capsys.readouterr().err) is not None)
+        assert putting.result(PATIENCE).kind == "lora"
+        assert client.tasks.transfers() == []
 
 
 def test_what_the_operator_names_is_fetched_as_the_server_starts(

@@ -4,6 +4,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from server.registry.catalogue.sqlite import Sqlite
 from server.registry.keys import Scope, new_key
 from server.registry.layout import DATABASE
 from server.settings import Settings
+from tests.file_server import FileServer, crawling, serving_files
 from tests.server.api.live import PATIENCE, wait_until
 from tests.server.registry.prompts import write_prompt
 from tests.server.served import served
@@ -65,10 +67,20 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def server(decoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def files() -> Iterator[FileServer]:
+    with serving_files() as files:
+        yield files
+
+
+@pytest.fixture(scope="module")
+def server(
+    decoder: Path, files: FileServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("keys")
     (folder / "deltas").mkdir()
-    with served(decoder, folder / "store", source_roots=[folder / "deltas"]) as (_, http):
+    sources: dict[str, Any] = {"sources": [f"{files.url}/*"], "private_sources": True}
+    sources["source_roots"] = [folder / "deltas"]
+    with served(decoder, folder / "store", **sources) as (_, http):
         assert http.get("/v1/models").status_code == 200
         yield Server(http, decoder, folder / "store", folder / "deltas")
 
@@ -196,6 +208,25 @@ def test_a_tenants_task_is_not_there_for_others(server: Server, operator: str) -
     assert server.put("private", theirs, 2).status_code == 201
     assert server.ask("DELETE", "/v1/tasks/private", theirs).status_code == 204
     assert server.ask("GET", "/v1/tasks/private", ours).json()["id"] == "private"
+
+
+def test_a_tenants_transfers_are_told_to_nobody_else(
+    server: Server, files: FileServer, operator: str
+) -> None:
+    ours, theirs = server.key("fetching", "fetching"), server.key("curious", "curious")
+    source = files.put("/fetched", write_prompt(server.roots / "fetched", server.spec, 1))
+
+    def told(key: str) -> list[str]:
+        transfers = server.ask("GET", "/v1/transfers", key).json()["transfers"]
+        return [each["source"] for each in transfers]
+
+    body = {"source": source}
+    with ThreadPoolExecutor(1) as pool:
+        with crawling(files, "/fetched/delta.safetensors"):
+            putting = pool.submit(server.ask, "PUT", "/v1/tasks/fetched", ours, json=body)
+            wait_until(lambda: told(ours) == [source])
+            assert told(theirs) == told(operator) == []
+        assert putting.result(PATIENCE).status_code == 201
 
 
 def test_shared_tasks_are_read_by_tenants_and_changed_by_operators(
