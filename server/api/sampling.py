@@ -58,6 +58,9 @@ class SamplingFields(UnsupportedSampling):
     n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] = 1
     no_repeat_ngram_size: NgramSize = 0
     encoder_no_repeat_ngram_size: NgramSize = 0
+    forced_bos_token_id: TokenId | None = None
+    forced_eos_token_id: TokenId | None = None
+    language: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     num_beams: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
     use_beam_search: bool = False
     length_penalty: Annotated[FiniteFloat, Field(ge=-MAX_LENGTH_PENALTY, le=MAX_LENGTH_PENALTY)] = (
@@ -115,6 +118,9 @@ class SamplingFields(UnsupportedSampling):
             stop_token_ids=frozenset(self.stop_token_ids),
             no_repeat_ngram_size=self.no_repeat_ngram_size,
             encoder_no_repeat_ngram_size=self.encoder_no_repeat_ngram_size,
+            forced_bos_token_id=self.forced_bos_token_id,
+            forced_eos_token_id=self.forced_eos_token_id,
+            language=self.language,
             num_beams=self.beams,
             length_penalty=self.length_penalty,
             early_stopping=self.early_stopping,

@@ -68,8 +68,6 @@ class UnsupportedSampling(Body):
     ec_transfer_params: Empty = None
 
     num_beam_groups: One = None
-    forced_bos_token_id: Nothing = None
-    forced_eos_token_id: Nothing = None
     watermarking: Off = None
     repetition_detection: Empty = None
     thinking_token_budget: Annotated[Any, Only(-1)] = None

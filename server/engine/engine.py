@@ -15,6 +15,7 @@ from server.engine.capacity import cache_blocks_of, context_of
 from server.engine.event import Event
 from server.engine.finder import Finder
 from server.engine.grammars import Grammars
+from server.engine.languages import start_of
 from server.engine.last_errors import LastErrors
 from server.engine.limits import Limits
 from server.engine.observer import SILENT, Observer
@@ -209,7 +210,7 @@ class Engine:
         if generates:
             rules = await self.reader.rules(request, prompt)
             matcher = await self._grammars.matcher(request, version, prompt.reply)
-        start = self.base.start_tokens
+        start = start_of(request.sampling, self.base) if generates else self.base.start_tokens
         sequences = sequences_of(request, version, prompt, rules, matcher, start)
         places, blocks = self.limits.max_sequences, self.core.scheduler.blocks
         check_beams(sequences[0], blocks, places, self.context)

@@ -12,6 +12,7 @@ from server.model.rules import (
     AllowedTokens,
     BadWords,
     Bias,
+    ForcedToken,
     HeldTokens,
     Penalties,
     RepeatedNgrams,
@@ -41,12 +42,18 @@ def _rules(sampling: Sampling, base: Base, prompt: Sequence[int]) -> Iterator[Ru
     )
     if penalties != Penalties():
         yield penalties
+    yield from _forbidding(sampling, base, prompt)
+    if sampling.forced_eos_token_id is not None:
+        yield ForcedToken(sampling.forced_eos_token_id, sampling.max_tokens - 1)
+
+
+def _forbidding(sampling: Sampling, base: Base, prompt: Sequence[int]) -> Iterator[Rule]:
     if size := sampling.no_repeat_ngram_size:
         yield RepeatedNgrams(size)
     if size := sampling.encoder_no_repeat_ngram_size:
         yield RepeatedNgrams(size, torch.tensor(list(prompt)))
     if sampling.allowed_token_ids is not None:
-        yield AllowedTokens(_tensor(sampling.allowed_token_ids, device))
+        yield AllowedTokens(_tensor(sampling.allowed_token_ids, base.device))
     if sampling.bad_words:
         yield BadWords(tuple(_words(sampling.bad_words, base.tokenizer)))
     ends = base.end_tokens | sampling.stop_token_ids
@@ -79,6 +86,8 @@ def _check_tokens(sampling: Sampling, vocabulary: int) -> None:
         "logit_bias": [token for token, _ in sampling.logit_bias],
         "allowed_token_ids": () if allowed is None else allowed,
         "stop_token_ids": sampling.stop_token_ids,
+        "forced_bos_token_id": _listed(sampling.forced_bos_token_id),
+        "forced_eos_token_id": _listed(sampling.forced_eos_token_id),
     }
     for param, tokens in named.items():
         if tokens and max(tokens) >= vocabulary:
@@ -86,3 +95,7 @@ def _check_tokens(sampling: Sampling, vocabulary: int) -> None:
                 f"Token ids must be between 0 and {vocabulary - 1}, but it names {max(tokens)}."
             )
             raise InvalidRequest(message, param=param)
+
+
+def _listed(token: int | None) -> Collection[int]:
+    return () if token is None else (token,)

@@ -175,6 +175,30 @@ class RepeatedNgrams(Rule):
         return tokens[len(before) :][found].unique().tolist()
 
 
+@dataclass(frozen=True)
+class ForcedToken(Rule):
+    """Lets nothing but `token` come once `after` tokens are generated."""
+
+    token: int
+    after: int
+
+    def apply(self, logits: Tensor, text: Sequence[int], generated: int) -> None:
+        """Make the token certain, if it is time, whatever forbids it."""
+        del text
+        if generated == self.after:
+            logits.fill_(-torch.inf)
+            logits[self.token] = 0.0
+
+    def is_over(self, generated: int) -> bool:
+        """Whether the token has come."""
+        return generated > self.after
+
+    def keeps(self, token: int, text: Sequence[int], generated: int) -> bool:
+        """Whether it is not time, or this is the token."""
+        del text
+        return generated != self.after or token == self.token
+
+
 def _ends_with(written: Sequence[int], tokens: Sequence[int]) -> bool:
     start = len(written) - len(tokens)
     return start >= 0 and tuple(written[start:]) == tokens

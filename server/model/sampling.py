@@ -21,6 +21,9 @@ class Sampling:
     `no_repeat_ngram_size` come in no order twice, and those of the input in so many as
     `encoder_no_repeat_ngram_size` not at all, where these are not 0.
 
+    A text written for a source begins with `forced_bos_token_id`, or the token of a `language`,
+    instead of what its base begins texts with; the last of `max_tokens` is `forced_eos_token_id`.
+
     With `num_beams` above 1 nothing is drawn: the `n` likeliest texts are searched for by so many
     beams. A text's log-probability over its length to the power of `length_penalty` is its score.
     """
@@ -47,6 +50,9 @@ class Sampling:
     num_beams: int = 1
     no_repeat_ngram_size: int = 0
     encoder_no_repeat_ngram_size: int = 0
+    forced_bos_token_id: int | None = None
+    forced_eos_token_id: int | None = None
+    language: str | None = None
     length_penalty: float = 1.0
     early_stopping: EarlyStopping = False
 

@@ -14,11 +14,13 @@ class Parameters(TypedDict, total=False):
     labels; `function_to_apply` is what makes scores of its logits, "none" gives them as they are.
     `logit_bias` names tokens by their ids in digits; `stop_token_ids` end a text without being part
     of it. No `no_repeat_ngram_size` tokens in a row come twice, and no
-    `encoder_no_repeat_ngram_size` that the input has. `num_beams` search for the `n` likeliest
-    texts, each one's log-probability being shared out by its length to the power of
-    `length_penalty`. The text keeps to a `regex`, to a `choice` of texts or to a Lark `grammar`.
-    `tools` are what the answer to a chat may call, in OpenAI's form. Prompts share what is computed
-    for them with those of equal `cache_salt` alone.
+    `encoder_no_repeat_ngram_size` that the input has. An encoder-decoder's text begins with
+    `forced_bos_token_id` or with the token of a `language`; any text's last of `max_tokens` is
+    `forced_eos_token_id`. `num_beams` search for the `n` likeliest texts, each one's
+    log-probability being shared out by its length to the power of `length_penalty`. The text keeps
+    to a `regex`, to a `choice` of texts or to a Lark `grammar`. `tools` are what the answer to a
+    chat may call, in OpenAI's form. Prompts share what is computed for them with those of equal
+    `cache_salt` alone.
     """
 
     max_tokens: int | None
@@ -42,6 +44,9 @@ class Parameters(TypedDict, total=False):
     grammar: str | None
     no_repeat_ngram_size: int | None
     encoder_no_repeat_ngram_size: int | None
+    forced_bos_token_id: int | None
+    forced_eos_token_id: int | None
+    language: str | None
     n: int | None
     num_beams: int | None
     length_penalty: float | None

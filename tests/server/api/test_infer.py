@@ -114,7 +114,10 @@ def test_null_and_unknown_fields_count_as_absent(live: Live):
         ({"max_tokens": 5}, None),
         ({"parameters": {"num_beam_groups": 2}}, "parameters.num_beam_groups"),
         ({"parameters": {"no_repeat_ngram_size": 65}}, "parameters.no_repeat_ngram_size"),
-        ({"parameters": {"forced_eos_token_id": 2}}, "parameters.forced_eos_token_id"),
+        ({"parameters": {"forced_eos_token_id": -1}}, "parameters.forced_eos_token_id"),
+        ({"parameters": {"forced_eos_token_id": 9999}}, "forced_eos_token_id"),
+        ({"parameters": {"forced_bos_token_id": 2}}, "forced_bos_token_id"),
+        ({"parameters": {"language": "fr"}}, "language"),
     ],
 )
 def test_what_would_be_passed_over_is_refused(live: Live, fields: dict[str, Any], param: str):

@@ -148,6 +148,7 @@ def test_rules_of_what_may_come(live: Live, client: openai.OpenAI):
         {"logit_bias": {str(first): -100}},
         {"allowed_token_ids": [second, 50]},
         {"allowed_token_ids": [second, 50], "no_repeat_ngram_size": 3},
+        {"forced_eos_token_id": 50},
         {"bad_words": [live.engine.base.tokenizer.decode([second])]},
         {"stop_token_ids": [second], "min_tokens": 2},
         {"min_tokens": 3, "stop": [live.engine.base.tokenizer.decode([second])]},

@@ -123,6 +123,8 @@ async def test_nothing_left_fails_alone(engine: Engine) -> None:
         {"logit_bias": ((VOCABULARY, 1.0),)},
         {"allowed_token_ids": (5, VOCABULARY)},
         {"stop_token_ids": frozenset([VOCABULARY])},
+        {"forced_bos_token_id": VOCABULARY},
+        {"forced_eos_token_id": VOCABULARY},
     ],
 )
 async def test_tokens_that_the_base_does_not_have(

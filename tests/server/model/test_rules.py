@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from transformers import (
     EncoderNoRepeatNGramLogitsProcessor,
+    ForcedEOSTokenLogitsProcessor,
     LogitsProcessor,
     MinNewTokensLengthLogitsProcessor,
     NoBadWordsLogitsProcessor,
@@ -21,6 +22,7 @@ from server.model.rules import (
     AllowedTokens,
     BadWords,
     Bias,
+    ForcedToken,
     HeldTokens,
     Penalties,
     RepeatedNgrams,
@@ -192,6 +194,21 @@ def test_a_mask_leaves_what_the_same_tokens_allowed_do(
     assert isinstance(expected, Chosen)
     assert expected.token in tokens
     assert found == [expected, Lack.ALLOWED, Lack.ALLOWED, free]
+
+
+@pytest.mark.parametrize("left", [0, 1, 2])
+@pytest.mark.parametrize("token", [44, int(logits().argmax())])
+def test_a_forced_token_comes_in_its_turn_whatever_forbids_it(left: int, token: int) -> None:
+    forced = ForcedToken(token, GENERATED + left - 1)
+    found = logits()
+    forced.apply(found, TEXT, GENERATED)
+    processor = ForcedEOSTokenLogitsProcessor(len(TEXT) + left, token)
+    assert torch.equal(found, processor(torch.tensor([TEXT]), logits()[None])[0])
+    assert forced.is_over(GENERATED) == (left == 0)
+    held = HeldTokens(frozenset({token}), GENERATED + 1)
+    for temperature in (0.0, 1.0):
+        (chosen,) = sample(logits()[None], [row(held, forced, temperature=temperature)])
+        assert (chosen == Chosen(token)) == (left == 1)
 
 
 def test_what_holds_tokens_back_is_over_in_time() -> None:
