@@ -159,6 +159,7 @@ class Kernels:
 
     def add(self, x: Tensor, y: Tensor) -> Tensor:
         """Add y to x [rows, width] in place."""
+        y = y.contiguous()
         self._short["add"](x.data_ptr(), y.data_ptr(), *x.shape)
         return x
 

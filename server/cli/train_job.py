@@ -59,6 +59,8 @@ def run(job: Job) -> None:
     base = load_base(source.name, source.directory, torch.float32, device)
     course = Course(base, job.recipe, material)
     delta = _train(course)
+    # It is kept whatever becomes of the judging.
+    native.write(delta, job.out, base.spec)
     err.print("Judging it by the held-out examples …")
     verdicts = course.judge(delta, job.instruction)
     card = Card(job.command, job.source, job.recipe, verdicts)

@@ -16,7 +16,8 @@ def fast(tokenizer: ByT5Tokenizer) -> PreTrainedTokenizerFast:
     backend = Tokenizer(models.BPE(vocabulary, []))
     backend.add_special_tokens(list(added.values()))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    backend.decoder = decoders.ByteLevel()
+    # Bytes that make no character are passed over.
+    backend.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Replace("\ufffd", "")])
     end = str(tokenizer.eos_token)
     backend.post_processor = processors.TemplateProcessing(
         single=f"$A {end}",

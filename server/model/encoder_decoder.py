@@ -83,7 +83,6 @@ class DecoderModules:
         self.positions = positions_of(
             self._decoder, encoder, base.spec.context, encoder_hidden_states=self._nothing
         )
-        self._all = torch.ones(1, 1, 1, 1, dtype=base.dtype, device=base.device)
         self._cache = _Kept(layers, base)
 
     def __call__(self, batch: Batch) -> Tensor:

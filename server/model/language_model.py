@@ -86,9 +86,17 @@ def language_model_of(whole: PreTrainedModel, family: Family) -> tuple[LanguageM
 
 
 def processor_template(directory: Path) -> str:
-    """The chat template that a processor keeps beside its tokenizer; empty if there is none."""
+    """The chat template that a processor keeps beside its tokenizer; empty if there is none.
+
+    Raises UnsupportedBase for a file that cannot be read.
+    """
     file = directory / _TEMPLATE
-    said = json.loads(file.read_text()) if file.is_file() else {}
+    try:
+        said = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    except (ValueError, RecursionError):
+        raise UnsupportedBase(
+            f"{file} is not JSON: put the checkpoint's own file there, or take it away."
+        ) from None
     template = said.get("chat_template") if isinstance(said, dict) else None
     return template if isinstance(template, str) else ""
 

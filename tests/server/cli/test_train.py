@@ -7,6 +7,7 @@ import typer
 from typer.testing import CliRunner
 
 from deltas.formats import load
+from deltas.training.course import Course
 from server.cli.train import train
 from server.model.base import load_base
 from tests.bases import save_base
@@ -43,6 +44,15 @@ def test_a_delta_is_trained_judged_and_written(arguments: list[str], tmp_path: P
     assert (held_out["held_out"], held_out["examples"], held_out["majority"]) == ("data", 6, 0.5)
     page = (tmp_path / "spam/README.md").read_text()
     assert f"| data | 6 | {held_out['delta']:.3f} | 0.500 | {held_out['bare']:.3f} |" in page
+
+
+def test_what_was_trained_is_kept_though_its_judging_fails(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(Course, "judge")
+    assert isinstance(CliRunner().invoke(app, [*arguments, "--epochs=1"]).exception, AttributeError)
+    base = load_base("base", tmp_path / "base", torch.float32, torch.device("cpu"))
+    assert load(tmp_path / "spam", base.spec).labels == ("ham", "spam")
 
 
 @pytest.mark.parametrize(

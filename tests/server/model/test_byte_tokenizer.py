@@ -30,6 +30,11 @@ def test_it_reads_and_writes_as_transformers_own_does(text: str) -> None:
     assert quick.decode(tokens) == slow.decode(tokens)
 
 
+@pytest.mark.parametrize("tokens", [[233], [233, 160, 68], [236, 133, 176], [236, 133], [130, 69]])
+def test_bytes_that_make_no_character_are_passed_over(tokens: list[int]) -> None:
+    assert fast(ByT5Tokenizer()).decode(tokens) == ByT5Tokenizer().decode(tokens)
+
+
 def test_a_pair_is_read_as_transformers_own_does() -> None:
     slow = ByT5Tokenizer()
     assert fast(slow)("a b", "ć")["input_ids"] == slow("a b", "ć")["input_ids"]

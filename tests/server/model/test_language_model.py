@@ -128,6 +128,9 @@ def test_a_processors_chat_template_is_the_bases(tmp_path: Path) -> None:
     assert base_of(whole).tokenizer.chat_template is None
     (whole / "chat_template.json").write_text(json.dumps({"chat_template": "{{ messages }}"}))
     assert base_of(whole).tokenizer.chat_template == "{{ messages }}"
+    (whole / "chat_template.json").write_text("{{ messages }}")
+    with pytest.raises(UnsupportedBase, match=r"chat_template\.json is not JSON"):
+        base_of(whole)
 
 
 def test_what_wants_pictures_with_every_text_is_refused(tmp_path: Path) -> None:
