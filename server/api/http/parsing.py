@@ -19,8 +19,6 @@ MAX_VALUES = 1 << 17
 MAX_DIGITS = 400
 """Of one number. Reading an integer takes the square of its digits."""
 
-_EXACT = 1 << 53
-"""Below it a float tells whole numbers apart."""
 _SHOWN_KEY = 64
 _ZEROS = bytes.maketrans(b"123456789", b"0" * 9)
 _MARK = re.compile(rb'\\.|["\[\]{}]', re.DOTALL)
@@ -38,7 +36,7 @@ def parse(data: bytes) -> Json:
     """
     _check_size(data)
     try:
-        return json.loads(data.decode(), object_pairs_hook=_object, parse_float=_number)
+        return json.loads(data.decode(), object_pairs_hook=_object)
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"The body is not UTF-8: see byte {error.start}.") from None
     except json.JSONDecodeError as error:
@@ -82,12 +80,6 @@ def _limit(count: int, most: int, what: str) -> None:
     if count > most:
         message = f"The body holds {count} {what}; at most {most} are taken: split the request."
         raise InvalidRequest(message)
-
-
-def _number(text: str) -> int | float:
-    """A whole number as an integer, 5.0 as 5: JSON has one sort of numbers, and JSON Schema too."""
-    number = float(text)
-    return int(number) if number.is_integer() and abs(number) < _EXACT else number
 
 
 def _object(pairs: Sequence[tuple[str, Json]]) -> dict[str, Json]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, TypeAlias
 
 from fastapi import APIRouter, Path, Response
-from pydantic import BaseModel, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 
 from deltas.training.card import scores_of
 from server.api.conditions import ConditionDep
@@ -24,13 +24,21 @@ _ALIAS = {"type": "string", "pattern": f"^{PLAIN_NAME}$", "not": {"pattern": f"^
 Alias: TypeAlias = Annotated[str, Path(), WithJsonSchema(_ALIAS)]
 
 
+def _whole(value: Any) -> Any:
+    # To JSON Schema 5.0 is an integer.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+VersionNumber: TypeAlias = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
+
+
 class WhichBody(Body):
     """A version: its number, an alias, or its digest or the beginning of it.
 
     An integer is a number and nothing else.
     """
 
-    version: Annotated[str, Field(min_length=1, max_length=128)] | Annotated[int, Field(ge=1)]
+    version: Annotated[str, Field(min_length=1, max_length=128)] | VersionNumber
 
 
 class DescribedVersion(VersionBody):

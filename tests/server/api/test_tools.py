@@ -12,7 +12,11 @@ from tests.server.api.problems import check
 
 CHAT = "/v1/chat/completions"
 USER = {"role": "user", "content": "Rain in Łódź?"}
-SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+SCHEMA = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}, "least": {"type": "number", "default": 1.0}},
+    "required": ["city"],
+}
 FUNCTION = {"name": "weather", "description": "Tomorrow's", "parameters": SCHEMA}
 TOOL = {"type": "function", "function": FUNCTION}
 OTHER = {"type": "function", "function": {"name": "news"}}

@@ -36,7 +36,7 @@ def listed(live: Live) -> list[dict[str, Any]]:
     return live.http.get(f"{URL}/versions").json()["versions"]
 
 
-def activate(live: Live, version: str | int, **headers: str) -> httpx2.Response:
+def activate(live: Live, version: str | float, **headers: str) -> httpx2.Response:
     return live.http.post(f"{URL}/activate", json={"version": version}, headers=headers)
 
 
@@ -54,6 +54,14 @@ def test_every_version_can_be_asked_and_gone_back_to(live: Live, versions: list[
     assert text_of(live, NAME) == old
     assert text_of(live, f"{NAME}@2") == new
     assert [v["active"] for v in listed(live)] == [False, True]
+
+
+def test_a_versions_number_is_one_however_it_is_written(live: Live, versions: list[str]) -> None:
+    """As JSON Schema has it, by which the OpenAPI document says what is taken."""
+    assert activate(live, 1.0).json()["version"] == versions[0]
+    for none in (0.0, 1.5, 1e300, 1864.0):
+        assert activate(live, none).status_code in (400, 404)
+    assert activate(live, 2.0).json()["version"] == versions[1]
 
 
 def test_a_version_tells_no_path(live: Live, versions: list[str]) -> None:
