@@ -30,7 +30,7 @@ def told(error: RequestValidationError) -> tuple[str, str | None]:
 
 def _sentence(place: str, texts: Sequence[str]) -> str:
     """The faults of one place; those of a value that might be of several sorts are as many."""
-    first, *others = texts
+    first, *others = dict.fromkeys(texts)
     text = " or ".join([first, *(each.removeprefix(_BEGINNING) for each in others)])
     return f"{place}: {text}" if place else text
 
@@ -43,13 +43,32 @@ def _place(fault: Mapping[str, Any], body: Any) -> str:
     steps: Sequence[int | str] = fault["loc"]
     if body is None or isinstance(body, BaseModel):
         return ".".join(map(str, steps[1:] if steps[:1] and steps[0] in _PARTS else steps))
-    found: list[str] = []
-    for number, step in enumerate(steps):
-        there, body = _step(body, step)
-        # Steps that lead nowhere name one of the sorts that a value might be of.
-        if there or (fault["type"] == "missing" and number == len(steps) - 1):
-            found.append(str(step))
+    trails = [_trail(fault, body, past_tags=past_tags) for past_tags in (False, True)]
+    _, found = next((trail for trail in trails if trail[0]), trails[0])
     return ".".join(found)
+
+
+def _trail(fault: Mapping[str, Any], value: Any, *, past_tags: bool) -> tuple[bool, list[str]]:
+    """The steps that lead further into a value, and whether the last one does.
+
+    Those that do not name one of the sorts that a value might be of, as does a tag, which may be a
+    key there too: {"type": "text", "text": ...}. `past_tags` takes no such step.
+    """
+    steps: Sequence[int | str] = fault["loc"]
+    there, found = False, list[str]()
+    for step in steps:
+        there = False
+        if not (past_tags and _is_tag(value, step)):
+            there, value = _step(value, step)
+        if there:
+            found.append(str(step))
+    if not there and fault["type"] == "missing":
+        return True, [*found, str(steps[-1])]
+    return there, found
+
+
+def _is_tag(value: Any, step: int | str) -> bool:
+    return isinstance(value, dict) and step in cast("dict[Any, Any]", value).values()
 
 
 def _step(value: Any, step: int | str) -> tuple[bool, Any]:

@@ -16,6 +16,8 @@ from tests.server.api.problems import check
 
 JSON = {"content-type": "application/json"}
 INFER, CHAT, COMPLETE = "/v1/infer", "/v1/chat/completions", "/v1/completions"
+SCHEMA = {"type": "json_schema", "json_schema": {"name": "a", "schema": {}}}
+TEXT = {"type": "text", "text": {}, "x": 1}
 READERS = [
     ("POST", INFER),
     ("POST", "/v1/infer/batch"),
@@ -123,6 +125,13 @@ def test_what_looks_like_a_number_is_none(
         (CHAT, {"tool_choice": 3}, "tool_choice", "'required' or an object"),
         (CHAT, {"guided_json": 3}, "guided_json", "an object or a valid boolean or a valid string"),
         (CHAT, {"response_format": {"type": "json_schema"}}, "response_format.json_schema", "req"),
+        (CHAT, {"response_format": SCHEMA | {"strict": True}}, "response_format.strict", "leave"),
+        (
+            CHAT,
+            {"response_format": TEXT},
+            "response_format.text",
+            "leave it out; response_format.x",
+        ),
         (CHAT, {"messages": [3]}, "messages.0", "an object"),
         ("/v2/rerank", {"query": 5, "documents": ["x"]}, "query", "query: "),
     ],
