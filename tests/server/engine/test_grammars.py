@@ -258,6 +258,15 @@ async def test_rules_hold_beside_a_grammar(engine: Engine) -> None:
     assert (await written(engine, one, logit_bias=((other, -100.0),))).text == "2"
     with pytest.raises(InvalidRequest, match="leaves no token"):
         await written(engine, one, allowed_token_ids=(other + 100,))
+    digits, seven = Grammar("regex", "[0-9]+"), engine.base.tokenizer.encode("7")[0]
+    for size in (1, 2):
+        text = (await written(engine, digits, no_repeat_ngram_size=size, max_tokens=8)).text
+        pieces = [text[at : at + size] for at in range(len(text) - size + 1)]
+        assert len(set(pieces)) == len(pieces)
+    bound = {"max_tokens": 4, "min_tokens": 4}
+    assert (await written(engine, digits, forced_eos_token_id=seven, **bound)).text[-1] == "7"
+    with pytest.raises(InvalidRequest, match="leaves no token"):
+        await written(engine, digits, forced_eos_token_id=other + 100, **bound)
 
 
 BAD = {
