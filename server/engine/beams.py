@@ -30,39 +30,38 @@ class Branching:
     copy: Copy
     ends: frozenset[int]
 
-    def advance(self, beams: Beams, context: int) -> List[Hypothesis] | Lack:
-        """Go on with what may be; returns the texts found once the search is over, else nothing.
+    def advance(self, beams: Beams, context: int) -> List[Hypothesis] | Lack | None:
+        """Go on with what may be; returns the `n` texts found once the search is over, else None.
 
         `context` bounds a sequence's rows.
         """
         first = beams.sequences[0]
         if first.logits is None:
-            return ()
+            return None
         if first.generated and any(each.idle for each in beams.sequences):
             self._join(beams)
-            return ()
+            return None
         if first.generated and any(each.logits is None for each in beams.sequences):
-            return ()
+            return None
         logprobs = _logprobs(beams.sequences if first.generated else [first])
         if logprobs is None:
             return Lack.FINITE
         return self._choose(beams, logprobs, first.room(context))
 
-    def _choose(self, beams: Beams, logprobs: Tensor, left: int) -> List[Hypothesis] | Lack:
+    def _choose(self, beams: Beams, logprobs: Tensor, left: int) -> List[Hypothesis] | Lack | None:
         sampling = beams.sequences[0].sampling
         ends = frozenset() if sampling.ignore_eos else self.ends
         texts = [each.tokens[each.prompt :] for each in beams.sequences]
         logprobs = logprobs.expand(len(texts), -1)
         found = beams.search.advance(logprobs, texts, ends | sampling.stop_token_ids, left)
-        if found is None:
-            return Lack.ALLOWED
         if found:
             if not beams.sequences[0].generated:
                 # All of them are where the first one is.
                 found = [Continuation(0, token) for _, token in found]
             self._branch(beams, found)
-            return ()
-        return beams.search.best[: sampling.n]
+            return None
+        best = beams.search.best[: sampling.n]
+        return best if len(best) == sampling.n else Lack.TEXTS if best else Lack.ALLOWED
 
     def _branch(self, beams: Beams, found: List[Continuation]) -> None:
         """Append a token to each beam; those that nothing continues go on from others."""

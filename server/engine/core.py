@@ -234,8 +234,8 @@ class EngineCore:
         if isinstance(found, Lack):
             self._fail(first, _error_of(found))
             return
-        self._events += tokens_of(found, first, self._end_tokens)
-        if found:
+        if found is not None:
+            self._events += tokens_of(found, first, self._end_tokens)
             self._end(first)
 
     def _append(self, sequence: Sequence, found: Chosen | Lack) -> None:
@@ -307,6 +307,11 @@ def _started(scheduled: Iterable[Scheduled]) -> Iterator[Started]:
 def _error_of(lack: Lack) -> PolydeltaError:
     if lack is Lack.FINITE:
         return RowFailed("The base gave no finite answer to this input.")
+    if lack is Lack.TEXTS:
+        return InvalidRequest(
+            "What the request allows leaves fewer texts than n; ask for fewer, or allow more.",
+            param="n",
+        )
     return InvalidRequest(
         "What the request allows, forbids and holds back leaves no token that may come next; "
         "ask for less of these at once."

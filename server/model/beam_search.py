@@ -8,9 +8,6 @@ from torch import Tensor
 
 from server.model.sampling import Sampling
 
-_NEVER = -1.0e9
-"""Keeps a text out of a choice, and can still be added to."""
-
 
 class Continuation(NamedTuple):
     """A token behind one of the texts."""
@@ -29,7 +26,8 @@ class Hypothesis(NamedTuple):
 class BeamSearch:
     """Decides which of `num_beams` texts go on, as Transformers' `generate` does.
 
-    `lead` tokens come before each text and count to its length all the same.
+    `lead` tokens come before each text and count to its length all the same. Where less than
+    `num_beams` can go on, the others are kept up at minus infinity and none of them is found.
     """
 
     def __init__(self, sampling: Sampling, lead: int = 0) -> None:
@@ -39,31 +37,28 @@ class BeamSearch:
         self._early = sampling.early_stopping
         self._lead = lead
         # Until the first token all texts are the same: one of them is looked at.
-        self._scores = torch.tensor([0.0] + [_NEVER] * (count - 1))
-        self._ended = torch.full((count,), _NEVER)
+        self._scores = torch.tensor([0.0] + [-torch.inf] * (count - 1))
+        self._ended = torch.full((count,), -torch.inf)
         self._texts: list[tuple[int, ...] | None] = [None] * count
 
     def advance(
         self, logprobs: Tensor, texts: Sequence[Sequence[int]], ends: Collection[int], left: int
-    ) -> list[Continuation] | None:
+    ) -> list[Continuation]:
         """Choose what goes on of `texts`, by log-probabilities [beams, vocabulary] in float32.
 
         A token of `ends` ends a text, and so does the last of the `left` that may still come.
-        Returns a continuation for each beam, the likeliest first, or none once the search is over;
-        None if no token can come, since all log-probabilities are minus infinity.
+        Returns a continuation for each beam, the likeliest first, or none once the search is over.
         """
         vocabulary = logprobs.shape[-1]
         sums = (logprobs + self._scores.to(logprobs.device)[:, None]).flatten()
         # Of so many there are enough that do not end, whatever the likeliest do.
         most = min(max(2, 1 + len(ends)) * self._count, len(sums))
         values, places = (each.cpu() for each in sums.topk(most))
-        if values[0] == -torch.inf:
-            return None
         found = [Continuation(*divmod(place, vocabulary)) for place in places.tolist()]
         stops = torch.tensor([left <= 1 or each.token in ends for each in found])
         length = self._lead + len(texts[0]) + 1
         self._collect(values, found, stops, texts, length)
-        self._scores, chosen = (values + stops * _NEVER).topk(self._count)
+        self._scores, chosen = values.masked_fill(stops, -torch.inf).topk(self._count)
         if stops.all() or not self._may_improve(length, length + left - 1):
             return []
         return [found[index] for index in chosen.tolist()]
@@ -85,8 +80,8 @@ class BeamSearch:
         """Keep the best of what had ended and of what ends now among the likeliest."""
         if self._early is True and None not in self._texts:
             return
-        ending = stops & (torch.arange(len(found)) < self._count)
-        scores = values / length**self._penalty + ~ending * _NEVER
+        ending = stops & (torch.arange(len(found)) < self._count) & values.isfinite()
+        scores = (values / length**self._penalty).masked_fill(~ending, -torch.inf)
         ended: list[tuple[int, ...] | None] = [
             (*texts[each.parent], each.token) if ends else None
             for each, ends in zip(found, ending.tolist(), strict=True)
@@ -101,5 +96,5 @@ class BeamSearch:
         if full and self._early is True:
             return False
         hoped = most if self._early == "never" and self._penalty > 0 else length
-        worst = float(self._ended.min()) if full else _NEVER
+        worst = float(self._ended.min()) if full else -torch.inf
         return bool(self._scores[0] / hoped**self._penalty > worst)

@@ -43,10 +43,11 @@ class Chosen:
 
 
 class Lack(Enum):
-    """Why a row has no next token."""
+    """Why a row has no next token, or beams no text."""
 
     FINITE = "its logits are not finite"
     ALLOWED = "its rules leave none"
+    TEXTS = "fewer texts than wanted can end"
 
 
 _LACKS = {NOT_FINITE: Lack.FINITE, NONE_ALLOWED: Lack.ALLOWED}

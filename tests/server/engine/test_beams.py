@@ -288,3 +288,42 @@ async def test_what_beams_cannot_do_is_refused(
             await engine.submit(searching(case, "base", **changes))
         assert refusal.value.param == param
         assert all_free(engine)
+
+
+@pytest.mark.timeout(60)
+async def test_a_text_is_found_however_little_its_score_is(case: Case, tmp_path: Path) -> None:
+    engine = tiny_engine(base_of(case.family), {}, tmp_path)
+    async with serving(engine):
+        sampling = Sampling(num_beams=2, length_penalty=-5, max_tokens=64, ignore_eos=True)
+        (output,) = await found(engine, Request("long", "base", input_of("base"), sampling))
+        assert len(output.tokens) == 64
+        assert output.score is not None
+        assert output.score < -1e9
+        assert all_free(engine)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("penalty", [1.0, 0.0, -1.0])
+@pytest.mark.parametrize("length", [1, 3])
+async def test_who_wants_more_texts_than_there_are_is_told(
+    case: Case, tmp_path: Path, penalty: float, length: int
+) -> None:
+    engine = tiny_engine(base_of(case.family), {}, tmp_path)
+    async with serving(engine):
+        for token in (4, min(case.ends)):
+            sampling = Sampling(
+                num_beams=2,
+                n=2,
+                length_penalty=penalty,
+                max_tokens=length,
+                allowed_token_ids=(token,),
+                stop_token_ids=case.ends,
+            )
+            asked = Request(f"two of {token}", "base", input_of("base"), sampling)
+            with pytest.raises(InvalidRequest, match="fewer texts than n") as refusal:
+                await ask(engine, asked)
+            assert refusal.value.param == "n"
+            one = replace(asked, id=f"one of {token}", sampling=replace(sampling, n=1))
+            (output,) = await found(engine, one)
+            assert set(output.tokens) <= {token}
+        await until(lambda: all_free(engine))
