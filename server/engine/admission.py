@@ -16,7 +16,7 @@ from server.engine.request import Request
 from server.engine.row import Party, Row
 from server.engine.sequence import Key
 from server.engine.turns import Weight, alike
-from server.errors import QueueFull
+from server.errors import InvalidRequest, QueueFull
 from server.registry.version import Version
 
 _LONGEST_PROMISE = 60.0
@@ -54,14 +54,18 @@ class Admission:
     def take(self, request: Request, version: Version, context: int, *, stuck: bool) -> List[Key]:
         """Take a request's rows on; raises QueueFull saying when a place is expected.
 
-        The rows are `stuck` if a place alone would not let them run, `context` bounds their
-        tokens. Only the first request of a call has to pass for a task.
+        Raises InvalidRequest for more rows than there can ever be. The rows are `stuck` if a place
+        alone would not let them run, `context` bounds their tokens. Only the first request of a
+        call has to pass for a task.
         """
         party = Party(version.ref.task, request.call.caller, request.call.tenant)
         generates = version.type is TaskType.GENERATE
         count = request.sampling.rows if generates else 1
+        if count > self._room:
+            text = f"At most {self._room} sequences run and wait at once: ask for fewer choices."
+            raise InvalidRequest(text, param="n")
         if party.task not in request.call.admitted:
-            self._check_wait(party, request, stuck=stuck)
+            self._check_wait(party, request, count, stuck=stuck)
         self._make_room(party, count)
         request.call.admitted.add(party.task)
         most = min(request.sampling.max_tokens, context) if generates else 0
@@ -130,6 +134,11 @@ class Admission:
         return self._now.wait(Party("", ""))
 
     @property
+    def _room(self) -> int:
+        """How many rows there may be, with those that wait."""
+        return self._limits.max_sequences + self._limits.max_waiting
+
+    @property
     def _now(self) -> Forecast:
         if self._forecast is None:
             places = self._limits.max_sequences
@@ -139,7 +148,7 @@ class Admission:
     def _found(self, keys: Iterable[Key]) -> Iterable[Row]:
         return (self._rows[key] for key in keys if key in self._rows)
 
-    def _check_wait(self, party: Party, request: Request, *, stuck: bool) -> None:
+    def _check_wait(self, party: Party, request: Request, count: int, *, stuck: bool) -> None:
         forecast = self._now
         wait = forecast.wait(party, stuck=stuck)
         patience = request.call.patience
@@ -152,7 +161,9 @@ class Admission:
                     first,
                     f"No answer is expected to begin within the {patience:.3g} s that you wait",
                 )
-        below = forecast.held(party) + 1 <= forecast.share(party)
+        held = forecast.held(party)
+        # Who has none begins with a request of any size: a share may be smaller than that.
+        below = held + (count if held else 1) <= forecast.share(party)
         if wait > self._limits.max_wait and not below:
             text = f"No place is expected to be free within {self._limits.max_wait:g} s"
             raise self._refusal(party, wait, text)
@@ -168,8 +179,7 @@ class Admission:
         return QueueFull(f"{text}; try again in {again:.1f} s.", again)
 
     def _make_room(self, party: Party, count: int) -> None:
-        room = self._limits.max_sequences + self._limits.max_waiting
-        excess = len(self._rows) + count - room
+        excess = len(self._rows) + count - self._room
         if excess <= 0:
             return
         victims = giving_way(self._rows, party, count, excess, self._weight)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from server.engine.blocks import BlockPool
 from server.engine.event import Token
+from server.engine.request import Request
 from server.engine.sequence import Beams, Sequence
 from server.errors import InvalidRequest
 from server.model.beam_search import Continuation, Hypothesis
@@ -154,13 +155,13 @@ def tokens_of(found: List[Hypothesis], first: Sequence, ends: frozenset[int]) ->
         yield Token(key, Chosen(tokens[-1]), finish, silent=stopped, score=score)
 
 
-def check_beams(first: Sequence, pool: BlockPool | None, places: int, context: int) -> None:
-    """Check that beams can do what is asked of a request, and that all of them fit.
+def check_search(request: Request, places: int) -> None:
+    """Check that beams can do what is asked of a request, and have places, of which these exist.
 
-    `first` is one of them, of which there are at most `places`. Raises InvalidRequest.
+    Raises InvalidRequest.
     """
-    sampling, count = first.sampling, first.sampling.num_beams
-    if first.beams is None or pool is None:
+    sampling, count = request.sampling, request.sampling.num_beams
+    if count <= 1:
         return
     if sampling.n > count:
         raise _refusal(f"{count} beams find {count} texts: ask for no more than that", "n")
@@ -168,12 +169,23 @@ def check_beams(first: Sequence, pool: BlockPool | None, places: int, context: i
         ("logprobs", sampling.logprobs is not None, "beams show a score for each text alone"),
         ("stop", bool(sampling.stop), "texts end no beam; name the tokens in stop_token_ids"),
         ("max_tokens", not sampling.max_tokens, "beams write a token or more"),
-        ("num_beams", first.matcher is not None, "a text under a grammar has one beam"),
     ):
         if asked:
             raise _refusal(f"With num_beams {count}, {advice}", param)
     if count > places:
         raise _refusal(f"A step has {places} places: ask for as many beams or fewer")
+
+
+def check_beams(first: Sequence, pool: BlockPool | None, context: int) -> None:
+    """Check that beams, of which one is the `first`, are under no grammar and fit the cache.
+
+    Raises InvalidRequest.
+    """
+    count = first.sampling.num_beams
+    if first.beams is None or pool is None:
+        return
+    if first.matcher is not None:
+        raise _refusal(f"With num_beams {count}, a text under a grammar has one beam")
     if (needed := _blocks(first, pool, context)) > pool.total:
         raise _refusal(
             f"{count} beams of this length need {needed} cache blocks of {pool.size} tokens, and "

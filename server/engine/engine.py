@@ -10,7 +10,7 @@ from server.engine.admission import Admission
 from server.engine.answer import Answer
 from server.engine.answers import Answers, displaced, too_late
 from server.engine.assembly import core_of
-from server.engine.beams import check_beams
+from server.engine.beams import check_beams, check_search
 from server.engine.capacity import cache_blocks_of, context_of
 from server.engine.event import Event
 from server.engine.finder import Finder
@@ -166,6 +166,8 @@ class Engine:
         try:
             version = lease.version
             _check_capability(request, version)
+            if version.type is TaskType.GENERATE:
+                check_search(request, self.limits.max_sequences)
             # Reading a prompt takes long: whoever is refused is so before.
             keys = self._take(request, version)
             if lease.shadowed:
@@ -212,13 +214,14 @@ class Engine:
             matcher = await self._grammars.matcher(request, version, prompt.reply)
         start = start_of(request.sampling, self.base) if generates else self.base.start_tokens
         sequences = sequences_of(request, version, prompt, rules, matcher, start)
-        places, blocks = self.limits.max_sequences, self.core.scheduler.blocks
-        check_beams(sequences[0], blocks, places, self.context)
+        check_beams(sequences[0], self.core.scheduler.blocks, self.context)
         return prompt, sequences
 
     async def _begin_unseen(self, request: Request, lease: Lease) -> Answer:
         """Take a request beside those of callers, if none of them waits for a place."""
         self._check_may_begin_unseen()
+        if lease.version.type is TaskType.GENERATE:
+            check_search(request, self.limits.max_sequences)
         prompt, sequences = await self._read(request, lease.version)
         self._check_may_begin_unseen()
         answer = self._answers.open(request, lease, prompt, SILENT)

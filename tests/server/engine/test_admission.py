@@ -17,7 +17,7 @@ from server.engine.event import Started
 from server.engine.pace import Pace
 from server.engine.prompt import Prompt
 from server.engine.request import Call, Input, Request, Sampling
-from server.errors import ContextLengthExceeded, QueueFull
+from server.errors import ContextLengthExceeded, InvalidRequest, QueueFull
 from server.registry.version import Version
 from tests.models import CONTEXT
 from tests.server.engine.engines import (
@@ -43,8 +43,9 @@ async def served(llama: Deltas, tmp_path: Path) -> AsyncGenerator[Engine]:
 
 
 async def test_a_full_queue(served: Engine) -> None:
-    with pytest.raises(QueueFull):
+    with pytest.raises(InvalidRequest, match=f"At most {LIMIT} ") as refusal:
         await served.submit(Request("many", "base", PROMPT, Sampling(n=LIMIT + 1)))
+    assert refusal.value.param == "n"
     # A text is read on another thread, so that all find the queue open when they come.
     endless, text = Sampling(max_tokens=10_000, ignore_eos=True), words(PROMPT)
     requests = [Request(f"{at}", "base", text, endless) for at in range(LIMIT + 3)]
@@ -56,6 +57,45 @@ async def test_a_full_queue(served: Engine) -> None:
             if not isinstance(answer, BaseException):
                 answer.close()
     assert await generate(served, "again", "base", PROMPT, 2)
+
+
+async def test_beams_that_are_refused_displace_nobody(served: Engine) -> None:
+    endless = Sampling(max_tokens=10_000, ignore_eos=True)
+    with paced(served):
+        answers = [
+            await served.submit(Request(f"{at}", "base", PROMPT, endless)) for at in range(LIMIT)
+        ]
+        for asked in (
+            Sampling(num_beams=LIMIT + 1),
+            Sampling(num_beams=9),
+            Sampling(num_beams=2, n=3),
+            Sampling(num_beams=2, logprobs=0),
+        ):
+            request = Request("beams", "base", PROMPT, asked, call=Call("another"))
+            with pytest.raises(InvalidRequest):
+                await served.submit(request)
+        assert [each.error for each in answers] == [None] * LIMIT
+        for answer in answers:
+            answer.close()
+
+
+def test_who_holds_rows_has_its_share_with_all_that_it_asks_for() -> None:
+    limits = tiny_limits(max_sequences=4, max_waiting=64, max_wait=0.0)
+    admission = Admission(limits, Pace(), lambda _: None)
+    version = Version.bare(generates=True)
+
+    def take(name: str, caller: str, count: int) -> None:
+        sampling = Sampling(max_tokens=4, n=count)
+        request = Request(name, "base", PROMPT, sampling, call=Call(caller))
+        for key in admission.take(request, version, CONTEXT, stuck=False):
+            admission.note(Started(key))
+
+    # Of four places two are each one's share.
+    take("before", "one", 3)
+    take("own", "other", 1)
+    with pytest.raises(QueueFull):
+        take("too many", "other", 2)
+    take("another", "other", 1)
 
 
 def test_tenants_give_way_by_their_weights() -> None:
