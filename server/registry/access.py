@@ -1,5 +1,6 @@
 """Access: who may ask the servers of a registry, and how much, as the database last told."""
 
+import logging
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +17,8 @@ from server.registry.keys import Key, KeyRing
 from server.registry.names import SHARED, TaskName
 from server.registry.requirement import Requirement
 from server.registry.tenant import Tenant, check_tenant
+
+_log = logging.getLogger(__name__)
 
 
 class Access:
@@ -50,7 +53,7 @@ class Access:
         return self._tenants.all()
 
     def known(self) -> Known[Key]:
-        """Every key there ever was, those that open nothing any more among them."""
+        """Every key, those that open nothing any more until another takes the name."""
         return self._keys.all()
 
     def add(self, key: Key, by: str) -> None:
@@ -87,4 +90,8 @@ class Access:
             with suppress(PolydeltaError):
                 self._audit.refused(TaskName(tenant, ""), kind, by, error.code, about)
             raise
-        self.read()
+        try:
+            self.read()
+        except PolydeltaError as error:
+            # The change is made, and whoever made it is to hear so; the next look takes it over.
+            _log.error("A change of keys or limits is made, and not taken over yet: %s", error)

@@ -4,8 +4,12 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
+
+import pytest
 
 from deltas.base import BaseSpec
+from server.errors import RegistryUnavailable
 from server.registry.catalogue.keys import Keys
 from server.registry.catalogue.sqlite import Sqlite
 from server.registry.catalogue.tenants import Tenants
@@ -41,3 +45,19 @@ def test_keys_and_limits_are_read_when_they_change_and_not_when_tasks_do(
         Tenants(database).change("acme", lambda tenant: replace(tenant, weight=3))
         other.look()
         assert other.access.tenant("acme").weight == 3
+
+
+def test_a_change_that_is_made_is_told_so_though_it_cannot_be_read_back(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_: Sqlite) -> NoReturn:
+        raise RegistryUnavailable("The database is away.")
+
+    key, text = new_key("late", "acme", [Scope.INFER])
+    with closing(registry), closing(Sqlite(tmp_path / "store" / DATABASE)) as database:
+        with monkeypatch.context() as patched:
+            patched.setattr(Sqlite, "reading", away)
+            registry.access.add(key, "chief")
+        assert Keys(database).all().sound == [key]
+        registry.look()
+        assert registry.access.keys.find(text) == key
