@@ -26,7 +26,7 @@ class Result:
         return json.dumps(self.model_dump(), ensure_ascii=False, indent=indent)
 
     def __repr__(self) -> str:
-        shown = (f"{name}={short(value)}" for name, value in self._shown() if value is not None)
+        shown = (f"{name}={short(value)}" for name, value in self._told())
         return f"{type(self).__name__}({', '.join(shown)})"
 
     def _repr_html_(self) -> str:
@@ -34,7 +34,11 @@ class Result:
 
     def _rows(self) -> Sequence[tuple[str, object]]:
         """The rows of the table that stands for this in a notebook."""
-        return [(name, value) for name, value in self._shown() if value is not None]
+        return [*self._told()]
+
+    def _told(self) -> Iterator[tuple[str, object]]:
+        """What a reader is shown: fields that hold something."""
+        return ((name, value) for name, value in self._shown() if value is not None)
 
     def _shown(self) -> Iterator[tuple[str, Any]]:
         return ((each.name, getattr(self, each.name)) for each in fields(self) if each.compare)

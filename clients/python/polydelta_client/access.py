@@ -1,9 +1,12 @@
 """Access: what keys are good for, what tenants may use, and who changed what."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypedDict
 
 from ._result import Answer, Result
+
+_BEGINNING = 7  # characters of a key that tell it from others: pd_ and four
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,13 +43,20 @@ class KnownKey(Result):
 
 @dataclass(frozen=True, repr=False)
 class MadeKey(Answer):
-    """A key that was made. `key` is what its holder sends: shown this once, kept nowhere."""
+    """A key that was made. `key` is what its holder sends: given this once, kept nowhere.
+
+    It shows itself, in a notebook or a log, with the beginning of `key` alone.
+    """
 
     name: str
     tenant: str
     scopes: list[str]
     expires: float | None
     key: str
+
+    def _told(self) -> Iterator[tuple[str, object]]:
+        hidden = f"{self.key[:_BEGINNING]}…"
+        return ((name, hidden if name == "key" else value) for name, value in super()._told())
 
 
 class Limits(TypedDict, total=False):

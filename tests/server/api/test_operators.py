@@ -144,6 +144,10 @@ def test_what_is_no_key_and_no_limit_is_refused(
 def test_the_sdk_does_all_of_it(http: httpx2.Client, client: Polydelta) -> None:
     made = client.keys.add("scripted", tenant="acme", scopes=["read", "write"])
     assert (made.tenant, made.scopes, made.expires) == ("acme", ["read", "write"], None)
+    assert made.model_dump()["key"] == made.key
+    for shown in (repr(made), f"{[made]}", made._repr_html_()):
+        assert made.key[:7] in shown
+        assert made.key[:8] not in shown
     with Polydelta(url_of(http), api_key=made.key) as other:
         assert other.key().name == "scripted"
         with pytest.raises(PermissionDeniedError):
