@@ -23,8 +23,6 @@ app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="The API keys of a store's servers."
 )
 
-_DAY = 86_400.0
-
 Name: TypeAlias = Annotated[str, typer.Argument(help="What the key is called.")]
 
 
@@ -48,7 +46,7 @@ def add(
         ),
     ] = "infer",
     days: Annotated[
-        float | None, flag("days", twin="key-days", min=0, help="For how long it is good.")
+        float | None, flag("days", twin="key-days", help="For how long it is good.")
     ] = None,
     store: Root = None,
     registry: RegistryUrl = None,
@@ -74,7 +72,7 @@ def ls(
     admin_url: AdminUrl = None,
     output: Format = "text",
 ) -> None:
-    """List the keys there ever were, without what opens anything.
+    """List all keys, without what opens anything, revoked ones until another takes the name.
 
     A damaged one opens nothing either; revoking takes it out.
     """
@@ -116,8 +114,12 @@ def _add(
     from server.registry.keys import Scope, new_key
     from server.registry.requirement import Requirement
 
-    expires = None if days is None else time.time() + days * _DAY
-    made, text = new_key(name, tenant, map(Scope, scopes), expires)
+    if unknown := [each for each in scopes if each not in [*Scope]]:
+        raise typer.BadParameter(
+            f"{unknown[0]!r} is no scope; it takes {', '.join(Scope)}, with commas",
+            param_hint="'--scopes'",
+        )
+    made, text = new_key(name, tenant, map(Scope, scopes), days)
     with _keys(store, registry) as keys:
         first = not keys.ring().required
         keys.add(made)

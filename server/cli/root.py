@@ -71,7 +71,9 @@ def main() -> None:
     try:
         app()
     except APIConnectionError as error:
-        _fail(f"{error}. Does a server run there (--url)? polydelta demo starts one.")
+        _fail(
+            f"{error}. Does a server run there (--url or --admin-url)? polydelta demo starts one."
+        )
     except (PolydeltaError, polydelta_client.PolydeltaError, OSError, ValueError) as error:
         _fail(str(error))
 

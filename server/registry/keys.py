@@ -15,8 +15,13 @@ from server.registry.names import SHARED, is_plain
 _PREFIX = "pd_"
 _BYTES = 32
 
+_DAY = 86_400.0
+
 MAX_TENANT = 64
 """Characters of a tenant's name."""
+
+MAX_DAYS = 36_500
+"""For how long a key may be good, if not for ever."""
 
 
 class Scope(StrEnum):
@@ -53,11 +58,12 @@ class Key:
 
 
 def new_key(
-    name: str, tenant: str, scopes: Iterable[Scope], expires: float | None = None
+    name: str, tenant: str, scopes: Iterable[Scope], days: float | None = None
 ) -> tuple[Key, str]:
     """Make a key, and what its holder is to send, which is kept nowhere.
 
-    Raises InvalidRequest for names that are none.
+    It is good for so many days, or for ever. Raises InvalidRequest for names that are none, and
+    for days that are not above 0 or more than MAX_DAYS.
     """
     if not is_plain(name) or not (tenant == SHARED or is_plain(tenant[: MAX_TENANT + 1])):
         raise InvalidRequest(
@@ -68,8 +74,12 @@ def new_key(
         raise InvalidRequest(f"The audit log calls somebody else '{name}'; choose another name.")
     if len(tenant) > MAX_TENANT:
         raise InvalidRequest(f"A tenant's name has at most {MAX_TENANT} characters.")
-    text = _PREFIX + secrets.token_urlsafe(_BYTES)
-    return Key(name, tenant, frozenset(scopes), digest_of(text), time.time(), expires), text
+    # Not a number is neither.
+    if days is not None and not 0 < days <= MAX_DAYS:
+        raise InvalidRequest(f"A key is good for more than 0 days and at most {MAX_DAYS}.", "days")
+    now, text = time.time(), _PREFIX + secrets.token_urlsafe(_BYTES)
+    expires = None if days is None else now + days * _DAY
+    return Key(name, tenant, frozenset(scopes), digest_of(text), now, expires), text
 
 
 def digest_of(text: str) -> str:

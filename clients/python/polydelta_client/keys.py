@@ -43,7 +43,7 @@ class Keys:
 
     # Last in its class: below it, `list` in an annotation would mean this method.
     def list(self, **options: Unpack[CallOptions]) -> list[KnownKey]:
-        """Return the keys there ever were, without what opens anything."""
+        """Return all keys, without what opens anything, revoked ones until another has the name."""
         return self._transport.over(options).run(_calls.list_keys())
 
 
@@ -71,5 +71,5 @@ class AsyncKeys:
 
     # Last in its class: below it, `list` in an annotation would mean this method.
     async def list(self, **options: Unpack[CallOptions]) -> list[KnownKey]:
-        """Return the keys there ever were, without what opens anything."""
+        """Return all keys, without what opens anything, revoked ones until another has the name."""
         return await self._transport.over(options).run(_calls.list_keys())

@@ -10,13 +10,11 @@ from server.api.dependencies import AccessDep, OperatorDep, PlainName, key_of
 from server.api.http.body import Body, BodyRoute, Items
 from server.api.writes import WritesDep
 from server.registry.catalogue.named import Known
-from server.registry.keys import MAX_TENANT, Key, Scope, new_key
+from server.registry.keys import MAX_DAYS, MAX_TENANT, Key, Scope, new_key
 from server.registry.names import PLAIN_NAME, SHARED
 
 router = APIRouter(route_class=BodyRoute, prefix="/v1/keys", tags=["native"])
 
-_DAY = 86_400.0
-_MOST_DAYS = 36_500
 _TENANT = f"^({PLAIN_NAME})?$"
 
 ScopeName: TypeAlias = Literal["infer", "read", "write", "admin"]
@@ -66,7 +64,7 @@ class KnownKey(BaseModel):
 
 
 class KnownKeys(BaseModel):
-    """All keys there ever were, by name, damaged ones last."""
+    """All keys by name, revoked ones until another takes the name, damaged ones last."""
 
     keys: list[KnownKey]
 
@@ -86,7 +84,7 @@ class NewKeyBody(Body):
     name: PlainName
     tenant: Annotated[str, Field(pattern=_TENANT, max_length=MAX_TENANT)] = SHARED
     scopes: Annotated[Items[ScopeName], Field(min_length=1)] = Field(["infer"])
-    days: Annotated[float, Field(gt=0, le=_MOST_DAYS)] | None = None
+    days: Annotated[float, Field(gt=0, le=MAX_DAYS)] | None = None
 
 
 class MadeKey(KnownKey):
@@ -97,7 +95,7 @@ class MadeKey(KnownKey):
 
 @router.get("")
 def list_keys(access: AccessDep) -> KnownKeys:
-    """List the keys there ever were, without what opens anything."""
+    """List all keys, without what opens anything, revoked ones until another takes the name."""
     return KnownKeys.of(access.known())
 
 
@@ -106,8 +104,7 @@ async def add_key(
     body: NewKeyBody, operator: OperatorDep, access: AccessDep, writes: WritesDep, answer: Response
 ) -> MadeKey:
     """Make a key, and show it this once."""
-    expires = None if body.days is None else time.time() + body.days * _DAY
-    made, text = new_key(body.name, body.tenant, map(Scope, body.scopes), expires)
+    made, text = new_key(body.name, body.tenant, map(Scope, body.scopes), body.days)
     await writes.run(access.add, made, operator)
     answer.headers["cache-control"] = "no-store"
     return MadeKey(**KnownKey.of(made).model_dump(), key=text)
@@ -117,7 +114,7 @@ async def add_key(
 async def revoke_key(
     name: Annotated[PlainName, Path()], operator: OperatorDep, access: AccessDep, writes: WritesDep
 ) -> None:
-    """Let a key be used no more; it stays listed."""
+    """Let a key be used no more; it stays listed until another takes the name."""
     await writes.run(access.revoke, name, operator)
 
 

@@ -28,7 +28,7 @@ class Keys:
         self._database = database
 
     def all(self) -> Known[Key]:
-        """Every key there ever was."""
+        """Every key, revoked and expired ones until another takes the name."""
         with self._database.reading() as connection:
             return all_keys(connection)
 
@@ -98,7 +98,7 @@ class Keys:
 
 
 def all_keys(connection: Connection) -> Known[Key]:
-    """Every key there ever was."""
+    """Every key, revoked and expired ones until another takes the name."""
     return all_named(connection, KEYS, _read)
 
 

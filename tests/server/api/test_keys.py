@@ -40,7 +40,8 @@ class Server:
 
     def key(self, name: str, tenant: str = "", *wanted: Scope, expires: float | None = None) -> str:
         """A key that the server knows."""
-        key, text = new_key(name, tenant, wanted or (Scope.ADMIN,), expires)
+        made, text = new_key(name, tenant, wanted or (Scope.ADMIN,))
+        key = replace(made, expires=expires)
         self.keys.add(key)
         if key.is_good(time.time()):
             self._wait_for(text)

@@ -85,6 +85,26 @@ def test_a_key_is_good_for_its_days(
     assert rows(polydelta, *where)["visitor"]["good"] is False
 
 
+@pytest.mark.parametrize("days", ["0", "-1", "nan", "inf", "1e8", "36500.1"])
+def test_a_key_is_good_for_no_days_that_are_none(
+    polydelta: Polydelta, keyed: tuple[Path, httpx2.Client], days: str
+) -> None:
+    where = ("--store", str(keyed[0]))
+    refused = polydelta("key", "add", "eternal", "--days", days, *where)
+    assert (refused.code, "at most 36500" in refused.err) == (1, True)
+    assert "eternal" not in rows(polydelta, *where)
+
+
+@pytest.mark.parametrize("scopes", ["infr", "read,", "read write"])
+def test_a_scope_that_is_none_is_told_with_its_flag(
+    polydelta: Polydelta, tmp_path: Path, scopes: str
+) -> None:
+    refused = polydelta("key", "add", "app", "--scopes", scopes, "--store", str(tmp_path / "none"))
+    assert refused.code == 2
+    assert "'--scopes'" in refused.err
+    assert "infer, read, write, admin" in refused.err
+
+
 def test_a_damaged_key_is_shown_opens_nothing_and_is_taken_out(
     polydelta: Polydelta, keyed: tuple[Path, httpx2.Client]
 ) -> None:

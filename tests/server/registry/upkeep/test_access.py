@@ -2,7 +2,6 @@
 
 import json
 import tarfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -71,7 +70,7 @@ def texts(here: Database) -> dict[str, str]:
     """What the holders of keys send: of a good one, and one that was revoked."""
     texts = dict[str, str]()
     for name, scopes in (("deploy", [*Scope]), ("lost", [Scope.READ])):
-        key, texts[name] = new_key(name, "acme", scopes, time.time() + 1000)
+        key, texts[name] = new_key(name, "acme", scopes, days=1)
         Keys(here).add(key)
     Keys(here).revoke("lost")
     Tenants(here).change("acme", lambda _: ACME)
