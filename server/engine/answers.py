@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable
 from collections.abc import Sequence as List
 
@@ -19,6 +20,9 @@ from server.errors import DeadlineExceeded, QueueFull, RowFailed
 from server.registry.lease import Lease
 
 _log = logging.getLogger(__name__)
+
+_AT_ONCE = 256
+"""Events that answers handle before the loop gets to other work: some milliseconds of it."""
 
 
 class Answers:
@@ -40,6 +44,8 @@ class Answers:
         self._abort = abort
         self._ended = ended
         self._open: dict[str, Answer] = {}
+        # By request, so that none waits until all that another one has found is handled.
+        self._coming: dict[str, deque[Event]] = {}
         self._deadlines: dict[str, asyncio.TimerHandle] = {}
         self._idle = asyncio.Event()
         self._idle.set()
@@ -60,7 +66,28 @@ class Answers:
         return answer
 
     def deliver(self, events: List[Event]) -> None:
-        """Hand a step's events to the answers that they belong to."""
+        """Hand a step's events to the answers that they belong to, in order for each of them.
+
+        Of many, as when beams end, the loop gets to other work in between.
+        """
+        idle = not self._coming
+        for event in events:
+            self._coming.setdefault(event.key[0], deque()).append(event)
+        if idle and self._coming:
+            self._deliver_some()
+
+    def _deliver_some(self) -> None:
+        most = max(1, _AT_ONCE // len(self._coming))
+        some: list[Event] = []
+        for request, events in list(self._coming.items()):
+            some += [events.popleft() for _ in range(min(most, len(events)))]
+            if not events:
+                del self._coming[request]
+        if self._coming:
+            asyncio.get_running_loop().call_soon(self._deliver_some)
+        self._handle(some)
+
+    def _handle(self, events: Iterable[Event]) -> None:
         aborts: list[Key] = []
         for event in events:
             answer = self._open.get(event.key[0])

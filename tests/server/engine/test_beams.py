@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from transformers import PreTrainedModel
 from deltas.base import describe
 from deltas.segments import BASE_SLOT
 from server.engine.engine import Engine
+from server.engine.observer import Silent
 from server.engine.output import Generated
 from server.engine.request import Request, Sampling
 from server.errors import InvalidRequest, RowFailed
@@ -65,6 +67,18 @@ _TARGETS = {
     "t5": ["q", "k", "v", "o", "wi", "wo"],
     "bart": ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"],
 }
+
+
+class Written(Silent):
+    """An observer that counts the tokens of answers."""
+
+    count = 0
+
+    def first_token(self, elapsed: float) -> None:
+        self.count += 1
+
+    def next_token(self, elapsed: float) -> None:
+        self.count += 1
 
 
 @dataclass(frozen=True)
@@ -327,3 +341,20 @@ async def test_who_wants_more_texts_than_there_are_is_told(
             (output,) = await found(engine, one)
             assert set(output.tokens) <= {token}
         await until(lambda: all_free(engine))
+
+
+@pytest.mark.timeout(60)
+async def test_many_texts_leave_the_loop_to_others_in_between(tmp_path: Path) -> None:
+    written, counts = Written(), [0]
+    engine = tiny_engine(base_of("llama"), {}, tmp_path, observer=written)
+    async with serving(engine):
+        sampling = Sampling(num_beams=8, n=8, max_tokens=100, ignore_eos=True)
+        asked = asyncio.create_task(ask(engine, Request("many", "base", (5, 6, 7), sampling)))
+        while not asked.done():
+            # Once each time that the loop goes round.
+            await asyncio.sleep(0)
+            counts.append(written.count)
+        outputs = await asked
+    assert all(isinstance(each, Generated) and len(each.tokens) == 100 for each in outputs)
+    assert counts[-1] == 800
+    assert max(after - before for before, after in pairwise(counts)) <= 256
