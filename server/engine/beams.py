@@ -108,7 +108,7 @@ class Branching:
         full, rest = divmod(parent.extent.cached + rows, pool.size)
         child.blocks = pool.share(parent.blocks[:full])
         child.published, child.keys = min(parent.published, full), parent.keys[:full]
-        child.computed = rows
+        child.computed, child.reused = rows, 0
         if not rest:
             return []
         if pool.free:

@@ -100,6 +100,10 @@ class Residency:
         self._slots.pin(ref)
         return slot
 
+    def pin(self, ref: DeltaRef) -> None:
+        """Pin a delta once more that has been acquired, which nothing refuses."""
+        self._slots.pin(ref)
+
     @property
     def full(self) -> bool:
         """Whether every slot is pinned."""

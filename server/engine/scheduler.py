@@ -202,8 +202,10 @@ class Scheduler:
         own.waiting.remove(sequence)
         own.running.extend(sequence.together)
         for each in sequence.together[1:]:
-            # It is in its slot, and the source is there.
-            self._acquire(each)
+            # The source is there, too.
+            each.slot = sequence.slot
+            if not each.is_base:
+                self._residency.pin(each.version.ref)
             if self._sources is not None:
                 self._sources.enter(each)
 

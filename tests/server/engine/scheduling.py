@@ -43,6 +43,9 @@ class Slots(Residency):
         self.table.pin(ref)
         return self.table.find(ref)
 
+    def pin(self, ref: DeltaRef) -> None:
+        self.table.pin(ref)
+
     def release(self, ref: DeltaRef) -> None:
         self.table.unpin(ref)
 
@@ -92,6 +95,9 @@ class Everywhere(Slots):
 
     def acquire(self, ref: DeltaRef) -> int | None:
         return 1
+
+    def pin(self, ref: DeltaRef) -> None:
+        pass
 
     def release(self, ref: DeltaRef) -> None:
         pass

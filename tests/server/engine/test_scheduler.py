@@ -2,9 +2,16 @@
 
 import pytest
 
+from deltas.delta import DeltaRef
+from server.engine.beams import Branching
 from server.engine.blocks import BlockPool
+from server.engine.core import _started
 from server.engine.prefix_cache import PrefixCache
 from server.engine.scheduler import Scheduled, Scheduler
+from server.engine.sequence import Beams
+from server.errors import DeltaUnavailable
+from server.model.beam_search import BeamSearch
+from server.model.sampling import Sampling
 from tests.server.engine.scheduling import (
     BLOCK,
     BLOCKS,
@@ -91,3 +98,40 @@ def test_an_encoder_computes_a_sequence_whole() -> None:
         scheduler.end(one)
     # Longer than a step, it gets one of its own.
     assert scheduler.schedule() == [Scheduled(long, 20)]
+
+
+def test_beams_are_all_in_the_slot_that_the_first_one_got() -> None:
+    first, second = beams = [sequence(number, "task-2", 6, 9) for number in (1, 3)]
+    first.beams = second.beams = Beams(BeamSearch(Sampling(num_beams=2)), beams)
+    second.reset()
+    slots, acquired = Slots(), 0
+
+    def acquire(ref: DeltaRef) -> int | None:
+        nonlocal acquired
+        acquired += 1
+        if acquired > 1:
+            raise DeltaUnavailable("broken")
+        slots.table.claim(ref)
+        slots.table.pin(ref)
+        return slots.table.find(ref)
+
+    slots.acquire = acquire
+    scheduler = Scheduler(slots, BlockPool(BLOCKS, BLOCK), ROWS, SEQUENCES)
+    scheduler.add(first)
+    assert scheduler.schedule() == [Scheduled(first, first.prompt)]
+    assert first.slot == second.slot == slots.table.find(first.version.ref)
+    assert not scheduler.take_failed()
+    scheduler.end(first)
+    assert not slots.table.pinned(first.version.ref)
+
+
+def test_a_beam_that_goes_on_from_another_does_not_begin() -> None:
+    pool = BlockPool(2, BLOCK)
+    parent, child = sequence(1, "base", 6, 9), sequence(3, "base", 6, 9)
+    parent.blocks, parent.computed = pool.take(2), 6
+    # The child was the first once, and found a block.
+    child.reused = BLOCK
+    branching = Branching(pool, lambda _: None, frozenset())
+    assert not branching._share(parent, child, 6)
+    assert child.computed == BLOCK
+    assert not list(_started([Scheduled(child, 2)]))
