@@ -14,7 +14,7 @@ from tests.server.api.live import Live, serving
 CHANGING = {"/v1/tasks/", "/v1/load_lora_adapter", "/v1/unload_lora_adapter"}
 """Where tasks are changed, and not asked."""
 
-WITHOUT = {"/pause"}
+WITHOUT = {"/pause", "/v1/keys", "/v1/tenants"}
 """Those of other routes that take a body and name no task."""
 
 

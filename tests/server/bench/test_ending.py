@@ -16,8 +16,9 @@ RUNS = {
 }
 PROGRAM = """
 import asyncio, signal, sys, time
-# Where the tests run under nohup it would be ignored, and so stay.
+# Where the tests run under nohup or behind a shell's & they would be ignored, and so stay.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from server.bench.ending import ending_in_order
 from server.bench.kept import kept
 with ending_in_order(), kept(["sh", "-c", "echo ready; sleep 1000"], stdout=sys.stdout):
