@@ -7,6 +7,8 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 
 _SHOWN = 3
+_LOOKED_AT = 32
+"""Faults whose places are found: a body may have thousands."""
 _BEGINNING = "Input should be "
 _TEXTS = {
     "extra_forbidden": "This server does not know this field; leave it out",
@@ -19,12 +21,14 @@ _PARTS = ("body", "path", "query", "header")
 
 def told(error: RequestValidationError) -> tuple[str, str | None]:
     """All faults in one text, and the place of the first."""
+    found = error.errors()
     faults: dict[str, list[str]] = {}
-    for each in error.errors():
+    for each in found[:_LOOKED_AT]:
         faults.setdefault(_place(each, error.body), []).append(_text(each))
     shown = [_sentence(place, texts) for place, texts in [*faults.items()][:_SHOWN]]
-    if len(faults) > _SHOWN:
-        shown.append(f"and {len(faults) - _SHOWN} more")
+    more = len(faults) - len(shown) + len(found[_LOOKED_AT:])
+    if more:
+        shown.append(f"and {more} more")
     return "; ".join(shown), next(iter(faults)) or None
 
 
@@ -43,8 +47,10 @@ def _place(fault: Mapping[str, Any], body: Any) -> str:
     steps: Sequence[int | str] = fault["loc"]
     if body is None or isinstance(body, BaseModel):
         return ".".join(map(str, steps[1:] if steps[:1] and steps[0] in _PARTS else steps))
-    trails = [_trail(fault, body, past_tags=past_tags) for past_tags in (False, True)]
-    _, found = next((trail for trail in trails if trail[0]), trails[0])
+    there, found = _trail(fault, body, past_tags=False)
+    if not there:
+        there, past = _trail(fault, body, past_tags=True)
+        found = past if there else found
     return ".".join(found)
 
 

@@ -1,6 +1,7 @@
 """No body, whatever is in it or asked for by it, keeps the server from answering others."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,8 +10,12 @@ from typing import Any
 
 import httpx2
 import pytest
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 
+from server.api.http.faults import told
 from server.api.http.limits import MAX_JSON_BYTES
+from server.api.routes.chat import ChatBody
 from tests.server.api.hostile import Document
 from tests.server.served import served
 from tests.server.turns import Turns
@@ -121,3 +126,21 @@ def test_no_answer_stops_the_others(writing: Watched, path: str, body: dict[str,
     assert answer.status_code == 200, answer.text
     assert len(answer.content) > 1 << 20
     assert writing.shortest("POST", path, json.dumps(body)) <= PAUSE
+
+
+def telling(fields: int) -> float:
+    """Processor seconds in which that many fields are told that a closed part has not."""
+    strange = {f"k{at}": at for at in range(fields)}
+    body = {"model": "base", "messages": CHAT, "response_format": {"type": "text", **strange}}
+    with pytest.raises(ValidationError) as fault:
+        ChatBody.model_validate(body)
+    error = RequestValidationError(fault.value.errors(include_url=False), body=body)
+    begun = time.thread_time()
+    message, place = told(error)
+    assert (message.endswith(f"and {fields - 3} more"), place) == (True, "response_format.k0")
+    return time.thread_time() - begun
+
+
+def test_thousands_of_faults_are_told_as_some_are():
+    usual = min(telling(100) for _ in range(10))
+    assert telling(16_000) < 1000 * usual
