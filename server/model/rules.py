@@ -1,7 +1,7 @@
 """Rules: what may be written next, beyond what the logits say."""
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -99,51 +99,54 @@ class TokenMask(Rule):
         logits.masked_fill_(unset.flatten()[: len(logits)], -torch.inf)
 
 
+class ForbiddenTokens(Rule):
+    """Lets some tokens not come, whatever the logits say."""
+
+    def forbidden(self, text: Sequence[int], generated: int) -> Collection[int]:
+        """The tokens that must not come next."""
+        raise NotImplementedError
+
+    def apply(self, logits: Tensor, text: Sequence[int], generated: int) -> None:
+        """Keep these tokens from coming."""
+        if tokens := self.forbidden(text, generated):
+            logits[list(tokens)] = -torch.inf
+
+    def keeps(self, token: int, text: Sequence[int], generated: int) -> bool:
+        """Whether the token is none of these."""
+        return token not in self.forbidden(text, generated)
+
+
 @dataclass(frozen=True)
-class HeldTokens(Rule):
+class HeldTokens(ForbiddenTokens):
     """Lets none of `tokens` come before `until` tokens are generated."""
 
     tokens: frozenset[int]
     until: int
 
-    def apply(self, logits: Tensor, text: Sequence[int], generated: int) -> None:
-        """Hold the tokens back, if it is too early for them."""
+    def forbidden(self, text: Sequence[int], generated: int) -> Collection[int]:
+        """The tokens, if it is too early for them."""
         del text
-        if not self.is_over(generated):
-            logits[list(self.tokens)] = -torch.inf
+        return () if self.is_over(generated) else self.tokens
 
     def is_over(self, generated: int) -> bool:
         """Whether there are enough tokens."""
         return generated >= self.until
 
-    def keeps(self, token: int, text: Sequence[int], generated: int) -> bool:
-        """Whether the token is none of those, or no longer held back."""
-        del text
-        return token not in self.tokens or self.is_over(generated)
-
 
 @dataclass(frozen=True)
-class BadWords(Rule):
+class BadWords(ForbiddenTokens):
     """Lets no word, each some tokens, be completed within what is generated."""
 
     words: tuple[tuple[int, ...], ...]
 
-    def apply(self, logits: Tensor, text: Sequence[int], generated: int) -> None:
-        """Keep the last token of those words from coming of which all others have come."""
-        if last := self._last(text, generated):
-            logits[last] = -torch.inf
-
-    def keeps(self, token: int, text: Sequence[int], generated: int) -> bool:
-        """Whether the token would complete no word."""
-        return token not in self._last(text, generated)
-
-    def _last(self, text: Sequence[int], generated: int) -> list[int]:
+    def forbidden(self, text: Sequence[int], generated: int) -> Collection[int]:
+        """The last token of those words of which all others have come."""
         written = text[len(text) - generated :]
         return [word[-1] for word in self.words if _ends_with(written, word[:-1])]
 
 
 @dataclass(frozen=True, eq=False)
-class RepeatedNgrams(Rule):
+class RepeatedNgrams(ForbiddenTokens):
     """Lets no `size` tokens in a row come that the text has, or `source` [n] where there is one.
 
     As Transformers' `no_repeat_ngram_size` does, and its `encoder_no_repeat_ngram_size`.
@@ -152,19 +155,9 @@ class RepeatedNgrams(Rule):
     size: int
     source: Tensor | None = None
 
-    def apply(self, logits: Tensor, text: Sequence[int], generated: int) -> None:
-        """Keep those tokens from coming that would complete such a row."""
-        del generated
-        if last := self._last(text):
-            logits[last] = -torch.inf
-
-    def keeps(self, token: int, text: Sequence[int], generated: int) -> bool:
-        """Whether the token would complete none."""
-        del generated
-        return token not in self._last(text)
-
-    def _last(self, text: Sequence[int]) -> list[int]:
+    def forbidden(self, text: Sequence[int], generated: int) -> Collection[int]:
         """What came wherever the text's last tokens were before."""
+        del generated
         before = text[max(0, len(text) - self.size + 1) :]
         if len(before) < self.size - 1:
             return []
