@@ -15,6 +15,7 @@ from server.engine.sequence import Beams, Sequence
 from server.errors import InvalidRequest
 from server.model.beam_search import Continuation, Hypothesis
 from server.model.sampler import Chosen, Lack
+from server.model.sampling import Sampling
 
 Copy = Callable[[List[tuple[int, int]]], None]
 """Copies what some cache blocks hold to others, all pairs at once."""
@@ -49,12 +50,24 @@ class Branching:
             return Lack.FINITE
         return self._choose(beams, logprobs, first.room(context))
 
+    def tokens_of(self, found: List[Hypothesis], first: Sequence) -> Iterator[Token]:
+        """The tokens of the texts that a sequence and those beside it have found, text by text."""
+        ends = self._ends(first.sampling)
+        for index, (tokens, score) in enumerate(found):
+            key, stopped = (first.key[0], index), tokens[-1] in ends
+            for token in tokens[:-1]:
+                yield Token(key, Chosen(token))
+            finish = "stop" if stopped else "length"
+            yield Token(key, Chosen(tokens[-1]), finish, silent=stopped, score=score)
+
+    def _ends(self, sampling: Sampling) -> frozenset[int]:
+        return sampling.stop_token_ids | (frozenset() if sampling.ignore_eos else self.ends)
+
     def _choose(self, beams: Beams, logprobs: Tensor, left: int) -> List[Hypothesis] | Lack | None:
         sampling = beams.sequences[0].sampling
-        ends = frozenset() if sampling.ignore_eos else self.ends
         texts = [each.tokens[each.prompt :] for each in beams.sequences]
         logprobs = logprobs.expand(len(texts), -1)
-        found = beams.search.advance(logprobs, texts, ends | sampling.stop_token_ids, left)
+        found = beams.search.advance(logprobs, texts, self._ends(sampling), left)
         if found:
             if not beams.sequences[0].generated:
                 # All of them are where the first one is.
@@ -141,18 +154,6 @@ def separate(writers: List[Sequence], logits: Tensor) -> tuple[List[Sequence], T
             writer.logits = logits[index]
             found[id(writer.beams)] = writer.beams
     return [writers[index] for index in others], logits[others], [*found.values()]
-
-
-def tokens_of(found: List[Hypothesis], first: Sequence, ends: frozenset[int]) -> Iterator[Token]:
-    """The tokens of the texts that a sequence and those beside it have found, text by text."""
-    sampling = first.sampling
-    ends = sampling.stop_token_ids | (frozenset() if sampling.ignore_eos else ends)
-    for index, (tokens, score) in enumerate(found):
-        key, stopped = (first.key[0], index), tokens[-1] in ends
-        for token in tokens[:-1]:
-            yield Token(key, Chosen(token))
-        finish = "stop" if stopped else "length"
-        yield Token(key, Chosen(tokens[-1]), finish, silent=stopped, score=score)
 
 
 def check_search(request: Request, places: int) -> None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from deltas.errors import PolydeltaError
-from server.engine.beams import Branching, separate, tokens_of
+from server.engine.beams import Branching, separate
 from server.engine.blocks import BlockPool
 from server.engine.event import Event, Failed, PromptJudged, Scores, Started, Token
 from server.engine.matcher import Matcher
@@ -91,6 +91,7 @@ class EngineCore:
             self._fail(sequence, error)
         decided = time.monotonic()
         rows = sum(one.rows + one.sequence.unread for one in scheduled)
+        prompts = sum(one.sequence.prompt_rows(one.rows) for one in scheduled)
         self._compute(scheduled)
         computed = time.monotonic()
         if scheduled:
@@ -100,9 +101,11 @@ class EngineCore:
             self._deliver(events)
         if scheduled:
             times = self.times
+            took = times.forward - forward
             times.steps += 1
             times.schedule += decided - began
-            times.choose += computed - decided - (times.forward - forward)
+            times.prompts += took * prompts / rows
+            times.choose += computed - decided - took
             times.deliver += time.monotonic() - computed
         return bool(scheduled)
 
@@ -163,8 +166,6 @@ class EngineCore:
         """Run a step; if it crashes, halve it until the row at fault stands alone and fails."""
         if not scheduled:
             return
-        rows = sum(one.rows + one.sequence.unread for one in scheduled)
-        prompts = sum(one.sequence.prompt_rows(one.rows) for one in scheduled)
         began = time.monotonic()
         try:
             forward = self._runner.forward([one.sequence.item(one.rows) for one in scheduled])
@@ -178,9 +179,7 @@ class EngineCore:
             rest = [one for one in scheduled[middle:] if one.sequence.slot is not None]
             yield from self._forward(rest)
         else:
-            took = time.monotonic() - began
-            self.times.forward += took
-            self.times.prompts += took * prompts / rows
+            self.times.forward += time.monotonic() - began
             yield scheduled, forward
 
     def _read(self, sequence: Sequence, hidden: Tensor) -> None:
@@ -235,7 +234,7 @@ class EngineCore:
             self._fail(first, _error_of(found))
             return
         if found is not None:
-            self._events += tokens_of(found, first, self._end_tokens)
+            self._events += self._branching.tokens_of(found, first)
             self._end(first)
 
     def _append(self, sequence: Sequence, found: Chosen | Lack) -> None:
