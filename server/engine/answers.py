@@ -71,9 +71,12 @@ class Answers:
         Of many, as when beams end, the loop gets to other work in between.
         """
         idle = not self._coming
+        if idle and len(events) <= _AT_ONCE:
+            self._handle(events)
+            return
         for event in events:
             self._coming.setdefault(event.key[0], deque()).append(event)
-        if idle and self._coming:
+        if idle:
             self._deliver_some()
 
     def _deliver_some(self) -> None:
