@@ -268,15 +268,14 @@ class Scheduler:
         if self.blocks is None:
             return True
         # Of beams none must be preempted once another is in the step: they get theirs at once.
-        group = [each for each in sequence.together if each.pending]
-        lacking = [
-            self.blocks.lacking(len(each.blocks), each.cache_length(count))
-            for each in group
-            for count in (rows if each is sequence else each.pending,)
-        ]
-        if sum(lacking) > self.blocks.free:
+        lacking: list[tuple[Sequence, int]] = []
+        for each in sequence.together:
+            if each.pending:
+                length = each.cache_length(rows if each is sequence else each.pending)
+                lacking.append((each, self.blocks.lacking(len(each.blocks), length)))
+        if sum(count for _, count in lacking) > self.blocks.free:
             return False
-        for each, count in zip(group, lacking, strict=True):
+        for each, count in lacking:
             each.blocks.extend(self.blocks.take(count))
         return True
 
