@@ -1,53 +1,17 @@
 """Requests about what a server has, and how their answers are read; nothing is sent here."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
 import httpx2
 
 from ._call import Call
 from ._files import files_of
-from ._reading import answer, nothing, reads
+from ._reading import answer, listed, nothing
 from .access import Change, Key, KnownKey, Limits, MadeKey, Tenant
 from .inputs import Source
 from .served import Health, Model, Task, Transfer, Version
 from .traffic import StepBack, Traffic
-
-
-@dataclass(frozen=True)
-class _Tasks:
-    tasks: list[Task]
-
-
-@dataclass(frozen=True)
-class _Versions:
-    versions: list[Version]
-
-
-@dataclass(frozen=True)
-class _Changes:
-    entries: list[Change]
-
-
-@dataclass(frozen=True)
-class _Transfers:
-    transfers: list[Transfer]
-
-
-@dataclass(frozen=True)
-class _Keys:
-    keys: list[KnownKey]
-
-
-@dataclass(frozen=True)
-class _Tenants:
-    tenants: list[Tenant]
-
-
-@dataclass(frozen=True)
-class _Models:
-    data: list[Model]
 
 
 def put_task(
@@ -71,7 +35,7 @@ def put_task(
 
 def list_tasks() -> Call[list[Task]]:
     """`GET /v1/tasks`."""
-    return Call("GET", "/v1/tasks", lambda response: reads(_Tasks)(response).tasks)
+    return Call("GET", "/v1/tasks", listed("tasks", Task))
 
 
 def get_task(name: str) -> Call[Task]:
@@ -88,7 +52,7 @@ def delete_task(name: str, if_match: str | None, *, forever: bool) -> Call[None]
 def list_versions(name: str) -> Call[list[Version]]:
     """`GET /v1/tasks/{id}/versions`."""
     path = f"{_task_path(name)}/versions"
-    return Call("GET", path, lambda response: reads(_Versions)(response).versions)
+    return Call("GET", path, listed("versions", Version))
 
 
 def activate(name: str, version: str | int, if_match: str | None) -> Call[Task]:
@@ -105,7 +69,7 @@ def put_alias(
     return Call(
         "PUT",
         _alias_path(name, alias),
-        lambda response: reads(_Versions)(response).versions,
+        listed("versions", Version),
         json={"version": version},
         headers=_conditions(if_match),
     )
@@ -145,12 +109,12 @@ def end_traffic(name: str, if_match: str | None) -> Call[None]:
 
 def list_transfers() -> Call[list[Transfer]]:
     """`GET /v1/transfers`."""
-    return Call("GET", "/v1/transfers", lambda response: reads(_Transfers)(response).transfers)
+    return Call("GET", "/v1/transfers", listed("transfers", Transfer))
 
 
 def list_models() -> Call[list[Model]]:
     """`GET /v1/models`."""
-    return Call("GET", "/v1/models", lambda response: reads(_Models)(response).data)
+    return Call("GET", "/v1/models", listed("data", Model))
 
 
 def own_key() -> Call[Key]:
@@ -160,7 +124,7 @@ def own_key() -> Call[Key]:
 
 def list_keys() -> Call[list[KnownKey]]:
     """`GET /v1/keys`."""
-    return Call("GET", "/v1/keys", lambda response: reads(_Keys)(response).keys)
+    return Call("GET", "/v1/keys", listed("keys", KnownKey))
 
 
 def add_key(name: str, tenant: str, scopes: Sequence[str], days: float | None) -> Call[MadeKey]:
@@ -176,7 +140,7 @@ def revoke_key(name: str) -> Call[None]:
 
 def list_tenants() -> Call[list[Tenant]]:
     """`GET /v1/tenants`."""
-    return Call("GET", "/v1/tenants", lambda response: reads(_Tenants)(response).tenants)
+    return Call("GET", "/v1/tenants", listed("tenants", Tenant))
 
 
 def limit_tenant(name: str, limits: Limits) -> Call[Tenant]:
@@ -188,7 +152,7 @@ def audit(limit: int, before: int | None, task: str | None) -> Call[list[Change]
     """`GET /v1/audit`."""
     told = {"limit": limit, "before": before, "task": task}
     query = urlencode({key: value for key, value in told.items() if value is not None})
-    return Call("GET", f"/v1/audit?{query}", lambda response: reads(_Changes)(response).entries)
+    return Call("GET", f"/v1/audit?{query}", listed("entries", Change))
 
 
 def health() -> Call[Health]:

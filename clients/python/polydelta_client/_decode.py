@@ -19,7 +19,19 @@ def decode(wanted: type[T], value: object) -> T:
     try:
         return _convert(wanted, value, "$")
     except _MismatchError as mismatch:
-        raise APIResponseError(f"unexpected answer, at {mismatch}", body=value) from None
+        raise _unexpected(mismatch, value) from None
+
+
+def decode_list(wanted: type[T], value: object, name: str) -> list[T]:
+    """Build what the field `name` of a JSON object lists, or raise APIResponseError."""
+    try:
+        return _member(list[wanted], _plain(dict, value, "$"), name, "$")
+    except _MismatchError as mismatch:
+        raise _unexpected(mismatch, value) from None
+
+
+def _unexpected(mismatch: _MismatchError, value: object) -> APIResponseError:
+    return APIResponseError(f"unexpected answer, at {mismatch}", body=value)
 
 
 def _convert(form: Any, value: Any, place: str) -> Any:
@@ -61,11 +73,15 @@ def _record(form: Any, value: Any, place: str) -> Any:
     members = _plain(dict, value, place)
     known: dict[str, Any] = {}
     for name, (hint, required) in _schema(form).items():
-        if name in members:
-            known[name] = _convert(hint, members[name], f"{place}.{name}")
-        elif required:
-            raise _MismatchError(f"{place}.{name} is missing")
+        if required or name in members:
+            known[name] = _member(hint, members, name, place)
     return form(**known)
+
+
+def _member(form: Any, members: dict[str, Any], name: str, place: str) -> Any:
+    if name not in members:
+        raise _MismatchError(f"{place}.{name} is missing")
+    return _convert(form, members[name], f"{place}.{name}")
 
 
 @cache

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import httpx2
 
-from ._decode import decode
+from ._decode import decode, decode_list
 from ._failures import parsed, request_id
 from ._result import Answer
 
@@ -17,6 +17,11 @@ A = TypeVar("A", bound=Answer)
 def reads(wanted: type[T]) -> Callable[[httpx2.Response], T]:
     """Read the JSON as `wanted`."""
     return lambda response: decode(wanted, parsed(response))
+
+
+def listed(name: str, wanted: type[T]) -> Callable[[httpx2.Response], list[T]]:
+    """Read what the JSON's field of that name lists."""
+    return lambda response: decode_list(wanted, parsed(response), name)
 
 
 def answer(wanted: type[A]) -> Callable[[httpx2.Response], A]:
